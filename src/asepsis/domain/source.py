@@ -1,0 +1,71 @@
+"""What a backup looks like from outside: restore points, entries and the differences between them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from asepsis.domain.names import RestorePointId
+
+
+class EntryType(StrEnum):
+    """What an entry of a restore point is; only files have content."""
+
+    FILE = "file"
+    DIRECTORY = "dir"
+    LINK = "link"
+    OTHER = "other"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RestorePoint:
+    """One snapshot inside a backup tool. ``tree`` identifies its whole content where the tool can say."""
+
+    id: RestorePointId
+    taken_at: datetime
+    label: str = ""
+    tree: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """A file, directory or link of one restore point.
+
+    ``content_id`` is equal for equal bytes within one source (a hash, or the list of hashes that a backup
+    tool keeps) and ``None`` where knowing it would mean reading the file.
+    """
+
+    path: str
+    type: EntryType
+    size: int
+    modified_at: datetime | None = None
+    content_id: str | None = None
+    link_target: str | None = None
+
+
+class ChangeKind(StrEnum):
+    """How an entry differs between two restore points; a rename keeps its content."""
+
+    ADDED = "added"
+    REMOVED = "removed"
+    MODIFIED = "modified"
+    RENAMED = "renamed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """One difference between an older and a newer restore point; ``was`` is the old path of a rename."""
+
+    kind: ChangeKind
+    path: str
+    was: str | None = None
+
+
+class Verdict(StrEnum):
+    """What is known about the integrity of an object or a restore point."""
+
+    CLEAN = "clean"
+    SUSPECT = "suspect"
+    COMPROMISED = "compromised"
+    UNKNOWN = "unknown"
