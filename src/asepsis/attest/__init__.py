@@ -1,0 +1,1 @@
+"""Adapter: attesters that make evidence and verifiers that appraise it."""

@@ -1,0 +1,1 @@
+"""Adapter: engines that run generated SQL and return sealed results."""

@@ -1,0 +1,1 @@
+"""Source records become OMOP tables or quarantine; the books of a run always balance."""

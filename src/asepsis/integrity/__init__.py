@@ -1,0 +1,1 @@
+"""Compares restore points and snapshots and reaches a verdict."""

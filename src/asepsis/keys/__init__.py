@@ -1,0 +1,1 @@
+"""Adapter: where parties keep their keys."""

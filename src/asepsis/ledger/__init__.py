@@ -1,0 +1,1 @@
+"""The tamper-evident record: Merkle tree, checkpoints, proofs; no I/O."""

@@ -1,0 +1,1 @@
+"""Finds the persons known to several parties, inside the runtime, without showing identifiers."""

@@ -1,0 +1,1 @@
+"""Predefined statistical methods; they return statistics, never rows."""

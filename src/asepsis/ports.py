@@ -1,0 +1,1 @@
+"""The Protocols that services need and adapters meet; no behaviour lives here."""

@@ -1,0 +1,1 @@
+"""Entry point: the attested program; its import closure is kept small by contract."""

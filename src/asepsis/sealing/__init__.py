@@ -1,0 +1,1 @@
+"""Sealed containers, signed manifests and keys; whatever was altered is refused."""

@@ -1,0 +1,1 @@
+"""Adapter: read-only readers of backups and folders; every byte is authenticated where the format allows."""

@@ -1,0 +1,1 @@
+"""Adapter: the control plane on SQLAlchemy Core."""
