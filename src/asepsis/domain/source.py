@@ -20,12 +20,17 @@ class EntryType(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RestorePoint:
-    """One snapshot inside a backup tool. ``tree`` identifies its whole content where the tool can say."""
+    """One snapshot inside a backup tool. ``tree`` identifies its whole content where the tool can say.
+
+    ``fault`` is an error code when the record of the restore point itself cannot be trusted; such a point is
+    listed (nothing vanishes silently) but not readable, and ``taken_at`` is then only the storage's word.
+    """
 
     id: RestorePointId
     taken_at: datetime
     label: str = ""
     tree: str | None = None
+    fault: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +65,19 @@ class Change:
     kind: ChangeKind
     path: str
     was: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObjectFault:
+    """A stored object that is missing or not what was backed up; ``code`` is that of the error on reading it.
+
+    ``object`` names the object in the tool's own words (a pack, an index, a member); ``path`` is the entry
+    that needs it, ``None`` when the object serves the whole source.
+    """
+
+    object: str
+    code: str
+    path: str | None = None
 
 
 class Verdict(StrEnum):

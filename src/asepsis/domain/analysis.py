@@ -1,0 +1,125 @@
+"""Analyses and jobs: what somebody wants to have computed, and the exact work that the desks grant keys for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from asepsis.domain.documents import Document, Fields
+from asepsis.domain.names import Digest, PartyId, RunId, SnapshotId
+
+Argument = int | float | str | bool
+
+
+class AnalysisKind(StrEnum):
+    """The kinds of work that the runtime does."""
+
+    QUERY = "query"
+    METHOD = "method"
+    LINKAGE = "linkage"
+    REFERRAL = "referral"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Analysis:
+    """One question. ``body`` is the SQL text of a query or referral, or the name of a method."""
+
+    kind: AnalysisKind
+    author: PartyId
+    body: str = ""
+    arguments: Mapping[str, Argument | tuple[Argument, ...]]
+
+    def to_document(self) -> Document:
+        """The document whose canonical digest identifies the analysis."""
+        arguments = {
+            name: list(value) if isinstance(value, tuple) else value for name, value in sorted(self.arguments.items())
+        }
+        return {"kind": self.kind.value, "author": self.author, "body": self.body, "arguments": arguments}
+
+
+def read_analysis(value: object) -> Analysis:
+    """Read an analysis. Raises DocumentMalformed."""
+    fields = Fields(value, document="analysis")
+    with fields.mapping("arguments") as raw:
+        arguments = {name: _read_argument(raw, name) for name in raw.names()}
+    analysis = Analysis(
+        kind=fields.choice("kind", AnalysisKind),
+        author=PartyId(fields.name("author")),
+        body=fields.text("body", default=""),
+        arguments=arguments,
+    )
+    fields.close()
+    return analysis
+
+
+def _read_argument(fields: Fields, name: str) -> Argument | tuple[Argument, ...]:
+    value = fields.anything(name)
+    if isinstance(value, int | float | str | bool):
+        return value
+    if isinstance(value, list) and all(isinstance(item, int | float | str | bool) for item in value):
+        return tuple(value)
+    raise fields.malformed(name, "an argument is a number, a text, a flag or a list of them")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SnapshotInput:
+    """A snapshot that a job reads, pinned by the digest of its signed manifest."""
+
+    owner: PartyId
+    dataset: str
+    snapshot: SnapshotId
+    manifest: Digest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """The exact work of one run. Its digest is what evidence is bound to and what a desk grants keys for."""
+
+    run: RunId
+    contract: Digest
+    analysis: Analysis
+    inputs: tuple[SnapshotInput, ...]
+    checkpoint: Digest
+    approvals: tuple[Digest, ...] = ()
+
+    def to_document(self) -> Document:
+        """The document whose canonical digest the evidence and the grants name."""
+        return {
+            "run": self.run,
+            "contract": self.contract,
+            "analysis": self.analysis.to_document(),
+            "inputs": [
+                {"owner": item.owner, "dataset": item.dataset, "snapshot": item.snapshot, "manifest": item.manifest}
+                for item in self.inputs
+            ],
+            "checkpoint": self.checkpoint,
+            "approvals": list(self.approvals),
+        }
+
+
+def read_job(value: object) -> Job:
+    """Read a job. Raises DocumentMalformed."""
+    fields = Fields(value, document="job")
+    job = Job(
+        run=RunId(fields.text("run")),
+        contract=Digest(fields.text("contract")),
+        analysis=read_analysis(fields.anything("analysis")),
+        inputs=tuple(_read_input(item) for item in fields.items("inputs")),
+        checkpoint=Digest(fields.text("checkpoint")),
+        approvals=tuple(Digest(digest) for digest in fields.texts("approvals", default=())),
+    )
+    fields.close()
+    return job
+
+
+def _read_input(value: object) -> SnapshotInput:
+    fields = Fields(value, document="job")
+    item = SnapshotInput(
+        owner=PartyId(fields.name("owner")),
+        dataset=fields.text("dataset"),
+        snapshot=SnapshotId(fields.text("snapshot")),
+        manifest=Digest(fields.text("manifest")),
+    )
+    fields.close()
+    return item

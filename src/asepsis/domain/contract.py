@@ -1,0 +1,325 @@
+"""The contract: one text that all parties sign, and the rules for when it is in force.
+
+``room.yaml`` is read into :class:`Contract` through a closed schema. What is signed is the canonical form of
+:meth:`Contract.to_document`; approvals and grants name its digest, so any edit voids them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Final
+
+from asepsis.domain.catalogue import Catalogue, read_table, table_document
+from asepsis.domain.documents import Document, Fields, encode_bytes, encode_time
+from asepsis.domain.names import Digest, PartyId
+from asepsis.domain.snapshot import Label
+from asepsis.errors.contract import (
+    ContractExpired,
+    ContractForbids,
+    ContractNotInForce,
+    ContractNotYetValid,
+    TransitionRefused,
+    UnknownParty,
+)
+
+SCHEMA_VERSION: Final = 1
+KEY_LENGTH: Final = 32
+_HIGHEST_LEVEL: Final = 2
+
+
+class Role(StrEnum):
+    """What a party is in a collaboration (DESIGN §1)."""
+
+    OWNER = "owner"
+    RESEARCHER = "researcher"
+    CHECKER = "checker"
+    CLINICIAN = "clinician"
+    AUDITOR = "auditor"
+    HOST = "host"
+
+
+class Holding(StrEnum):
+    """What a dataset holds; identifiers and clinical data never travel together."""
+
+    CLINICAL = "clinical"
+    IDENTITY = "identity"
+
+
+class ContractStatus(StrEnum):
+    """The life of a contract."""
+
+    DRAFT = "draft"
+    PROPOSED = "proposed"
+    IN_FORCE = "in force"
+    SUSPENDED = "suspended"
+    ENDED = "ended"
+
+
+TRANSITIONS: Final[Mapping[ContractStatus, frozenset[ContractStatus]]] = {
+    ContractStatus.DRAFT: frozenset({ContractStatus.PROPOSED}),
+    ContractStatus.PROPOSED: frozenset({ContractStatus.IN_FORCE, ContractStatus.ENDED}),
+    ContractStatus.IN_FORCE: frozenset({ContractStatus.SUSPENDED, ContractStatus.ENDED}),
+    ContractStatus.SUSPENDED: frozenset({ContractStatus.IN_FORCE, ContractStatus.ENDED}),
+    ContractStatus.ENDED: frozenset(),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Party:
+    """A hospital, a researcher, a clinical team or the host, with its public keys.
+
+    ``signing_key`` is Ed25519 (RFC 8032), ``sealing_key`` X25519 (RFC 7748); both raw, 32 bytes.
+    ``team_of`` names the hospital that a clinical team belongs to.
+    """
+
+    id: PartyId
+    name: str
+    roles: frozenset[Role]
+    signing_key: bytes
+    sealing_key: bytes | None = None
+    team_of: PartyId | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dataset:
+    """A dataset that an owner brings into the room."""
+
+    name: str
+    owner: PartyId
+    label: Label
+    holds: Holding
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contract:
+    """What the parties agree on. Budgets count runs that an owner's key desk grants."""
+
+    name: str
+    title: str
+    purpose: str
+    legal_basis: str
+    valid_from: datetime
+    valid_until: datetime
+    retention_days: int
+    parties: tuple[Party, ...]
+    datasets: tuple[Dataset, ...]
+    catalogue: Catalogue
+    queries: bool
+    methods: tuple[str, ...]
+    referrals: bool
+    profile: str
+    budgets: Mapping[PartyId, int]
+    automatic_release: frozenset[PartyId]
+    level: int
+    measurements: tuple[str, ...]
+    ledger_origin: str
+
+    def party(self, party: PartyId) -> Party:
+        """The party of that name. Raises UnknownParty."""
+        for candidate in self.parties:
+            if candidate.id == party:
+                return candidate
+        raise UnknownParty(party=party)
+
+    def with_role(self, role: Role) -> tuple[Party, ...]:
+        """All parties that hold the role."""
+        return tuple(party for party in self.parties if role in party.roles)
+
+    @property
+    def owners(self) -> tuple[Party, ...]:
+        """The owners, in the order of their names."""
+        return self.with_role(Role.OWNER)
+
+    def datasets_of(self, owner: PartyId) -> tuple[Dataset, ...]:
+        """The datasets that one owner brings."""
+        return tuple(dataset for dataset in self.datasets if dataset.owner == owner)
+
+    def dataset(self, name: str) -> Dataset:
+        """The dataset of that name. Raises ContractForbids."""
+        for dataset in self.datasets:
+            if dataset.name == name:
+                return dataset
+        raise ContractForbids(contract=self.name, what=f"the dataset '{name}'")
+
+    def clinical_team(self, hospital: PartyId) -> Party | None:
+        """The clinical team that may receive patient-level rows of that hospital's own patients."""
+        teams = self.with_role(Role.CLINICIAN)
+        return next((team for team in teams if team.team_of == hospital), None)
+
+    def require_role(self, party: PartyId, role: Role, *, what: str) -> None:
+        """Raise ContractForbids unless the party holds the role."""
+        if role not in self.party(party).roles:
+            raise ContractForbids(contract=self.name, what=f"{party} {what}")
+
+    def require_time(self, now: datetime) -> None:
+        """Raise ContractNotYetValid or ContractExpired outside the agreed time."""
+        if now < self.valid_from:
+            raise ContractNotYetValid(contract=self.name, since=encode_time(self.valid_from))
+        if now >= self.valid_until:
+            raise ContractExpired(contract=self.name, until=encode_time(self.valid_until))
+
+    def to_document(self) -> Document:
+        """The document whose canonical form (RFC 8785) the parties sign."""
+        return {
+            "version": SCHEMA_VERSION,
+            "name": self.name,
+            "title": self.title,
+            "purpose": self.purpose,
+            "legal_basis": self.legal_basis,
+            "valid": {"from": encode_time(self.valid_from), "until": encode_time(self.valid_until)},
+            "retention_days": self.retention_days,
+            "parties": {party.id: _party_document(party) for party in self.parties},
+            "datasets": {dataset.name: _dataset_document(dataset) for dataset in self.datasets},
+            "tables": {table.name: table_document(table) for table in self.catalogue.tables},
+            "analyses": {"queries": self.queries, "methods": list(self.methods), "referrals": self.referrals},
+            "disclosure": {"profile": self.profile, "automatic_release": sorted(self.automatic_release)},
+            "budgets": dict(self.budgets),
+            "runtime": {"level": self.level, "measurements": list(self.measurements)},
+            "ledger": {"origin": self.ledger_origin},
+        }
+
+
+def read_contract(document: object) -> Contract:
+    """Read a contract through its closed schema. Raises DocumentMalformed."""
+    fields = Fields(document, document="contract")
+    if fields.integer("version") != SCHEMA_VERSION:
+        raise fields.malformed("version", f"version {SCHEMA_VERSION} is needed")
+    with fields.mapping("valid") as valid:
+        valid_from, valid_until = valid.time("from"), valid.time("until")
+        if valid_until <= valid_from:
+            raise valid.malformed("until", "the end must be after the beginning")
+    with fields.mapping("analyses") as analyses:
+        queries, referrals = analyses.flag("queries"), analyses.flag("referrals")
+        methods = analyses.texts("methods", default=())
+    with fields.mapping("disclosure") as disclosure:
+        profile = disclosure.text("profile")
+        automatic = frozenset(PartyId(name) for name in disclosure.texts("automatic_release", default=()))
+    with fields.mapping("runtime") as runtime:
+        level, measurements = runtime.integer("level"), runtime.texts("measurements")
+        if level > _HIGHEST_LEVEL:
+            raise runtime.malformed("level", "the level is 0, 1 or 2")
+    with fields.mapping("ledger") as ledger:
+        origin = ledger.text("origin")
+    contract = Contract(
+        name=fields.name("name"),
+        title=fields.text("title"),
+        purpose=fields.text("purpose"),
+        legal_basis=fields.text("legal_basis"),
+        valid_from=valid_from,
+        valid_until=valid_until,
+        retention_days=fields.integer("retention_days", least=1),
+        parties=fields.each("parties", _read_party),
+        datasets=fields.each("datasets", _read_dataset),
+        catalogue=Catalogue(tables=fields.each("tables", read_table)),
+        queries=queries,
+        methods=methods,
+        referrals=referrals,
+        profile=profile,
+        budgets=_read_budgets(fields),
+        automatic_release=automatic,
+        level=level,
+        measurements=measurements,
+        ledger_origin=origin,
+    )
+    fields.close()
+    _check_references(contract, fields)
+    return contract
+
+
+def _read_party(name: str, fields: Fields) -> Party:
+    roles = fields.texts("roles")
+    if not roles or not set(roles) <= set(Role):
+        raise fields.malformed("roles", "one or more of " + ", ".join(Role) + " are needed")
+    return Party(
+        id=PartyId(name),
+        name=fields.text("name"),
+        roles=frozenset(Role(role) for role in roles),
+        signing_key=fields.octets("signing_key", length=KEY_LENGTH),
+        sealing_key=fields.octets("sealing_key", length=KEY_LENGTH) if fields.has("sealing_key") else None,
+        team_of=PartyId(fields.name("team_of")) if fields.has("team_of") else None,
+    )
+
+
+def _party_document(party: Party) -> Document:
+    document: Document = {
+        "name": party.name,
+        "roles": sorted(role.value for role in party.roles),
+        "signing_key": encode_bytes(party.signing_key),
+    }
+    if party.sealing_key is not None:
+        document["sealing_key"] = encode_bytes(party.sealing_key)
+    if party.team_of is not None:
+        document["team_of"] = party.team_of
+    return document
+
+
+def _read_dataset(name: str, fields: Fields) -> Dataset:
+    return Dataset(
+        name=name,
+        owner=PartyId(fields.name("owner")),
+        label=fields.choice("label", Label),
+        holds=fields.choice("holds", Holding),
+    )
+
+
+def _dataset_document(dataset: Dataset) -> Document:
+    return {"owner": dataset.owner, "label": dataset.label.value, "holds": dataset.holds.value}
+
+
+def _read_budgets(fields: Fields) -> dict[PartyId, int]:
+    with fields.mapping("budgets") as budgets:
+        return {PartyId(name): budgets.integer(name) for name in budgets.names()}
+
+
+def _check_references(contract: Contract, fields: Fields) -> None:
+    """Every name that the contract uses is a party of it, in the right role."""
+    owners = {party.id for party in contract.owners}
+    if not owners:
+        raise fields.malformed("parties", "at least one owner is needed")
+    if {dataset.owner for dataset in contract.datasets} - owners:
+        raise fields.malformed("datasets", "every dataset needs an owner among the parties")
+    if set(contract.budgets) != owners:
+        raise fields.malformed("budgets", "every owner, and nobody else, sets a budget")
+    if contract.automatic_release - owners:
+        raise fields.malformed("disclosure.automatic_release", "only owners can opt in")
+    for party in contract.parties:
+        _check_keys(party, owners, fields)
+
+
+def _check_keys(party: Party, owners: set[PartyId], fields: Fields) -> None:
+    receives = party.roles & {Role.OWNER, Role.CLINICIAN}
+    if receives and party.sealing_key is None:
+        raise fields.malformed(f"parties.{party.id}.sealing_key", "owners and clinical teams need one")
+    if Role.CLINICIAN in party.roles and party.team_of not in owners:
+        raise fields.malformed(f"parties.{party.id}.team_of", "the hospital of a clinical team must be an owner")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContractState:
+    """Where a contract stands: who signed, and whether somebody stopped it."""
+
+    contract: Contract
+    digest: Digest
+    signed_by: frozenset[PartyId]
+    status: ContractStatus
+
+    @property
+    def waiting_for(self) -> tuple[PartyId, ...]:
+        """The parties whose signature is still missing."""
+        return tuple(party.id for party in self.contract.parties if party.id not in self.signed_by)
+
+    def require_in_force(self, now: datetime) -> None:
+        """Raise unless everybody signed, nobody stopped it, and the time is right."""
+        if self.status is not ContractStatus.IN_FORCE:
+            raise ContractNotInForce(contract=self.contract.name, status=self.status.value)
+        self.contract.require_time(now)
+
+
+def move(status: ContractStatus, to: ContractStatus) -> ContractStatus:
+    """The new status, if the transition table has that move. Raises TransitionRefused."""
+    if to not in TRANSITIONS[status]:
+        raise TransitionRefused(subject="contract", current=status.value, wanted=to.value)
+    return to

@@ -1,0 +1,101 @@
+"""Released tables and releases: the only outputs that any door of the product hands out.
+
+``Released`` is made by ``disclosure.assess`` inside the runtime, or read back from a statistic whose signature
+was verified; nothing else may construct it (a house test keeps it so).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from asepsis.domain.documents import Document, Fields
+from asepsis.errors.contract import TransitionRefused
+
+Cell = int | float | str | bool | None
+
+
+class CellAction(StrEnum):
+    """What protection did to one cell."""
+
+    SHOWN = "shown"
+    ROUNDED = "rounded"
+    SUPPRESSED = "suppressed"
+    DERIVED = "derived"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Released:
+    """A protected table. ``actions`` has the shape of ``rows``; suppressed cells are ``None``."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    actions: tuple[tuple[CellAction, ...], ...]
+    notes: tuple[str, ...] = ()
+
+    def to_document(self) -> Document:
+        """The document form; :func:`read_released` reads it."""
+        return {
+            "columns": list(self.columns),
+            "rows": [list(row) for row in self.rows],
+            "actions": [[action.value for action in row] for row in self.actions],
+            "notes": list(self.notes),
+        }
+
+
+def read_released(value: object) -> Released:
+    """Read a released table from a statistic whose signature has been verified. Raises DocumentMalformed."""
+    fields = Fields(value, document="released table")
+    columns = fields.texts("columns")
+    rows = tuple(_read_row(row, fields) for row in fields.items("rows"))
+    actions = tuple(_read_actions(row, fields) for row in fields.items("actions"))
+    notes = tuple(str(note) for note in fields.items("notes"))
+    fields.close()
+    if {len(row) for row in rows + actions} - {len(columns)} or len(rows) != len(actions):
+        raise fields.malformed("rows", "rows and actions need the shape of the columns")
+    return Released(columns=columns, rows=rows, actions=actions, notes=notes)
+
+
+def _read_row(row: object, fields: Fields) -> tuple[Cell, ...]:
+    if not isinstance(row, list):
+        raise fields.malformed("rows", "a list of lists is needed")
+    cells: list[Cell] = []
+    for cell in row:
+        if cell is not None and not isinstance(cell, int | float | str | bool):
+            raise fields.malformed("rows", "cells are numbers, texts, flags or null")
+        cells.append(cell)
+    return tuple(cells)
+
+
+def _read_actions(row: object, fields: Fields) -> tuple[CellAction, ...]:
+    if not isinstance(row, list) or not set(map(str, row)) <= set(CellAction):
+        raise fields.malformed("actions", "one of " + ", ".join(CellAction) + " per cell is needed")
+    return tuple(CellAction(cell) for cell in row)
+
+
+class ReleaseStatus(StrEnum):
+    """The life of an output that asks to leave the room."""
+
+    CHECKED = "checked"
+    IN_REVIEW = "in review"
+    RELEASED = "released"
+    REFUSED = "refused"
+    WITHDRAWN = "withdrawn"
+
+
+TRANSITIONS: Final[Mapping[ReleaseStatus, frozenset[ReleaseStatus]]] = {
+    ReleaseStatus.CHECKED: frozenset({ReleaseStatus.IN_REVIEW, ReleaseStatus.RELEASED, ReleaseStatus.REFUSED}),
+    ReleaseStatus.IN_REVIEW: frozenset({ReleaseStatus.RELEASED, ReleaseStatus.REFUSED, ReleaseStatus.WITHDRAWN}),
+    ReleaseStatus.RELEASED: frozenset(),
+    ReleaseStatus.REFUSED: frozenset(),
+    ReleaseStatus.WITHDRAWN: frozenset(),
+}
+
+
+def move(status: ReleaseStatus, to: ReleaseStatus) -> ReleaseStatus:
+    """The new status, if the transition table has that move. Raises TransitionRefused."""
+    if to not in TRANSITIONS[status]:
+        raise TransitionRefused(subject="release", current=status.value, wanted=to.value)
+    return to

@@ -1,0 +1,86 @@
+"""Errors about contracts: what is written in them, who signed, and whether they are in force."""
+
+from __future__ import annotations
+
+from asepsis.errors import AsepsisError, Kind
+
+
+class DocumentMalformed(AsepsisError):
+    """A document does not follow its closed schema."""
+
+    kind = Kind.INVALID
+    code = "document.malformed"
+    message = "The {document} does not follow its schema at '{place}': {problem}."
+    hint = "Correct that place; unknown keys are refused, so check the spelling."
+
+
+class YamlMalformed(AsepsisError):
+    """A file is not the YAML that it should be."""
+
+    kind = Kind.INVALID
+    code = "yaml.malformed"
+    message = "{path} is not valid YAML (line {line})."
+    hint = "Correct the line; keys must not repeat and only plain values are allowed."
+
+
+class ContractNotSigned(AsepsisError):
+    """A party's signature is missing or does not verify."""
+
+    kind = Kind.UNTRUSTED
+    code = "contract.not_signed"
+    message = "The contract {contract} lacks a valid signature of {party}."
+    hint = "Let {party} run 'asepsis contract sign'; nothing runs before all parties have signed the same text."
+
+
+class ContractNotInForce(AsepsisError):
+    """The contract is not in force at this time."""
+
+    kind = Kind.DENIED
+    code = "contract.not_in_force"
+    message = "The contract {contract} is {status}, not in force."
+    hint = "See 'asepsis contract status' for what is missing and whose turn it is."
+
+
+class ContractExpired(AsepsisError):
+    """The contract's time is over."""
+
+    kind = Kind.DENIED
+    code = "contract.expired"
+    message = "The contract {contract} expired at {until}."
+    hint = "The parties can sign an amendment with a later end."
+
+
+class ContractNotYetValid(AsepsisError):
+    """The contract's time has not begun."""
+
+    kind = Kind.DENIED
+    code = "contract.not_yet_valid"
+    message = "The contract {contract} begins at {since}."
+    hint = "Wait until then, or let the parties sign an amendment."
+
+
+class ContractForbids(AsepsisError):
+    """The contract does not allow what was asked."""
+
+    kind = Kind.DENIED
+    code = "contract.forbids"
+    message = "The contract {contract} does not allow {what}."
+    hint = "See 'asepsis contract plan' for what it allows."
+
+
+class UnknownParty(AsepsisError):
+    """A party that the contract does not name."""
+
+    kind = Kind.MISSING
+    code = "contract.unknown_party"
+    message = "The contract names no party '{party}'."
+    hint = "The parties are listed by 'asepsis contract status'."
+
+
+class TransitionRefused(AsepsisError):
+    """A move between states that the transition table does not have."""
+
+    kind = Kind.CONFLICT
+    code = "state.transition_refused"
+    message = "A {subject} that is {current} cannot become {wanted}."
+    hint = "Look at its present state first; somebody may have acted meanwhile."
