@@ -74,13 +74,16 @@ class SnapshotInput:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """The exact work of one run. Its digest is what evidence is bound to and what a desk grants keys for."""
+    """The exact work of one run. Its digest is what evidence is bound to and what a desk grants keys for.
+
+    The ledger checkpoint is bound beside it (see ``attestation.Binding``), so that a run that was interrupted
+    goes on as the same job, and is charged once, under a newer checkpoint.
+    """
 
     run: RunId
     contract: Digest
     analysis: Analysis
     inputs: tuple[SnapshotInput, ...]
-    checkpoint: Digest
     approvals: tuple[Digest, ...] = ()
 
     def to_document(self) -> Document:
@@ -93,7 +96,6 @@ class Job:
                 {"owner": item.owner, "dataset": item.dataset, "snapshot": item.snapshot, "manifest": item.manifest}
                 for item in self.inputs
             ],
-            "checkpoint": self.checkpoint,
             "approvals": list(self.approvals),
         }
 
@@ -106,7 +108,6 @@ def read_job(value: object) -> Job:
         contract=Digest(fields.text("contract")),
         analysis=read_analysis(fields.anything("analysis")),
         inputs=tuple(_read_input(item) for item in fields.items("inputs")),
-        checkpoint=Digest(fields.text("checkpoint")),
         approvals=tuple(Digest(digest) for digest in fields.texts("approvals", default=())),
     )
     fields.close()
