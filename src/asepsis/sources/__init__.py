@@ -1,1 +1,1 @@
-"""Adapter: read-only readers of backups and folders; every byte is authenticated where the format allows."""
+"""Read-only looks into backups: one adapter per kind of source, none of which can write."""

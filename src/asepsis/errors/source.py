@@ -1,0 +1,166 @@
+"""What can go wrong while looking into a backup; fields are names of objects, never their content."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from asepsis.errors import AsepsisError, Kind
+
+
+class SourceError(AsepsisError):
+    """Base of all errors of sources."""
+
+
+class UnknownSchemeError(SourceError):
+    """The address of a source does not begin with a scheme that an adapter serves."""
+
+    kind: ClassVar = Kind.INVALID
+    code: ClassVar = "source.unknown_scheme"
+    message: ClassVar = "No source is known for the scheme {scheme!r}."
+    hint: ClassVar = "Write the source as {known}, each followed by a path."
+
+
+class SecretInAddressError(SourceError):
+    """The address of a source carries a user or password; it would end up in logs and in the ledger."""
+
+    kind: ClassVar = Kind.INVALID
+    code: ClassVar = "source.secret_in_address"
+    message: ClassVar = "The address of a source must not contain a user or password."
+    hint: ClassVar = "Give credentials through the environment or the configuration of the storage."
+
+
+class SourceMissingError(SourceError):
+    """Nothing lies at the address of the source."""
+
+    kind: ClassVar = Kind.MISSING
+    code: ClassVar = "source.missing"
+    message: ClassVar = "There is nothing at {uri}."
+    hint: ClassVar = "Check the path and that the backup storage is attached."
+
+
+class SourceUnavailableError(SourceError):
+    """The storage below the source refused or failed to read."""
+
+    kind: ClassVar = Kind.UNAVAILABLE
+    code: ClassVar = "source.unavailable"
+    message: ClassVar = "The storage did not let {name} be read."
+    hint: ClassVar = "Check that the storage is attached and that this account may read it, then try again."
+
+
+class NotARepositoryError(SourceError):
+    """What lies at the address is not a repository of the named tool."""
+
+    kind: ClassVar = Kind.INVALID
+    code: ClassVar = "source.not_a_repository"
+    message: ClassVar = "{uri} is not a repository or archive of the kind {tool}."
+    hint: ClassVar = "Give the folder that holds the repository itself, or another scheme."
+
+
+class UnsupportedFormatError(SourceError):
+    """The source is of a version or shape that this reader does not know."""
+
+    kind: ClassVar = Kind.INVALID
+    code: ClassVar = "source.unsupported_format"
+    message: ClassVar = "{name} is in a format that this version does not read."
+    hint: ClassVar = "Check for a newer version of Asepsis; the backup itself need not be damaged."
+
+
+class PasswordMissingError(SourceError):
+    """The source is encrypted and no password was given."""
+
+    kind: ClassVar = Kind.DENIED
+    code: ClassVar = "source.password_missing"
+    message: ClassVar = "A password is needed to read {uri}."
+    hint: ClassVar = "Set ASEPSIS_RESTIC_PASSWORD_FILE or ASEPSIS_RESTIC_PASSWORD."
+
+
+class WrongPasswordError(SourceError):
+    """No key of the repository opens with the password that was given."""
+
+    kind: ClassVar = Kind.DENIED
+    code: ClassVar = "source.wrong_password"
+    message: ClassVar = "The password opens no key of {uri}."
+    hint: ClassVar = "Check the password; nothing was read or changed."
+
+
+class ObjectMissingError(SourceError):
+    """A part that the source itself refers to is not there."""
+
+    kind: ClassVar = Kind.MISSING
+    code: ClassVar = "source.object_missing"
+    message: ClassVar = "The backup refers to {name}, which is missing."
+    hint: ClassVar = "Run `asepsis source verify` to see which files are affected; use another restore point or copy."
+
+
+class ObjectDamagedError(SourceError):
+    """Stored bytes do not authenticate, or do not hash to the name they are stored under."""
+
+    kind: ClassVar = Kind.UNTRUSTED
+    code: ClassVar = "source.object_damaged"
+    message: ClassVar = "The stored bytes of {name} are not the ones that were backed up."
+    hint: ClassVar = "Run `asepsis source verify` to see which files are affected; use another restore point or copy."
+
+
+class RestorePointMissingError(SourceError):
+    """The source has no such restore point, or the short name fits several."""
+
+    kind: ClassVar = Kind.MISSING
+    code: ClassVar = "source.restore_point_missing"
+    message: ClassVar = "There is no single restore point {point!r}."
+    hint: ClassVar = "List the restore points with `asepsis source ls` and give an id from there."
+
+
+class PathMissingError(SourceError):
+    """The restore point has no entry of that path."""
+
+    kind: ClassVar = Kind.MISSING
+    code: ClassVar = "source.path_missing"
+    message: ClassVar = "The restore point has no entry {path!r}."
+    hint: ClassVar = "Paths are absolute inside the restore point; list them with `asepsis source ls`."
+
+
+class NotAFileError(SourceError):
+    """The entry has no content to read: a directory, a link or a device."""
+
+    kind: ClassVar = Kind.INVALID
+    code: ClassVar = "source.not_a_file"
+    message: ClassVar = "{path!r} is not a regular file."
+    hint: ClassVar = "Only regular files are opened; links are never followed."
+
+
+class HostilePathError(SourceError):
+    """A name inside the backup would lead out of the place it belongs to, or exists twice."""
+
+    kind: ClassVar = Kind.UNTRUSTED
+    code: ClassVar = "source.hostile_path"
+    message: ClassVar = "The backup holds a name that no honest backup contains ({reason})."
+    hint: ClassVar = "Treat this restore point as manipulated; choose another and tell whoever keeps the backups."
+
+
+class LimitExceededError(SourceError):
+    """The source would unpack to more than the limits allow."""
+
+    kind: ClassVar = Kind.INVALID
+    code: ClassVar = "source.limit_exceeded"
+    message: ClassVar = "{name} goes beyond the limit of {limit} {unit}."
+    hint: ClassVar = (
+        "A backup that unpacks to so much may be a decompression bomb; raise the limit only if you trust it."
+    )
+
+
+class ArchiveTruncatedError(SourceError):
+    """The archive ends before its content does."""
+
+    kind: ClassVar = Kind.INVALID
+    code: ClassVar = "source.archive_truncated"
+    message: ClassVar = "The archive {name} ends too early."
+    hint: ClassVar = "Copy the archive again from the backup storage and compare the sizes."
+
+
+class ArchiveDamagedError(SourceError):
+    """The archive cannot be unpacked although it has not ended yet."""
+
+    kind: ClassVar = Kind.INVALID
+    code: ClassVar = "source.archive_damaged"
+    message: ClassVar = "The archive {name} is damaged."
+    hint: ClassVar = "Copy the archive again from the backup storage, or use another restore point."

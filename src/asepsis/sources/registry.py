@@ -1,0 +1,78 @@
+"""From the address of a source to its adapter: ``scheme:path``. Adapters are imported when they are asked for.
+
+An address holds no secret: it goes into contracts, logs and the ledger.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Final
+
+from asepsis.errors.source import PasswordMissingError, SourceUnavailableError, UnknownSchemeError
+from asepsis.ports import Source
+
+PASSWORD: Final = "ASEPSIS_RESTIC_PASSWORD"  # noqa: S105  the name of a variable
+PASSWORD_FILE: Final = "ASEPSIS_RESTIC_PASSWORD_FILE"  # noqa: S105  the name of a variable
+
+
+def open_source(uri: str, *, secret: Callable[[], str] | None = None) -> Source:
+    """The source at ``uri``, opened for reading.
+
+    ``secret`` gives the password of an encrypted source; without it the environment is asked
+    (``ASEPSIS_RESTIC_PASSWORD_FILE``, then ``ASEPSIS_RESTIC_PASSWORD``).
+
+    Raises:
+        UnknownSchemeError: no adapter serves the scheme.
+        SourceError: the adapter cannot open what lies there.
+    """
+    scheme, separator, path = uri.partition(":")
+    adapter = _ADAPTERS.get(scheme)
+    if not separator or adapter is None or not path:
+        raise UnknownSchemeError(scheme=scheme if separator else "", known=", ".join(f"{name}:" for name in SCHEMES))
+    return adapter(path, secret)
+
+
+def restic_password(uri: str, *, environment: Mapping[str, str]) -> str:
+    """The password as the environment gives it, without a trailing line end.
+
+    Raises:
+        PasswordMissingError: neither variable is set.
+        SourceUnavailableError: the named file cannot be read.
+    """
+    if file := environment.get(PASSWORD_FILE):
+        try:
+            return Path(file).read_text("utf-8").rstrip("\r\n")
+        except (OSError, ValueError):
+            raise SourceUnavailableError(name="the password file") from None
+    if password := environment.get(PASSWORD):
+        return password
+    raise PasswordMissingError(uri=uri)
+
+
+def _restic(path: str, secret: Callable[[], str] | None) -> Source:
+    from asepsis.sources.restic.source import ResticSource  # noqa: PLC0415  lazy: needs cryptography and zstd
+
+    password = secret() if secret else restic_password(f"restic:{path}", environment=os.environ)
+    return ResticSource.unlock(path, password=password)
+
+
+def _tar(path: str, _: Callable[[], str] | None) -> Source:
+    from asepsis.sources.tar.source import TarSource  # noqa: PLC0415  lazy, as all adapters
+
+    return TarSource.at(path)
+
+
+def _directory(path: str, _: Callable[[], str] | None) -> Source:
+    from asepsis.sources.directory import DirectorySource  # noqa: PLC0415  lazy, as all adapters
+
+    return DirectorySource.at(path)
+
+
+_ADAPTERS: Final[Mapping[str, Callable[[str, Callable[[], str] | None], Source]]] = {
+    "restic": _restic,
+    "tar": _tar,
+    "dir": _directory,
+}
+SCHEMES: Final = tuple(_ADAPTERS)
