@@ -1,0 +1,127 @@
+"""Statistics: what a run hands to the room, signed by the runtime that computed it.
+
+A statistic carries a protected table and the assessment that judged it; a linkage adds the manifest of the
+sealed link map and one sealed key share per owner; a referral adds the sealed packages it wrote. Nothing in it
+is readable patient data.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from asepsis.domain.documents import Document, Fields, encode_bytes
+from asepsis.domain.finding import Assessment, read_assessment
+from asepsis.domain.names import Digest, PartyId, RunId
+from asepsis.domain.release import Released, read_released
+from asepsis.domain.snapshot import Manifest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Share:
+    """One owner's share of the link map's data key, sealed (HPKE) to the owner's key."""
+
+    owner: PartyId
+    sealed: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Links:
+    """A sealed link map: its manifest, and the shares without which nobody can open it."""
+
+    manifest: Manifest
+    shares: tuple[Share, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Package:
+    """Patient-level rows of one hospital, sealed to its clinical team. ``digest`` is SHA-256 of the sealed bytes."""
+
+    owner: PartyId
+    team: PartyId
+    file: str
+    length: int
+    digest: Digest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Statistic:
+    """The outcome of one run, before anybody decided on its release."""
+
+    run: RunId
+    contract: Digest
+    job: Digest
+    plan: Digest
+    assessment: Assessment
+    table: Released | None = None
+    links: Links | None = None
+    packages: tuple[Package, ...] = ()
+
+    def to_document(self) -> Document:
+        """The document that the runtime signs."""
+        return {
+            "run": self.run,
+            "contract": self.contract,
+            "job": self.job,
+            "plan": self.plan,
+            "assessment": self.assessment.to_document(),
+            "table": None if self.table is None else self.table.to_document(),
+            "links": None if self.links is None else _links_document(self.links),
+            "packages": [_package_document(package) for package in self.packages],
+        }
+
+
+def read_statistic(value: object) -> Statistic:
+    """Read a statistic whose signature has been verified. Raises DocumentMalformed or ManifestMalformed."""
+    fields = Fields(value, document="statistic")
+    table, links = fields.anything("table"), fields.anything("links")
+    statistic = Statistic(
+        run=RunId(fields.text("run")),
+        contract=Digest(fields.text("contract")),
+        job=Digest(fields.text("job")),
+        plan=Digest(fields.text("plan")),
+        assessment=read_assessment(fields.anything("assessment")),
+        table=None if table is None else read_released(table),
+        links=None if links is None else _read_links(links),
+        packages=tuple(_read_package(item) for item in fields.items("packages")),
+    )
+    fields.close()
+    return statistic
+
+
+def _links_document(links: Links) -> Document:
+    return {
+        "manifest": links.manifest.to_document(),
+        "shares": {share.owner: encode_bytes(share.sealed) for share in links.shares},
+    }
+
+
+def _read_links(value: object) -> Links:
+    fields = Fields(value, document="statistic", place="links")
+    manifest = Manifest.from_document(fields.anything("manifest"))
+    with fields.mapping("shares") as raw:
+        shares = tuple(Share(owner=PartyId(name), sealed=raw.octets(name)) for name in raw.names())
+    fields.close()
+    return Links(manifest=manifest, shares=shares)
+
+
+def _package_document(package: Package) -> Document:
+    return {
+        "owner": package.owner,
+        "team": package.team,
+        "file": package.file,
+        "length": package.length,
+        "digest": package.digest,
+    }
+
+
+def _read_package(value: object) -> Package:
+    fields = Fields(value, document="statistic", place="packages")
+    package = Package(
+        owner=PartyId(fields.name("owner")),
+        team=PartyId(fields.name("team")),
+        file=fields.text("file"),
+        length=fields.integer("length"),
+        digest=Digest(fields.text("digest")),
+    )
+    fields.close()
+    return package
