@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Final, Self
@@ -111,7 +111,7 @@ class LedgerEntry:
 
     def __post_init__(self) -> None:
         """Refuse what the schema does not allow and freeze the mappings; raises `EntryMalformed`."""
-        if not isinstance(self.at, datetime) or self.at.tzinfo is not UTC:
+        if self.at.utcoffset() != timedelta(0):
             raise EntryMalformed(place="at")
         _match(_IDENTIFIER, self.actor, "actor")
         _match(_IDENTIFIER, self.subject, "subject")

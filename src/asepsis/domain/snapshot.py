@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
@@ -143,7 +143,7 @@ class Manifest:
         _match(_NAME, self.owner, "owner")
         _match(_NAME, self.dataset, "dataset")
         _match(_NAME, self.snapshot, "snapshot")
-        if self.created_at.tzinfo is not UTC:
+        if self.created_at.utcoffset() != timedelta(0):
             raise ManifestMalformed(place="created_at")
         if len({file.id for file in self.files}) != len(self.files):
             raise ManifestMalformed(place="files.id")
