@@ -144,7 +144,7 @@ class LimitExceededError(SourceError):
     code: ClassVar = "source.limit_exceeded"
     message: ClassVar = "{name} goes beyond the limit of {limit} {unit}."
     hint: ClassVar = (
-        "A backup that unpacks to so much may be a decompression bomb; raise the limit only if you trust it."
+        "So much may be a decompression bomb; raise the limit only if you trust the backup."
     )
 
 

@@ -8,10 +8,12 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from asepsis.errors.source import PasswordMissingError, SourceUnavailableError, UnknownSchemeError
-from asepsis.ports import Source
+
+if TYPE_CHECKING:
+    from asepsis.ports import Source
 
 PASSWORD: Final = "ASEPSIS_RESTIC_PASSWORD"  # noqa: S105  the name of a variable
 PASSWORD_FILE: Final = "ASEPSIS_RESTIC_PASSWORD_FILE"  # noqa: S105  the name of a variable
