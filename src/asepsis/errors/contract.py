@@ -84,3 +84,12 @@ class TransitionRefused(AsepsisError):
     code = "state.transition_refused"
     message = "A {subject} that is {current} cannot become {wanted}."
     hint = "Look at its present state first; somebody may have acted meanwhile."
+
+
+class ApprovalMissing(AsepsisError):
+    """An owner's signed approval is missing, or is for something else."""
+
+    kind = Kind.DENIED
+    code = "contract.approval_missing"
+    message = "The approval of {owner} for exactly this is missing."
+    hint = "Let {owner} approve it; an edit after the approval voids it."
