@@ -1,1 +1,1 @@
-"""Source records become OMOP tables or quarantine; the books of a run always balance."""
+"""From bytes of legacy files to OMOP rows, without losing a record: readers, mappings, expressions. No I/O here."""

@@ -1,0 +1,123 @@
+"""Books: the reconciliation of every landed record of a contribution.
+
+Invariant: per file, landed = header + residue + accepted + merged + quarantined + excluded, the landed bytes are the
+bytes of the file, and every accepted record became at least one row. ``Books.balance`` raises where that is not so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, Final
+
+from asepsis.domain.names import Digest, RunId
+from asepsis.errors.harmonise import BooksDoNotBalance
+
+_COLUMNS: Final = ("landed", "accepted", "merged", "quarantined", "excluded", "header", "residue")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileBooks:
+    """The account of one file; all numbers are records except ``size`` and ``landed_bytes`` (bytes).
+
+    ``header`` are records that belong to the format itself (headers, terminators), ``residue`` are bytes outside
+    any record, kept in quarantine. ``emitted`` counts rows per target table: one record may become several rows.
+    """
+
+    path: str
+    digest: Digest
+    size: int
+    landed_bytes: int
+    landed: int
+    accepted: int
+    merged: int
+    quarantined: int
+    excluded: int
+    header: int
+    residue: int
+    accepted_without_row: int = 0
+    declared: int | None = None
+    emitted: Mapping[str, int] = field(default_factory=dict)
+    reasons: Mapping[str, int] = field(default_factory=dict)
+    exclusions: Mapping[str, int] = field(default_factory=dict)
+    flags: Mapping[str, int] = field(default_factory=dict)
+    repairs: Mapping[str, int] = field(default_factory=dict)
+
+    def balance(self) -> None:
+        """Check the invariant of this file.
+
+        Raises:
+            BooksDoNotBalance: bytes or records are missing, counted twice, or accepted without becoming a row.
+        """
+        settled = sum(getattr(self, name) for name in _COLUMNS[1:])
+        if self.landed != settled:
+            raise BooksDoNotBalance(file=self.path, problem=f"{self.landed} records landed, {settled} settled")
+        if self.landed_bytes != self.size:
+            raise BooksDoNotBalance(file=self.path, problem=f"{self.size} bytes read, {self.landed_bytes} landed")
+        if self.accepted_without_row:
+            raise BooksDoNotBalance(file=self.path, problem=f"{self.accepted_without_row} accepted without a row")
+
+    @property
+    def meets_declared_count(self) -> bool | None:
+        """Whether the number of data records is the one declared in the source; ``None`` where none is declared."""
+        return None if self.declared is None else self.declared == self.landed - self.header - self.residue
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Books:
+    """The account of one run over all its files. ``uncovered`` are files of the source no entry of the mapping reads."""
+
+    run: RunId
+    mapping: Digest
+    files: tuple[FileBooks, ...]
+    uncovered: tuple[str, ...] = ()
+
+    def balance(self) -> None:
+        """Check every file.
+
+        Raises:
+            BooksDoNotBalance: for the first file whose account does not close.
+        """
+        for file in self.files:
+            file.balance()
+
+    def as_dict(self) -> dict[str, Any]:
+        """The books as plain JSON values, in a stable order."""
+        return {
+            "run": self.run,
+            "mapping": self.mapping,
+            "files": [_plain(file) for file in self.files],
+            "uncovered": list(self.uncovered),
+        }
+
+    def as_text(self) -> str:
+        """The books as a table of fixed width, one line per file, then what was found in each."""
+        width = max([len(file.path) for file in self.files] + [len("file")])
+        head = "file".ljust(width) + "".join(name.rjust(13) for name in _COLUMNS)
+        body = [
+            file.path.ljust(width) + "".join(f"{getattr(file, name):,}".rjust(13) for name in _COLUMNS)
+            for file in self.files
+        ]
+        return "\n".join([head, *body, *(line for file in self.files for line in _details(file))])
+
+
+def books_from_dict(value: Mapping[str, Any]) -> Books:
+    """Read books back from ``Books.as_dict``."""
+    return Books(
+        run=RunId(value["run"]),
+        mapping=Digest(value["mapping"]),
+        files=tuple(FileBooks(**file) for file in value["files"]),
+        uncovered=tuple(value["uncovered"]),
+    )
+
+
+def _plain(file: FileBooks) -> dict[str, Any]:
+    values = {item.name: getattr(file, item.name) for item in fields(file)}
+    return {name: dict(sorted(value.items())) if isinstance(value, Mapping) else value for name, value in values.items()}
+
+
+def _details(file: FileBooks) -> Iterator[str]:
+    for title in ("emitted", "reasons", "exclusions", "flags", "repairs"):
+        counts: Mapping[str, int] = getattr(file, title)
+        if counts:
+            yield f"  {file.path} {title}: " + ", ".join(f"{name} {count:,}" for name, count in sorted(counts.items()))

@@ -1,0 +1,113 @@
+"""Errors of contribution: mappings, readers, landing, staging and the books. None of them quotes a record."""
+
+from __future__ import annotations
+
+from asepsis.errors import AsepsisError, Kind
+
+
+class MappingMissing(AsepsisError):
+    """The mapping folder, or a file that it names, is not there."""
+
+    kind = Kind.MISSING
+    code = "harmonise.mapping_missing"
+    message = "The mapping has no readable {file}."
+    hint = "Give the folder that holds source.yaml, tables/ and codes/; every file it names must exist inside it."
+
+
+class MappingMalformed(AsepsisError):
+    """A file of the mapping is not valid YAML or CSV, or says something the closed schema does not know."""
+
+    kind = Kind.INVALID
+    code = "harmonise.mapping_malformed"
+    message = "{file}, at {key}: {problem}."
+    hint = "Correct this place of the mapping; `asepsis mapping check` names the next one."
+
+
+class ExpressionRefused(AsepsisError):
+    """An expression of the mapping uses something outside the allow-listed subset of SQL."""
+
+    kind = Kind.INVALID
+    code = "harmonise.expression_refused"
+    message = "{file}, at {key}: {problem}."
+    hint = "Use the names of this file and the listed functions; the reference of mappings lists them."
+
+
+class CopybookRefused(AsepsisError):
+    """A copybook uses a clause that the reader does not know, so that no offset after it would be certain."""
+
+    kind = Kind.INVALID
+    code = "harmonise.copybook_refused"
+    message = "The copybook is refused at item {item}: {problem}."
+    hint = "Rewrite the item with PIC X/9/S9/V, COMP, COMP-3, OCCURS n, REDEFINES or FILLER."
+
+
+class IdentifierColumn(AsepsisError):
+    """A mapping would put an identifier of a person into a clinical table."""
+
+    kind = Kind.DENIED
+    code = "harmonise.identifier_column"
+    message = "{file} fills {column}, which would carry an identifier into a clinical table."
+    hint = "Map identifiers to the identity table only."
+
+
+class SourceFileMissing(AsepsisError):
+    """The source has no file for an entry of the mapping that is not optional."""
+
+    kind = Kind.MISSING
+    code = "harmonise.file_missing"
+    message = "No file of the source matches {pattern} (entry {entry} of the mapping)."
+    hint = "List the source with `asepsis source ls`; mark the entry `optional: true` if it may be absent."
+
+
+class SourceFileDamaged(AsepsisError):
+    """A compressed file of the source cannot be decompressed to its end."""
+
+    kind = Kind.UNTRUSTED
+    code = "harmonise.file_damaged"
+    message = "The compressed file {file} is damaged; nothing of this run is kept."
+    hint = "Choose another restore point; `asepsis source verify` tells which files are whole."
+
+
+class LimitExceeded(AsepsisError):
+    """A file asks for more than a reader is allowed to use."""
+
+    kind = Kind.EXHAUSTED
+    code = "harmonise.limit_exceeded"
+    message = "A file exceeds the limit {limit}."
+    hint = "Check the file; raise the limit in the settings only for a file that you know."
+
+
+class PersonKeyRefused(AsepsisError):
+    """The owner's secret for person ids has the wrong size."""
+
+    kind = Kind.INVALID
+    code = "harmonise.person_key_refused"
+    message = "The person key must have 32 bytes."
+    hint = "Let the owner's key desk make it; never type it."
+
+
+class HarmoniseFailed(AsepsisError):
+    """The engine could not finish a stage; its text is dropped because it quotes data."""
+
+    kind = Kind.UNAVAILABLE
+    code = "harmonise.engine_failed"
+    message = "The engine failed in stage {stage} ({failure})."
+    hint = "Check free space and memory of the work folder and run the same command again; it starts over safely."
+
+
+class BooksDoNotBalance(AsepsisError):
+    """Records were landed that are neither accepted, merged, quarantined nor excluded."""
+
+    kind = Kind.UNTRUSTED
+    code = "harmonise.books_do_not_balance"
+    message = "The books of {file} do not balance: {problem}."
+    hint = "Nothing of this run is kept. Report it: this must not happen with any input."
+
+
+class RowUnknown(AsepsisError):
+    """Provenance knows no such row."""
+
+    kind = Kind.MISSING
+    code = "harmonise.row_unknown"
+    message = "Provenance knows no row {row} of {table}."
+    hint = "Give a table and an id of this snapshot."
