@@ -1,0 +1,42 @@
+"""What the room keeps beside runs and referrals: published snapshots and decided releases."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from asepsis.domain.names import Digest, PartyId, ReleaseId, RunId
+from asepsis.domain.release import ReleaseStatus
+from asepsis.domain.snapshot import Manifest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublishedSnapshot:
+    """A sealed snapshot in the room: its manifest as signed, and where it came from.
+
+    A link map has no owner's signature but the endorsement of every owner. ``contribution`` identifies source,
+    restore point and mapping, so that the same contribution is recognised when a command runs again.
+    """
+
+    manifest: Manifest
+    digest: Digest
+    document: bytes
+    signature: bytes
+    endorsements: Mapping[PartyId, bytes]
+    contribution: Digest
+    published_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Release:
+    """An output that asked to leave the room, and what was decided."""
+
+    id: ReleaseId
+    run: RunId
+    contract: Digest
+    question: Digest
+    author: PartyId
+    status: ReleaseStatus
+    decided_by: PartyId | None
+    decided_at: datetime
