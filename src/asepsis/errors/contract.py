@@ -93,3 +93,21 @@ class ApprovalMissing(AsepsisError):
     code = "contract.approval_missing"
     message = "The approval of {owner} for exactly this is missing."
     hint = "Let {owner} approve it; an edit after the approval voids it."
+
+
+class StatementNotTrusted(AsepsisError):
+    """A statement about the contract was not made by the party that it names."""
+
+    kind = Kind.UNTRUSTED
+    code = "contract.statement_not_trusted"
+    message = "A statement about the contract is not signed by {party}, or is about another contract."
+    hint = "Only a party of the contract can suspend, resume or end it, with its own key."
+
+
+class NoContract(AsepsisError):
+    """The room has no contract yet."""
+
+    kind = Kind.MISSING
+    code = "contract.none"
+    message = "The room has no contract yet."
+    hint = "Propose one with 'asepsis contract sign room.yaml'."
