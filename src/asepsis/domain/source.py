@@ -67,19 +67,6 @@ class Change:
     was: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ObjectFault:
-    """A stored object that is missing or not what was backed up; ``code`` is that of the error on reading it.
-
-    ``object`` names the object in the tool's own words (a pack, an index, a member); ``path`` is the entry
-    that needs it, ``None`` when the object serves the whole source.
-    """
-
-    object: str
-    code: str
-    path: str | None = None
-
-
 class Verdict(StrEnum):
     """What is known about the integrity of an object or a restore point."""
 

@@ -11,7 +11,11 @@ GIB: Final = 1 << 30
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """Bounds in bytes and counts; the defaults fit hospital backups with room to spare."""
+    """Bounds in bytes and counts; the defaults fit hospital backups with room to spare.
+
+    ``archive_ratio`` (unpacked to stored) counts only once ``archive_ratio_from_bytes`` have been unpacked:
+    small archives of zeros are ordinary and harmless.
+    """
 
     metadata_bytes: int = 256 * MIB
     blob_bytes: int = 256 * MIB
@@ -20,8 +24,10 @@ class Limits:
     name_bytes: int = 4096
     entries: int = 20_000_000
     archive_bytes: int = 2048 * GIB
-    archive_ratio: int = 1200
-    archive_headers_bytes: int = MIB
+    archive_entries: int = 5_000_000
+    archive_ratio: int = 250
+    archive_ratio_from_bytes: int = GIB
+    archive_header_bytes: int = MIB
 
 
 DEFAULT: Final = Limits()

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any, BinaryIO, Final, cast
 
+from asepsis.domain.integrity import ObjectFault
 from asepsis.domain.names import RestorePointId
-from asepsis.domain.source import Entry, EntryType, ObjectFault, RestorePoint
+from asepsis.domain.source import Entry, EntryType, RestorePoint
 from asepsis.errors.source import (
     NotAFileError,
     ObjectDamagedError,

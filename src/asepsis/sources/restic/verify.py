@@ -9,7 +9,8 @@ import hashlib
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from asepsis.domain.source import EntryType, ObjectFault
+from asepsis.domain.integrity import ObjectFault
+from asepsis.domain.source import EntryType
 from asepsis.errors.source import LimitExceededError, ObjectMissingError, SourceError
 from asepsis.sources.restic.index import Place
 from asepsis.sources.restic.repository import Repository

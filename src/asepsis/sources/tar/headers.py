@@ -1,0 +1,251 @@
+"""Tar headers: ustar, GNU long names and pax records, read from a stream inside limits.
+
+Sources: POSIX.1-2017 `pax`, "ustar Interchange Format" and "pax Extended Header"; GNU tar manual, "Basic Tar
+Format". The content of a member is skipped or read in pieces, never held whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final, Protocol
+
+from asepsis.domain.source import EntryType
+from asepsis.errors.source import (
+    ArchiveDamagedError,
+    ArchiveTruncatedError,
+    LimitExceededError,
+    NotARepositoryError,
+)
+from asepsis.sources.limits import Limits
+from asepsis.sources.paths import from_bytes
+
+BLOCK: Final = 512
+_PIECE: Final = 1 << 20
+_FILES: Final = frozenset(b"\x0007")
+_LINK, _HARD_LINK, _DIRECTORY, _SPARSE = b"215S"
+_LONG_NAME, _LONG_LINK, _PAX, _GLOBAL_PAX = b"LKxg"
+_OTHERS: Final = frozenset(b"346")
+_EXTENSIONS: Final = frozenset((_LONG_NAME, _LONG_LINK, _PAX, _GLOBAL_PAX))
+_BASE_256: Final = 0x80
+_MORE_SPARSE_IN_HEADER: Final = 482
+_MORE_SPARSE_IN_BLOCK: Final = 504
+
+
+class Readable(Protocol):
+    """A stream that may return fewer bytes than asked for only at its end (a buffered reader)."""
+
+    def read(self, size: int, /) -> bytes:
+        """The next bytes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Member:
+    """One member as its headers say; ``path`` is unchecked, ``offset`` counts unpacked bytes.
+
+    ``hard`` marks a hard link (its ``target`` is another member); ``sparse`` content is stored with holes
+    left out.
+    """
+
+    path: str
+    type: EntryType
+    size: int
+    modified_at: datetime | None
+    offset: int
+    target: str | None = None
+    hard: bool = False
+    sparse: bool = False
+
+
+class Members:
+    """The members of one archive in stored order; ``content`` reads the one that came last."""
+
+    def __init__(self, stream: Readable, *, name: str, limits: Limits) -> None:
+        self._stream = stream
+        self._name = name
+        self._limits = limits
+        self._offset = 0
+        self._left = 0
+        self._padding = 0
+        self._global: dict[str, bytes] = {}
+
+    def __iter__(self) -> Iterator[Member]:
+        """All members up to the mark of zeros that ends an archive; then the stream is read to its end.
+
+        Raises:
+            NotARepositoryError: it does not begin with a tar header.
+            ArchiveTruncatedError: it ends without the mark or inside a member.
+            ArchiveDamagedError: a header's checksum or a number in it is wrong.
+            LimitExceededError: too many members, or too long a header.
+        """
+        for _ in range(self._limits.archive_entries):
+            member = self._next()
+            if member is None:
+                self._drain()
+                return
+            yield member
+        raise LimitExceededError(name=self._name, limit=self._limits.archive_entries, unit="entries")
+
+    def content(self) -> Iterator[bytes]:
+        """The content of the member that came last, in pieces."""
+        while self._left:
+            piece = self._read(min(self._left, _PIECE))
+            self._left -= len(piece)
+            yield piece
+
+    def _next(self) -> Member | None:
+        records = dict(self._global)
+        for _ in range(self._limits.archive_entries):
+            self._skip()
+            header = self._read(BLOCK)
+            if not header.strip(b"\0"):
+                return None
+            self._check(header)
+            flag, size = header[156], self._size(header, records)
+            if flag not in _EXTENSIONS:
+                return self._member(header, records=records, size=size)
+            self._extend(records, flag=flag, size=size)
+        raise LimitExceededError(name=self._name, limit=self._limits.archive_entries, unit="headers")
+
+    def _member(self, header: bytes, *, records: dict[str, bytes], size: int) -> Member:
+        flag = header[156]
+        path = from_bytes(records.get("GNU.sparse.name") or records.get("path") or _ustar_path(header))
+        kind = _kind(flag, is_folder=path.endswith("/"))
+        sparse = flag == _SPARSE or any(key.startswith("GNU.sparse.") for key in records)
+        if flag == _SPARSE:
+            self._skip_sparse_map(header)
+        has_content = flag not in {_LINK, _HARD_LINK, _DIRECTORY} and flag not in _OTHERS
+        self._begin(size if has_content else 0)
+        return Member(
+            path=path,
+            type=kind,
+            size=self._real_size(header, records, size) if sparse else self._left,
+            modified_at=_moment(records, self._number(header[136:148])),
+            offset=self._offset,
+            target=from_bytes(records.get("linkpath") or _text(header[157:257]))
+            if flag in {_LINK, _HARD_LINK}
+            else None,
+            hard=flag == _HARD_LINK,
+            sparse=sparse,
+        )
+
+    def _extend(self, records: dict[str, bytes], *, flag: int, size: int) -> None:
+        if size > self._limits.archive_header_bytes:
+            raise LimitExceededError(name=self._name, limit=self._limits.archive_header_bytes, unit="bytes of header")
+        self._begin(size)
+        content = b"".join(self.content())
+        if flag == _LONG_NAME:
+            records["path"] = _text(content)
+        elif flag == _LONG_LINK:
+            records["linkpath"] = _text(content)
+        else:
+            found = self._pax(content)
+            records.update(found)
+            if flag == _GLOBAL_PAX:
+                self._global.update(found)
+
+    def _pax(self, content: bytes) -> dict[str, bytes]:
+        r"""Records of the form ``length key=value\n``, where the length counts itself."""
+        records = {}
+        position = 0
+        while position < len(content):
+            digits = content[position : position + 20].split(b" ", 1)[0]
+            length = int(digits) if digits.isdigit() else 0
+            record = content[position + len(digits) + 1 : position + length]
+            key, equals, value = record.removesuffix(b"\n").partition(b"=")
+            if not equals or not record.endswith(b"\n"):
+                raise ArchiveDamagedError(name=self._name)
+            records[from_bytes(key)] = value
+            position += length
+        return records
+
+    def _begin(self, size: int) -> None:
+        self._left = size
+        self._padding = -size % BLOCK
+
+    def _skip(self) -> None:
+        for _ in self.content():
+            pass
+        if self._padding:
+            self._read(self._padding)
+            self._padding = 0
+
+    def _skip_sparse_map(self, header: bytes) -> None:
+        more = header[_MORE_SPARSE_IN_HEADER]
+        while more:
+            more = self._read(BLOCK)[_MORE_SPARSE_IN_BLOCK]
+
+    def _real_size(self, header: bytes, records: dict[str, bytes], stored: int) -> int:
+        value = records.get("GNU.sparse.realsize") or records.get("GNU.sparse.size")
+        if value is not None:
+            return int(value) if value.isdigit() else stored
+        return self._number(header[483:495])
+
+    def _size(self, header: bytes, records: dict[str, bytes]) -> int:
+        value = records.get("size")
+        if value is None or header[156] in _EXTENSIONS:
+            return self._number(header[124:136])
+        if not value.isdigit():
+            raise ArchiveDamagedError(name=self._name)
+        return int(value)
+
+    def _number(self, field: bytes) -> int:
+        """An octal number, or a binary one where the first bit is set (GNU); negative ones make no sense here."""
+        if field[0] == _BASE_256:
+            return int.from_bytes(field[1:], "big")
+        digits = field.strip(b"\0 ")
+        try:
+            number = int(digits, 8) if digits else 0
+        except ValueError:
+            number = -1
+        if number < 0:
+            raise ArchiveDamagedError(name=self._name)
+        return number
+
+    def _check(self, header: bytes) -> None:
+        """Compare the sum of the header's bytes, its own field counted as spaces."""
+        try:
+            stated = int(header[148:156].strip(b"\0 "), 8)
+        except ValueError:
+            stated = -1
+        if stated == sum(header[:148]) + sum(header[156:]) + 8 * ord(" "):
+            return
+        if self._offset == BLOCK:
+            raise NotARepositoryError(uri=self._name, tool="tar")
+        raise ArchiveDamagedError(name=self._name)
+
+    def _read(self, size: int) -> bytes:
+        content = self._stream.read(size)
+        if len(content) < size:
+            raise ArchiveTruncatedError(name=self._name)
+        self._offset += size
+        return content
+
+    def _drain(self) -> None:
+        """Read on to the end of the stream, where compressed formats keep their checksum."""
+        while self._stream.read(_PIECE):
+            pass
+
+
+def _kind(flag: int, *, is_folder: bool) -> EntryType:
+    if flag in _FILES or flag in {_HARD_LINK, _SPARSE}:
+        return EntryType.DIRECTORY if is_folder else EntryType.FILE
+    return {_LINK: EntryType.LINK, _DIRECTORY: EntryType.DIRECTORY}.get(flag, EntryType.OTHER)
+
+
+def _text(field: bytes) -> bytes:
+    return field.split(b"\0", 1)[0]
+
+
+def _ustar_path(header: bytes) -> bytes:
+    name, prefix = _text(header[:100]), _text(header[345:500])
+    is_ustar = header[257:263] == b"ustar\0"
+    return prefix + b"/" + name if is_ustar and prefix else name
+
+
+def _moment(records: dict[str, bytes], seconds: int) -> datetime | None:
+    try:
+        return datetime.fromtimestamp(float(records.get("mtime", seconds)), tz=UTC)
+    except (ValueError, OverflowError, OSError):
+        return None
