@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Final, Self
@@ -40,7 +40,6 @@ PERSONAL: Final = frozenset(
 _KEYS: Final = frozenset({"format", "at", "actor", "act", "subject", "facts", "commitments"})
 _IDENTIFIER: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@/+=-]{0,199}")
 _HEX_256: Final = re.compile(r"[0-9a-f]{64}")
-_INSTANT: Final = "%Y-%m-%dT%H:%M:%S.%fZ"
 _LARGEST_NUMBER: Final = 2**53 - 1
 _NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
 
@@ -98,6 +97,9 @@ class Act(StrEnum):
     EVIDENCE_REFUSED = "evidence.refused", "A key desk did not trust the evidence of a runtime."
 
 
+_ACTS: Final[Mapping[str, Act]] = MappingProxyType({act.value: act for act in Act})
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LedgerEntry:
     """One act: when (UTC), by which party, on which subject, with public facts and salted commitments."""
@@ -127,7 +129,7 @@ class LedgerEntry:
         """Plain JSON values under the names of the schema."""
         return {
             "format": FORMAT,
-            "at": self.at.strftime(_INSTANT),
+            "at": _spell(self.at),
             "actor": self.actor,
             "act": self.act.value,
             "subject": self.subject,
@@ -178,19 +180,23 @@ def _match(pattern: re.Pattern[str], value: object, place: str) -> None:
 
 
 def _act(value: object) -> Act:
-    for act in Act:
-        if value == act.value:
-            return act
-    raise EntryMalformed(place="act")
+    act = _ACTS.get(value) if isinstance(value, str) else None
+    if act is None:
+        raise EntryMalformed(place="act")
+    return act
 
 
 def _instant(value: object) -> datetime:
     if not isinstance(value, str):
         raise EntryMalformed(place="at")
     try:
-        instant = datetime.strptime(value, _INSTANT).replace(tzinfo=UTC)
+        instant = datetime.fromisoformat(value)
     except ValueError:
         raise EntryMalformed(place="at") from None
-    if instant.strftime(_INSTANT) != value:  # strptime reads several spellings of one instant
+    if _spell(instant) != value:  # ISO 8601 has several spellings of one instant; here only one is read
         raise EntryMalformed(place="at")
     return instant
+
+
+def _spell(instant: datetime) -> str:
+    return instant.replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
@@ -27,7 +27,6 @@ _FILE_KEYS: Final = frozenset({"id", "table", "rows", "length", "sealed_length",
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@-]{0,127}")
 _FILE_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _HEX_256: Final = re.compile(r"[0-9a-f]{64}")
-_INSTANT: Final = "%Y-%m-%dT%H:%M:%S.%fZ"
 _LONGEST_TEXT: Final = 200
 _LARGEST_NUMBER: Final = 2**53 - 1
 """Largest whole number that JSON carries exactly everywhere (RFC 8259, section 6)."""
@@ -163,7 +162,7 @@ class Manifest:
             "dataset": self.dataset,
             "snapshot": self.snapshot,
             "label": self.label.value,
-            "created_at": self.created_at.strftime(_INSTANT),
+            "created_at": _spell(self.created_at),
             "origin": self.origin.to_document(),
             "files": [file.to_document() for file in self.files],
         }
@@ -223,9 +222,13 @@ def _label(value: object) -> Label:
 def _instant(value: object) -> datetime:
     text = _text(value, "created_at")
     try:
-        instant = datetime.strptime(text, _INSTANT).replace(tzinfo=UTC)
+        instant = datetime.fromisoformat(text)
     except ValueError:
         raise ManifestMalformed(place="created_at") from None
-    if instant.strftime(_INSTANT) != text:  # strptime reads several spellings of one instant
+    if _spell(instant) != text:  # ISO 8601 has several spellings of one instant; here only one is read
         raise ManifestMalformed(place="created_at")
     return instant
+
+
+def _spell(instant: datetime) -> str:
+    return instant.replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
