@@ -1,0 +1,63 @@
+"""What can go wrong while persons are linked across owners.
+
+Identity data is the most sensitive data of the room: these messages name an owner, a column and counts,
+and nothing that was read. The text of the reader and of the engine is dropped, since both quote values.
+"""
+
+from __future__ import annotations
+
+from asepsis.errors import AsepsisError, Kind
+
+
+class IdentityUnreadable(AsepsisError):
+    """The identity file of an owner is absent or is no Parquet file."""
+
+    kind = Kind.INVALID
+    code = "linkage.identity_unreadable"
+    message = "The identity dataset of {owner} cannot be read."
+    hint = "Contribute the dataset of {owner} again; its identity table must be a whole Parquet file."
+
+
+class IdentityColumnRefused(AsepsisError):
+    """A column of the identity table is absent or has another type than the contract of the table says."""
+
+    kind = Kind.INVALID
+    code = "linkage.identity_column_refused"
+    message = "The identity dataset of {owner} has no usable column {column}."
+    hint = "Map {column} to the identity table with type {expected}; a column without values may be all NULL."
+
+
+class PersonIdMissing(AsepsisError):
+    """Records without the owner's pseudonym cannot be referred to in the link map."""
+
+    kind = Kind.INVALID
+    code = "linkage.person_id_missing"
+    message = "{count} identity records of {owner} have no person_id."
+    hint = "Every record of the identity table needs the pseudonym that the clinical tables of {owner} use."
+
+
+class LinkageExhausted(AsepsisError):
+    """The engine ran out of the memory that the runtime allows; nothing is spilled to disk."""
+
+    kind = Kind.EXHAUSTED
+    code = "linkage.memory_exhausted"
+    message = "Linking {count} identity records needs more memory than the runtime allows."
+    hint = "Raise the memory limit of the runtime, or link fewer datasets in one run."
+
+
+class LinkageFailed(AsepsisError):
+    """The engine or the file system failed for a reason whose text is withheld."""
+
+    kind = Kind.UNAVAILABLE
+    code = "linkage.failed"
+    message = "Linking failed while it was busy with: {stage}."
+    hint = "No link map was written. Run it again; if it fails again, report the code and the stage."
+
+
+class RandomnessRefused(AsepsisError):
+    """The source of randomness returned too few bytes, or the same number again and again."""
+
+    kind = Kind.UNAVAILABLE
+    code = "linkage.randomness_refused"
+    message = "The source of randomness did not give enough distinct link identifiers."
+    hint = "Check the random number generator of the machine; no link map was written."

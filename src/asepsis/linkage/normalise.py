@@ -1,0 +1,189 @@
+"""Brings the fields of an identity record to one form, so that equality means what a clerk would call equal.
+
+Invariant: a value that identifies nobody (empty, a placeholder, a dummy) becomes ``None`` and so can never
+agree with anything; a name in a script that is not Latin is kept as it is and never becomes empty.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import dataclass
+from datetime import date
+from typing import Final
+
+from asepsis.linkage.nicknames import CANONICAL
+from asepsis.linkage.phonetics import soundex
+
+_LETTERS: Final = str.maketrans(
+    {"ł": "l", "ø": "o", "đ": "d", "ð": "d", "þ": "th", "æ": "ae", "œ": "oe", "ı": "i", "ħ": "h", "ŋ": "ng"},
+)
+_PARTICLES: Final = frozenset(
+    "van von der den de del della di da do dos das du des la le las los el al bin ibn ben ter ten zu zur y".split(),
+)
+_SUFFIXES: Final = frozenset("jr sr junior senior ii iii iv md phd".split())
+_TITLES: Final = frozenset("mr mrs ms miss dr prof sir frau herr sra sr don dona".split())
+_NO_NAMES: Final = frozenset(
+    "unknown unk unbekannt inconnu desconocido na none null nil test testpatient zztest zzz xxx xx donotuse dummy "
+    "baby babyboy babygirl boy girl infant newborn neugeborenes bebe male female patient anonymous anonym "
+    "notknown noname unidentified johndoe janedoe deceased twin twina twinb".split(),
+)
+_MOJIBAKE: Final = re.compile("[ÃÂÄÅ][\u0080-\u00bf\u0152-\u2122]")
+_WORDS: Final = re.compile(r"[^\W\d_]+")
+_NUMBER: Final = re.compile(r"\d+")
+_NO_STREETS: Final = frozenset(
+    "apt apartment suite ste unit flat floor fl room rm no nr number n s e w north south east west the po box".split(),
+)
+_STREET_ENDS: Final = re.compile(r"(?<=\w{3})(strasse|str|gasse|weg|platz)$")
+_KNOWN_DUMMIES: Final = frozenset({"078051120", "219099999", "457555462"})
+"""Numbers that were printed on sample cards and then used by thousands (US Social Security Administration)."""
+_DUMMY_BIRTHS: Final = frozenset({"19000101", "19010101", "18000101", "18500101", "99991231", "19700101"})
+_SHORT_YEAR: Final = re.compile(r"\s*(\d{6}|\d{1,2}[./-]\d{1,2}[./-]\d{2})\s*")
+_FULL_DATE: Final = re.compile(r"\s*((?:18|19|20)\d\d)-?(\d\d)-?(\d\d)(?:[T ].*)?\s*")
+_SHORTEST_ID: Final = 6
+_SHORTEST_PHONE: Final = 7
+_PHONE_DIGITS: Final = 9
+_ZIP_PLUS_FOUR: Final = re.compile(r"\s*(\d{5})-?\d{4}\s*")
+_LAST_MONTH: Final = 12
+_SEXES: Final = {"f": "F", "female": "F", "w": "F", "2": "F", "m": "M", "male": "M", "1": "M"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FamilyName:
+    """A family name: the whole without particles, every form it may appear in, and how the whole sounds."""
+
+    whole: str
+    forms: tuple[str, ...]
+    sound: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GivenName:
+    """Given names: the first, all of them, the form that stands for its short forms, and its sound."""
+
+    first: str
+    every: str
+    canonical: str
+    sound: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Birth:
+    """A birth date as ``yymmdd``, the full year where the source gave one, and the date with day and month swapped."""
+
+    day: str
+    year: str | None
+    swapped: str | None
+
+
+def letters(text: str) -> str:
+    """Lower case without diacritics; UTF-8 that was read as Latin-1 is put right first."""
+    if _MOJIBAKE.search(text):
+        text = _unscramble(text)
+    decomposed = unicodedata.normalize("NFKD", text.casefold())
+    return "".join(mark for mark in decomposed if not unicodedata.combining(mark)).translate(_LETTERS)
+
+
+def _unscramble(text: str) -> str:
+    for encoding in ("latin-1", "cp1252"):
+        try:
+            return text.encode(encoding).decode("utf-8")
+        except UnicodeError:
+            continue
+    return text
+
+
+def _words(text: str) -> list[str]:
+    joined = re.sub(r"['’`´ʼ]", "", letters(text))  # noqa: RUF001 - the apostrophes that names are typed with
+    return _WORDS.findall(joined)
+
+
+def family_name(text: str | None) -> FamilyName | None:
+    """The forms of a family name: whole, parts of a double name; ``None`` for a placeholder."""
+    words = [word for word in _words(text or "") if word not in _SUFFIXES]
+    parts = [word for word in words if word not in _PARTICLES] or words
+    whole = "".join(parts)
+    if not whole or whole in _NO_NAMES or all(part in _NO_NAMES for part in parts):
+        return None
+    forms = dict.fromkeys([whole, "".join(words), *(part for part in parts if len(part) > 2)])  # noqa: PLR2004
+    return FamilyName(whole=whole, forms=tuple(forms), sound=soundex(whole))
+
+
+def given_name(text: str | None) -> GivenName | None:
+    """The first given name and its forms; ``None`` for a placeholder."""
+    words = [word for word in _words(text or "") if word not in _TITLES]
+    if not words or "".join(words) in _NO_NAMES or words[0] in _NO_NAMES:
+        return None
+    first = words[0]
+    return GivenName(
+        first=first,
+        every=" ".join(words),
+        canonical=CANONICAL.get(first, first),
+        sound=soundex(first) if len(first) > 1 else None,
+    )
+
+
+def sex(text: str | None) -> str | None:
+    """``F``, ``M`` or ``None``."""
+    return _SEXES.get((text or "").strip().casefold())
+
+
+def birth(value: date | None, source: str | None) -> Birth | None:
+    """The birth date; a source with a two-digit year leaves the century open, whatever the mapping took it for."""
+    text = value.isoformat().replace("-", "") if value is not None else _full_date(source)
+    if text is None or text in _DUMMY_BIRTHS:
+        return None
+    year, month, day = text[2:4], text[4:6], text[6:8]
+    swapped = year + day + month if int(day) <= _LAST_MONTH and day != month else None
+    is_short = source is not None and _SHORT_YEAR.fullmatch(source) is not None
+    return Birth(day=text[2:], year=None if is_short else text[:4], swapped=swapped)
+
+
+def _full_date(source: str | None) -> str | None:
+    """Only an unambiguous calendar date is read from text: orders are declared in mappings, never guessed here."""
+    found = _FULL_DATE.fullmatch(source or "")
+    if found is None:
+        return None
+    try:
+        return date(*map(int, found.groups())).isoformat().replace("-", "")
+    except ValueError:
+        return None
+
+
+def national_id(text: str | None) -> str | None:
+    """Letters and digits of a national id; ``None`` for a placeholder (one repeated sign, a run, a sample card)."""
+    kept = "".join(sign for sign in letters(text or "") if sign.isascii() and sign.isalnum())
+    is_dummy = len(kept) < _SHORTEST_ID or not any(sign.isdigit() for sign in kept)
+    return None if is_dummy or kept in _KNOWN_DUMMIES or _is_run(kept) else kept
+
+
+def _is_run(text: str) -> bool:
+    """Whether all steps from sign to sign are equal and small: 999999999, 123456789, 0123456789, 987654321."""
+    if not text.isdigit():
+        return len(set(text)) == 1
+    steps = {(int(after) - int(before)) % 10 for before, after in zip(text, text[1:], strict=False)}
+    return len(steps) == 1 and steps <= {0, 1, 9}
+
+
+def postal_code(text: str | None) -> str | None:
+    """A postal code without spaces, a US one without its last four digits; ``None`` for a placeholder."""
+    plus_four = _ZIP_PLUS_FOUR.fullmatch(text or "")
+    kept = plus_four.group(1) if plus_four else "".join(sign for sign in letters(text or "") if sign.isalnum())
+    return kept if len(kept) > 2 and len(set(kept)) > 1 else None  # noqa: PLR2004
+
+
+def phone(text: str | None) -> str | None:
+    """The last nine digits of a phone number, so that country and trunk codes do not matter."""
+    digits = "".join(_NUMBER.findall(text or ""))
+    is_dummy = len(digits) < _SHORTEST_PHONE or len(set(digits)) < 3 or _is_run(digits)  # noqa: PLR2004
+    return None if is_dummy else digits[-_PHONE_DIGITS:]
+
+
+def address(text: str | None) -> str | None:
+    """House number and first word of the street; ``None`` where either is missing."""
+    plain = letters(text or "")
+    number = _NUMBER.search(plain)
+    streets = [word for word in _words(plain) if len(word) > 1 and word not in _NO_STREETS]
+    if number is None or not streets:
+        return None
+    return f"{number.group().lstrip('0')} {_STREET_ENDS.sub('', streets[0])}"
