@@ -105,7 +105,9 @@ class DirectorySource:
         """
         self._check(point)
         names = names_of(path)
-        if not names or ".." in names or "." in names:
+        if not names:
+            raise NotAFileError(path=path)
+        if ".." in names or "." in names:
             raise PathMissingError(path=path)
         with self._directory(names[:-1]) as folder:
             return _opened(names[-1], folder=folder, path=path)

@@ -80,10 +80,11 @@ class TarSource:
             NotAFileError: it is a directory, link or device.
         """
         archive = self._archive(point)
-        stored = archive.entries.get("/" + "/".join(names_of(path)))
-        if stored is None:
+        names = names_of(path)
+        stored = archive.entries.get("/" + "/".join(names))
+        if stored is None and names:
             raise PathMissingError(path=path)
-        if stored.entry.type is not EntryType.FILE:
+        if stored is None or stored.entry.type is not EntryType.FILE:
             raise NotAFileError(path=path)
         return archive.open(stored)
 

@@ -145,7 +145,7 @@ class UnpackedStream(io.RawIOBase):
 
     def _more(self) -> bytes:
         try:
-            unpacked = self._decoder.unpack(b"")
+            unpacked = b"" if self._decoder.eof else self._decoder.unpack(b"")
             if not unpacked:
                 unpacked = self._feed()
         except (zlib.error, lzma.LZMAError, zstandard.ZstdError):

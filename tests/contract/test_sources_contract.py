@@ -1,0 +1,243 @@
+"""One suite over all source adapters: the same tree, backed up in every way that Asepsis reads."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import random
+import shutil
+import subprocess
+import tarfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import zstandard
+
+from asepsis.domain.names import RestorePointId
+from asepsis.domain.source import Entry, EntryType
+from asepsis.errors import AsepsisError
+from asepsis.ports import Source
+from asepsis.sources.registry import open_source
+
+BIG = random.Random(7).randbytes(3_000_000)
+LONG_NAME = "l" * 200
+FILES: dict[bytes, bytes] = {
+    b"empty": b"",
+    b"zeros": bytes(70_000),
+    b"plain.txt": b"one line\n",
+    b"plain": b"sorts before plain.txt and after nothing",
+    b"plain-dir/inside": b"sorts between",
+    b"with spaces/and more.csv": b"a;b\n1;2\n",
+    "übersicht/Ärzte – 患者.txt".encode(): "ß".encode(),
+    b"deep/" + b"/".join(LONG_NAME.encode() for _ in range(4)) + b"/file": b"deep down",
+    b"big.bin": BIG,
+    b"not-utf8-\xff\xe4.dat": b"legacy name",
+    b'quote"back\\slash\nline': b"odd name",
+}
+LINKS = {b"loop/again": b"..", b"outside": b"/etc/passwd"}
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = os.fsencode(tmp_path_factory.mktemp("tree") / "root")
+    for name, content in FILES.items():
+        path = os.path.join(root, name)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "wb") as file:
+            file.write(content)
+        os.utime(path, (1_000_000_000, 1_000_000_000))
+    for name, target in LINKS.items():
+        path = os.path.join(root, name)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        os.symlink(target, path)
+    os.mkfifo(os.path.join(root, b"pipe"))
+    return Path(os.fsdecode(root))
+
+
+def a_restic_source(version: str) -> Callable[[Path, Path], Source]:
+    def make(tree: Path, scratch: Path) -> Source:
+        if shutil.which("restic") is None:
+            pytest.skip("the restic command makes these repositories and is not installed")
+        repository = scratch / "repository"
+        environment = {**os.environ, "RESTIC_PASSWORD": "pw", "RESTIC_REPOSITORY": str(repository)}
+        run = ["restic", "--quiet", "--no-cache"]
+        subprocess.run([*run, "init", "--repository-version", version], check=True, env=environment)
+        subprocess.run([*run, "backup", "."], check=True, env=environment, cwd=tree)
+        return open_source(f"restic:{repository}", secret=lambda: "pw")
+
+    return make
+
+
+def a_tar_source(suffix: str, mode: str, format_: int) -> Callable[[Path, Path], Source]:
+    def make(tree: Path, scratch: Path) -> Source:
+        archive = scratch / f"backup-2001-09-09{suffix}"
+        plain = io.BytesIO()
+        with tarfile.open(fileobj=plain, mode=f"w:{mode}", format=format_) as out:
+            out.add(tree, arcname=".")
+        content = plain.getvalue()
+        archive.write_bytes(zstandard.compress(content) if suffix.endswith("zst") else content)
+        return open_source(f"tar:{archive}")
+
+    return make
+
+
+def a_directory_source(tree: Path, scratch: Path) -> Source:
+    return open_source(f"dir:{tree}")
+
+
+MAKERS: dict[str, Callable[[Path, Path], Source]] = {
+    "restic-1": a_restic_source("1"),
+    "restic-2": a_restic_source("2"),
+    "tar": a_tar_source(".tar", "", tarfile.PAX_FORMAT),
+    "tar-gnu-gz": a_tar_source(".tar.gz", "gz", tarfile.GNU_FORMAT),
+    "tar-xz": a_tar_source(".tar.xz", "xz", tarfile.PAX_FORMAT),
+    "tar-zst": a_tar_source(".tar.zst", "", tarfile.GNU_FORMAT),
+    "dir": a_directory_source,
+}
+
+
+@pytest.fixture(scope="module", params=MAKERS)
+def source(request: pytest.FixtureRequest, tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Source]:
+    yield MAKERS[request.param](tree, tmp_path_factory.mktemp("scratch"))
+
+
+@pytest.fixture
+def point(source: Source) -> RestorePointId:
+    return source.restore_points()[-1].id
+
+
+@pytest.fixture
+def entries(source: Source, point: RestorePointId) -> dict[str, Entry]:
+    return {entry.path: entry for entry in source.walk(point)}
+
+
+def path_of(name: bytes) -> str:
+    return "/" + name.decode("utf-8", "surrogateescape")
+
+
+def test_a_restore_point_has_an_aware_time(source: Source) -> None:
+    (point,) = source.restore_points()
+    assert point.taken_at.utcoffset() is not None
+    assert point.fault is None
+
+
+def test_every_file_is_listed_with_its_size_and_time(entries: dict[str, Entry]) -> None:
+    found = {path: entry.size for path, entry in entries.items() if entry.type is EntryType.FILE}
+    assert found == {path_of(name): len(content) for name, content in FILES.items()}
+    assert {int(e.modified_at.timestamp()) for e in entries.values() if e.type is EntryType.FILE and e.modified_at} == {
+        1_000_000_000
+    }
+
+
+def test_entries_come_ordered_by_path_and_once(source: Source, point: RestorePointId) -> None:
+    paths = [entry.path for entry in source.walk(point)]
+    assert paths == sorted(set(paths))
+
+
+def test_every_directory_on_the_way_is_listed(entries: dict[str, Entry]) -> None:
+    for path in entries:
+        parent = path.rpartition("/")[0]
+        assert not parent or entries[parent].type is EntryType.DIRECTORY
+
+
+def test_links_are_listed_and_never_followed(
+    source: Source, point: RestorePointId, entries: dict[str, Entry]
+) -> None:
+    for name, target in LINKS.items():
+        entry = entries[path_of(name)]
+        assert entry.type is EntryType.LINK
+        assert entry.link_target == target.decode()
+        with pytest.raises(AsepsisError, match="not a regular file"):
+            source.open(point, entry.path)
+    with pytest.raises(AsepsisError) as caught:
+        source.open(point, "/loop/again/plain.txt")
+    assert caught.value.code == "source.path_missing"
+
+
+def test_a_pipe_is_listed_and_never_opened(source: Source, point: RestorePointId, entries: dict[str, Entry]) -> None:
+    assert entries["/pipe"].type is EntryType.OTHER
+    with pytest.raises(AsepsisError) as caught:
+        source.open(point, "/pipe")
+    assert caught.value.code == "source.not_a_file"
+
+
+@pytest.mark.parametrize("name", FILES, ids=lambda name: ascii(name[:20]))
+def test_the_bytes_of_every_file_are_the_ones_that_were_backed_up(
+    source: Source, point: RestorePointId, name: bytes
+) -> None:
+    with source.open(point, path_of(name)) as file:
+        assert file.read() == FILES[name]
+
+
+def test_a_file_can_be_read_anywhere(source: Source, point: RestorePointId) -> None:
+    generator = random.Random(3)
+    with source.open(point, "/big.bin") as file:
+        assert file.seekable()
+        for _ in range(12):
+            start = generator.randrange(len(BIG) + 10)
+            file.seek(start)
+            assert file.read(5000) == BIG[start : start + 5000]
+        assert file.seek(-10, os.SEEK_END) == len(BIG) - 10
+        assert file.read() == BIG[-10:]
+        assert file.read(1) == b""
+
+
+def test_a_file_cannot_be_written(source: Source, point: RestorePointId) -> None:
+    with source.open(point, "/plain.txt") as file:
+        assert not file.writable()
+        with pytest.raises(io.UnsupportedOperation):
+            file.write(b"x")
+
+
+def test_equal_bytes_have_equal_content_ids(entries: dict[str, Entry]) -> None:
+    ids = {path: entry.content_id for path, entry in entries.items() if entry.type is EntryType.FILE}
+    known = [value for value in ids.values() if value is not None]
+    assert len(set(known)) == len(known)
+    assert len(known) in {0, len(FILES)}
+
+
+@pytest.mark.parametrize(
+    ("path", "code"),
+    [
+        ("/no such file", "source.path_missing"),
+        ("/plain.txt/below", "source.path_missing"),
+        ("/../../etc/passwd", "source.path_missing"),
+        ("/deep", "source.not_a_file"),
+        ("/", "source.not_a_file"),
+    ],
+)
+def test_what_is_no_file_is_refused_by_name(source: Source, point: RestorePointId, path: str, code: str) -> None:
+    with pytest.raises(AsepsisError) as caught:
+        source.open(point, path)
+    assert caught.value.code == code
+
+
+def test_an_unknown_restore_point_is_refused(source: Source) -> None:
+    with pytest.raises(AsepsisError) as caught:
+        list(source.walk(RestorePointId("../nowhere")))
+    assert caught.value.code == "source.restore_point_missing"
+
+
+def test_an_untouched_source_verifies(source: Source, point: RestorePointId) -> None:
+    assert list(source.verify(point)) == []
+
+
+def test_reading_changes_nothing(source: Source, point: RestorePointId) -> None:
+    root = Path(source.uri.partition(":")[2])
+    before = state_of(root)
+    for entry in source.walk(point):
+        if entry.type is EntryType.FILE:
+            with source.open(point, entry.path) as file:
+                file.read()
+    list(source.verify(point))
+    assert state_of(root) == before
+
+
+def state_of(root: Path) -> dict[str, tuple[int, str]]:
+    paths = sorted(root.rglob("*")) if root.is_dir() else [root]
+    return {
+        str(path): (path.lstat().st_mtime_ns, hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "")
+        for path in [root, *paths]
+    }
