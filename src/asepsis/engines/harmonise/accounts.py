@@ -1,0 +1,114 @@
+"""Closing the books: counting what was landed against what was settled, from the tables themselves."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping as MappingOf
+from collections.abc import Sequence
+from pathlib import Path
+
+import duckdb
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from asepsis.domain.books import Books, FileBooks
+from asepsis.domain.names import RunId
+from asepsis.engines.harmonise.guard import guarded
+from asepsis.engines.harmonise.land import Landed
+from asepsis.errors.harmonise import BooksDoNotBalance
+from asepsis.harmonise.mapping import Mapping
+from asepsis.harmonise.omop import TARGETS
+from asepsis.harmonise.staging import landed_table, rows_table, settled_table
+
+_Counts = dict[tuple[int, str], int]
+
+
+def close(
+    connection: duckdb.DuckDBPyConnection,
+    mapping: Mapping,
+    landed: Sequence[Landed],
+    *,
+    run: RunId,
+    uncovered: Sequence[str],
+) -> Books:
+    """Count every file of the run; the books are not yet checked."""
+    with guarded("books"):
+        files = tuple(_FileAccount(connection, mapping, item).close() for item in landed)
+    return Books(run=run, mapping=mapping.digest, files=files, uncovered=tuple(uncovered))
+
+
+def check_provenance(folder: Path, books: Books, row_counts: MappingOf[str, int]) -> None:
+    """Check that every emitted row is written and has an origin.
+
+    Raises:
+        BooksDoNotBalance: a table has other rows than the files of the run emitted, or than provenance knows.
+    """
+    emitted: dict[str, int] = defaultdict(int)
+    for file in books.files:
+        for table, count in file.emitted.items():
+            emitted[table] += count
+    known = pc.value_counts(pq.read_table(folder / "provenance.parquet", columns=["target_table"])["target_table"])
+    traced = {item["values"]: item["counts"] for item in known.to_pylist()}
+    for table, count in row_counts.items():
+        if table in TARGETS and table != "observation_period" and not count == emitted[table] == traced.get(table, 0):
+            raise BooksDoNotBalance(file=table, problem=f"{emitted[table]} rows emitted, {count} written")
+
+
+class _FileAccount:
+    def __init__(self, connection: duckdb.DuckDBPyConnection, mapping: Mapping, item: Landed) -> None:
+        self._connection = connection
+        self._mapping = mapping
+        self._item = item
+
+    def close(self) -> FileBooks:
+        item, entry = self._item, self._mapping.files[self._item.entry]
+        kinds = self._count(f"SELECT kind, count(*) FROM {landed_table(entry.name)} {self._mine} GROUP BY 1")
+        states = self._count(f"SELECT state, count(*) FROM {settled_table(entry.name)} {self._mine} GROUP BY 1")
+        return FileBooks(
+            path=item.path,
+            digest=item.digest,
+            size=item.size,
+            landed_bytes=item.landed_bytes,
+            landed=sum(kinds.values()),
+            accepted=states.get("accepted", 0),
+            merged=states.get("merged", 0),
+            quarantined=states.get("quarantined", 0),
+            excluded=states.get("excluded", 0),
+            header=kinds.get("header", 0),
+            residue=kinds.get("residue", 0),
+            accepted_without_row=self._without_row(),
+            declared=entry.records,
+            emitted=self._emitted(),
+            reasons=self._listed("quarantine_reasons", "quarantined"),
+            exclusions=self._listed("exclude_reasons", "excluded"),
+            flags=self._listed("flags", "accepted"),
+            repairs=self._listed("repairs", "accepted"),
+        )
+
+    @property
+    def _mine(self) -> str:
+        return f"WHERE file_id = {self._item.file_id}"
+
+    def _count(self, sql: str) -> dict[str, int]:
+        return {str(name): int(count) for name, count in self._connection.execute(sql).fetchall()}
+
+    def _listed(self, column: str, state: str) -> dict[str, int]:
+        settled = settled_table(self._item.entry)
+        sql = f"SELECT unnest({column}) AS name FROM {settled} {self._mine} AND state = '{state}'"
+        return self._count(f"SELECT name, count(*) FROM ({sql}) GROUP BY 1 ORDER BY 1")
+
+    def _emitted(self) -> dict[str, int]:
+        emitted: dict[str, int] = {}
+        for spec in self._mapping.specs_of(self._item.entry):
+            row = self._connection.execute(f"SELECT count(*) FROM {rows_table(spec.name)} {self._mine}").fetchone()
+            emitted[spec.table] = emitted.get(spec.table, 0) + (int(row[0]) if row is not None else 0)
+        return emitted
+
+    def _without_row(self) -> int:
+        specs = self._mapping.specs_of(self._item.entry)
+        accepted = f"SELECT rec_no FROM {settled_table(self._item.entry)} {self._mine} AND state = 'accepted'"
+        rows = " UNION ALL ".join(f"SELECT rec_no FROM {rows_table(spec.name)} {self._mine}" for spec in specs)
+        if not specs:
+            rows = "SELECT 0 AS rec_no WHERE FALSE"
+        row = self._connection.execute(f"SELECT count(*) FROM ({accepted}) WHERE rec_no NOT IN ({rows})").fetchone()
+        return int(row[0]) if row is not None else 0

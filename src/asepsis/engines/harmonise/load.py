@@ -1,0 +1,107 @@
+"""Reading a mapping folder: YAML, CSV and layouts become parts; nothing outside the folder is read.
+
+YAML is loaded with the safe loader; duplicate keys, aliases and files beyond a size are refused, since each has been a
+way to say one thing and mean another.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+from asepsis.errors.harmonise import MappingMalformed, MappingMissing
+from asepsis.harmonise.mapping import Mapping, Parts, mapping_from_parts
+from asepsis.harmonise.staging import EntryPlan
+
+_LARGEST: Final = 32 << 20
+
+
+def load_mapping(folder: Path) -> Mapping:
+    """Read and check a mapping folder, every expression included.
+
+    Raises:
+        MappingMissing: the folder or a file it names is absent.
+        MappingMalformed: a file is not valid; names the file and the place.
+        ExpressionRefused: an expression is outside the subset.
+    """
+    parts = Parts(
+        source=read_yaml(folder, "source.yaml"),
+        tables={path.stem: read_yaml(folder, f"tables/{path.name}") for path in _files(folder / "tables", ".yaml")},
+        codes={path.stem: _rows(folder, f"codes/{path.name}") for path in _files(folder / "codes", ".csv")},
+        layouts={path.name: _text(folder, path.name) for path in _files(folder, ".cpy")},
+    )
+    mapping = mapping_from_parts(parts)
+    for entry in mapping.entries:
+        EntryPlan(mapping, entry).settle()
+    return mapping
+
+
+def read_yaml(folder: Path, name: str) -> Any:
+    """One YAML document as plain values.
+
+    Raises:
+        MappingMissing: there is no such file.
+        MappingMalformed: it is not one YAML document, or a key occurs twice.
+    """
+    text = _text(folder, name)
+    try:
+        return yaml.load(text, Loader=_StrictLoader)  # noqa: S506 - a SafeLoader with more refusals
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark is not None else 1
+        problem = error.problem if isinstance(error, _NotStrict) and error.problem else "it is not valid YAML"
+        raise MappingMalformed(file=name, key=f"line {line}", problem=problem) from None
+    except (yaml.YAMLError, ValueError, RecursionError):
+        raise MappingMalformed(file=name, key="the file", problem="it is not valid YAML") from None
+
+
+class _NotStrict(yaml.MarkedYAMLError):
+    """A refusal of this loader; its problem text is fixed and may be shown."""
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """The safe loader without duplicate keys and without aliases."""
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            raise _NotStrict(None, None, "aliases are not allowed", self.peek_event().start_mark)
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002
+        seen = set()
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode) or key.value in seen:
+                raise _NotStrict(None, None, "a key occurs twice or is not a text", key.start_mark)
+            seen.add(key.value)
+        return super().construct_mapping(node, deep=deep)
+
+
+def _files(folder: Path, suffix: str) -> Iterator[Path]:
+    if not folder.is_dir():
+        return
+    yield from sorted(path for path in folder.iterdir() if path.suffix.lower() == suffix and path.is_file())
+
+
+def _text(folder: Path, name: str) -> str:
+    try:
+        data = (folder / name).read_bytes()
+    except OSError:
+        raise MappingMissing(file=name) from None
+    if len(data) > _LARGEST:
+        raise MappingMalformed(file=name, key="the file", problem="it is too large for a mapping")
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError:
+        raise MappingMalformed(file=name, key="the file", problem="it is not UTF-8") from None
+
+
+def _rows(folder: Path, name: str) -> list[dict[str, str]]:
+    try:
+        reader = csv.DictReader(_text(folder, name).splitlines(), strict=True)
+        rows = [{str(key): value for key, value in row.items()} for row in reader]
+    except csv.Error:
+        raise MappingMalformed(file=name, key="the file", problem="it is not valid CSV") from None
+    return rows

@@ -1,0 +1,186 @@
+"""Splitting: settled records become OMOP rows, identities, quarantine, exclusions, merges and provenance in Parquet.
+
+Invariant: the order of rows is fixed by person, date and place in the source, so that equal inputs give equal files.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import duckdb
+import pyarrow as pa
+
+from asepsis.engines.harmonise.guard import guarded
+from asepsis.engines.harmonise.land import Landed
+from asepsis.errors.harmonise import HarmoniseFailed
+from asepsis.harmonise.expressions import quote_text
+from asepsis.harmonise.mapping import Mapping, TableSpec
+from asepsis.harmonise.omop import PERIOD, TARGETS
+from asepsis.harmonise.staging import EntryPlan, code_table, landed_table, rows_table, settled_table
+
+_PERSON_BATCH: Final = 50_000
+_ID_BYTES: Final = 8
+_DROPPED_BITS: Final = 2
+_ORIGIN: Final = ("file_id", "rec_no", "byte_off", "grade", "flags", "repairs")
+
+
+def create_code_tables(connection: duckdb.DuckDBPyConnection, mapping: Mapping) -> None:
+    """Load the code maps and an empty table of persons."""
+    with guarded("codes"):
+        connection.execute("CREATE OR REPLACE TABLE persons (person_key VARCHAR, person_id BIGINT)")
+        for name, codes in mapping.codes.items():
+            rows = pa.table(
+                {
+                    "source_code": pa.array([row.source_code for row in codes.rows], pa.string()),
+                    "target_concept_id": pa.array([row.concept_id for row in codes.rows], pa.int32()),
+                    "grade": pa.array([str(row.grade) for row in codes.rows], pa.string()),
+                }
+            )
+            connection.register("batch", rows)
+            connection.execute(f"CREATE OR REPLACE TABLE {code_table(name)} AS SELECT * FROM batch")
+            connection.unregister("batch")
+
+
+def settle(connection: duckdb.DuckDBPyConnection, plan: EntryPlan) -> None:
+    """Give every data record of an entry its state."""
+    with guarded("stage"):
+        connection.execute(plan.settle())
+
+
+def identify(connection: duckdb.DuckDBPyConnection, plan: EntryPlan, *, person_key: bytes) -> None:
+    """Give each accepted person an id: keyed BLAKE2b (RFC 7693) of the patient key, cut to 62 bits.
+
+    Raises:
+        HarmoniseFailed: two patient keys share an id.
+    """
+    with guarded("identify"):
+        keys = connection.cursor().execute(plan.person_keys())
+        while rows := keys.fetchmany(_PERSON_BATCH):
+            names = [str(row[0]) for row in rows]
+            ids = pa.array([_person_id(name, person_key) for name in names], pa.int64())
+            connection.register("batch", pa.table({"person_key": pa.array(names, pa.string()), "person_id": ids}))
+            connection.execute("INSERT INTO persons SELECT * FROM batch")
+            connection.unregister("batch")
+        clash = connection.execute("SELECT count(*) - count(DISTINCT person_id) FROM persons").fetchone()
+    if clash is None or clash[0]:
+        raise HarmoniseFailed(stage="identify", failure="person ids collide")
+
+
+def _person_id(key: str, secret: bytes) -> int:
+    digest = hashlib.blake2b(key.encode(), key=secret, digest_size=_ID_BYTES, person=b"asepsis person")
+    return int.from_bytes(digest.digest(), "big") >> _DROPPED_BITS
+
+
+def write_outputs(
+    connection: duckdb.DuckDBPyConnection, mapping: Mapping, landed: Sequence[Landed], *, folder: Path, run: str
+) -> dict[str, int]:
+    """Write every output of the run into ``folder`` and return the rows of each."""
+    with guarded("split"):
+        _create_files(connection, landed)
+        for spec in mapping.tables:
+            entry = mapping.files[spec.entry]
+            connection.execute(EntryPlan(mapping, entry).emit(spec))
+        tables = sorted({spec.table for spec in mapping.tables})
+        for table in tables:
+            connection.execute(_number(table, [spec for spec in mapping.tables if spec.table == table]))
+        if mapping.spans:
+            connection.execute(_periods(mapping))
+        outputs = {table: _clinical(table) for table in [*tables, *([PERIOD] if mapping.spans else [])]}
+        outputs |= _side_tables(mapping, tables, run)
+        return {name: _copy(connection, sql, folder / f"{name}.parquet") for name, sql in sorted(outputs.items())}
+
+
+def _create_files(connection: duckdb.DuckDBPyConnection, landed: Sequence[Landed]) -> None:
+    connection.execute("CREATE OR REPLACE TABLE files (file_id INTEGER, file VARCHAR)")
+    for item in landed:
+        connection.execute("INSERT INTO files VALUES (?, ?)", [item.file_id, item.path])
+
+
+def _number(table: str, specs: Sequence[TableSpec]) -> str:
+    """All rows of a target table in their final order, numbered."""
+    target = TARGETS[table]
+    union = " UNION ALL ".join(f"SELECT * FROM {rows_table(spec.name)}" for spec in specs)
+    order = ", ".join(name for name in ("person_id", target.at, "file_id", "rec_no") if name)
+    return f"CREATE OR REPLACE TABLE final_{table} AS SELECT row_number() OVER (ORDER BY {order}) AS n, * FROM ({union})"
+
+
+def _periods(mapping: Mapping) -> str:
+    """One period per person, from the first to the last event that the mapping names."""
+    events = " UNION ALL ".join(f"SELECT person_id, {span.column} AS day FROM final_{span.table}" for span in mapping.spans)
+    return (
+        f"CREATE OR REPLACE TABLE final_{PERIOD} AS SELECT row_number() OVER (ORDER BY person_id) AS n, person_id, "
+        "min(day) AS observation_period_start_date, max(day) AS observation_period_end_date, "
+        f"{mapping.period_type_concept_id} AS period_type_concept_id "
+        f"FROM ({events}) WHERE day IS NOT NULL GROUP BY person_id"
+    )
+
+
+def _clinical(table: str) -> str:
+    target = TARGETS[table]
+    columns = ", ".join(
+        f"({'n' if name == target.key and target.counted else name})::{sql_type} AS {name}"
+        for name, sql_type in target.columns.items()
+    )
+    return f"SELECT {columns} FROM final_{table} ORDER BY n"
+
+
+def _side_tables(mapping: Mapping, tables: Sequence[str], run: str) -> dict[str, str]:
+    return {
+        "provenance": _provenance(tables, run),
+        "quarantine": _quarantine(mapping, run),
+        "excluded": _listing(mapping, run, "excluded", "s.exclude_reasons AS reasons"),
+        "merged": _listing(mapping, run, "merged", "o.file AS into_file, s.first.rec_no AS into_rec_no"),
+    }
+
+
+def _provenance(tables: Sequence[str], run: str) -> str:
+    parts = " UNION ALL ".join(
+        f"SELECT {quote_text(table)} AS target_table, {'n' if TARGETS[table].counted else 'person_id'} AS target_id, "
+        f"{', '.join(_ORIGIN)} FROM final_{table}"
+        for table in tables
+    )
+    return (
+        f"SELECT target_table, target_id::BIGINT AS target_id, {quote_text(run)} AS run, f.file, rec_no, byte_off, "
+        f"grade, flags, repairs FROM ({parts}) JOIN files f USING (file_id) "
+        "ORDER BY target_table, target_id, file_id, rec_no"
+    )
+
+
+def _quarantine(mapping: Mapping, run: str) -> str:
+    """Whole records, bytes outside records, and single fields of accepted records, each with its raw bytes."""
+    parts = []
+    for name in mapping.files:
+        landed, settled = landed_table(name), settled_table(name)
+        place = "l.file_id, l.rec_no, l.byte_off"
+        joined = f"{settled} s JOIN {landed} l ON l.file_id = s.file_id AND l.rec_no = s.rec_no"
+        parts += [
+            f"SELECT {place}, 'stage' AS stage, NULL::VARCHAR AS field, s.quarantine_reasons AS reasons, l.raw "
+            f"FROM {joined} WHERE s.state = 'quarantined'",
+            f"SELECT {place}, 'read', NULL, l.defects, l.raw FROM {landed} l WHERE l.kind = 'residue'",
+            f"SELECT {place}, 'field', r.field, [r.reason], l.raw FROM (SELECT file_id, rec_no, unnest(rejects) AS r "
+            f"FROM {settled} WHERE state = 'accepted') s JOIN {landed} l ON l.file_id = s.file_id AND l.rec_no = s.rec_no",
+        ]
+    return (
+        f"SELECT {quote_text(run)} AS run, f.file, rec_no, byte_off, stage, field, reasons, raw "
+        f"FROM ({' UNION ALL '.join(parts)}) JOIN files f USING (file_id) ORDER BY file_id, rec_no, stage, field, reasons"
+    )
+
+
+def _listing(mapping: Mapping, run: str, state: str, extra: str) -> str:
+    parts = " UNION ALL ".join(
+        f"SELECT file_id, rec_no, byte_off, first, exclude_reasons FROM {settled_table(name)} WHERE state = '{state}'"
+        for name in mapping.files
+    )
+    return (
+        f"SELECT {quote_text(run)} AS run, f.file, s.rec_no, s.byte_off, {extra} FROM ({parts}) s "
+        "JOIN files f ON f.file_id = s.file_id JOIN files o ON o.file_id = s.first.file_id ORDER BY s.file_id, s.rec_no"
+    )
+
+
+def _copy(connection: duckdb.DuckDBPyConnection, sql: str, path: Path) -> int:
+    connection.execute(f"COPY ({sql}) TO {quote_text(str(path))} (FORMAT parquet, COMPRESSION zstd)")
+    row = connection.execute(f"SELECT count(*) FROM read_parquet({quote_text(str(path))})").fetchone()
+    return int(row[0]) if row is not None else 0

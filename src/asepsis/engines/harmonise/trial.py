@@ -1,0 +1,135 @@
+"""Trials of a mapping: the given/expect rows in its ``tests`` folder, run through the real staging and splitting."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import duckdb
+
+from asepsis.engines.harmonise.guard import connect, guarded
+from asepsis.engines.harmonise.land import create_landed, insert_records
+from asepsis.engines.harmonise.load import load_mapping, read_yaml
+from asepsis.engines.harmonise.split import create_code_tables, identify, settle
+from asepsis.errors.harmonise import MappingMalformed
+from asepsis.harmonise.mapping import FileEntry, Mapping, Reader
+from asepsis.harmonise.readers.record import Record, RecordKind
+from asepsis.harmonise.section import Section
+from asepsis.harmonise.staging import EntryPlan, rows_table, settled_table
+
+_TRIAL_KEY: Final = bytes(32)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """One test of a mapping; ``differences`` names the keys where the outcome is not the expected one."""
+
+    file: str
+    name: str
+    differences: tuple[str, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether everything came out as expected."""
+        return not self.differences
+
+
+def run_mapping_tests(folder: Path) -> tuple[Trial, ...]:
+    """Run every test of a mapping folder.
+
+    Raises:
+        MappingMalformed: a test file is not valid.
+    """
+    mapping = load_mapping(folder)
+    names = sorted(path.name for path in (folder / "tests").glob("*.yaml"))
+    return tuple(trial for name in names for trial in _trials(mapping, folder, f"tests/{name}"))
+
+
+def _trials(mapping: Mapping, folder: Path, file: str) -> Iterator[Trial]:
+    top = Section(read_yaml(folder, file), file=file, key="the top")
+    name = top.text("from")
+    if name not in mapping.files:
+        raise top.malformed("from", "source.yaml has no such file entry")
+    entry = mapping.files[name]
+    for case in top.items("cases"):
+        yield _trial(mapping, entry, case, file)
+    top.close()
+
+
+def _trial(mapping: Mapping, entry: FileEntry, case: Section, file: str) -> Trial:
+    title, persons = case.text("name"), case.names("persons")
+    given, expected = _plain(case, "given"), _plain(case, "expect")
+    case.close()
+    with tempfile.TemporaryDirectory(prefix="asepsis-trial-") as scratch:
+        connection = connect(Path(":memory:"), scratch=Path(scratch), memory="256MB", threads=1)
+        try:
+            outcome = _run(connection, mapping, entry, given, persons)
+        finally:
+            connection.close()
+    differences = tuple(key for key, value in expected.items() if _text(outcome.get(key)) != _text(value))
+    return Trial(file=file, name=title, differences=differences)
+
+
+def _plain(case: Section, key: str) -> dict[str, Any]:
+    value = case.values(key)
+    if not all(isinstance(item, str | int | float | bool | list | datetime.date | None) for item in value.values()):
+        raise MappingMalformed(file=case.file, key=key, problem="only plain values and lists are allowed")
+    return value
+
+
+def _run(
+    connection: duckdb.DuckDBPyConnection,
+    mapping: Mapping,
+    entry: FileEntry,
+    given: dict[str, Any],
+    persons: tuple[str, ...],
+) -> dict[str, Any]:
+    """State, reasons, flags and repairs of one record, then the values of its rows as ``table.column``."""
+    create_code_tables(connection, mapping)
+    create_landed(connection, entry)
+    insert_records(connection, entry, [_record(entry, given)], file_id=0)
+    plan = EntryPlan(mapping, entry)
+    with guarded("trial"):
+        for number, person in enumerate(persons):
+            connection.execute("INSERT INTO persons VALUES (?, ?)", [person, number])
+    settle(connection, plan)
+    if plan.defines_persons:
+        identify(connection, plan, person_key=_TRIAL_KEY)
+    with guarded("trial"):
+        columns = "state, list_sort(exclude_reasons || quarantine_reasons) AS reasons, flags, repairs"
+        outcome = _first(connection, f"SELECT {columns} FROM {settled_table(entry.name)}")
+        for spec in mapping.specs_of(entry.name):
+            connection.execute(plan.emit(spec))
+            row = _first(connection, f"SELECT * FROM {rows_table(spec.name)}")
+            outcome |= {f"{spec.table}.{name}": value for name, value in row.items()}
+            outcome[spec.table] = bool(row)
+    return outcome
+
+
+def _first(connection: duckdb.DuckDBPyConnection, sql: str) -> dict[str, Any]:
+    cursor = connection.execute(sql)
+    row = cursor.fetchone()
+    return {} if row is None else dict(zip([item[0] for item in cursor.description or []], row, strict=True))
+
+
+def _record(entry: FileEntry, given: dict[str, Any]) -> Record:
+    fields = {name: None if value is None else str(value) for name, value in given.items()}
+    if entry.reader is Reader.NDJSON:
+        raw = str(given.get("json", "")).encode()
+        return Record(0, 0, len(raw), raw, None, RecordKind.DATA)
+    unknown = sorted(set(fields) - set(entry.field_names))
+    if unknown:
+        raise MappingMalformed(file="tests/", key=unknown[0], problem="the file entry has no such field")
+    raw = json.dumps(fields, sort_keys=True).encode()
+    return Record(0, 0, len(raw), raw, fields, RecordKind.DATA)
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, list):
+        return json.dumps([_text(item) for item in value])
+    return "null" if value is None else str(value)

@@ -1,0 +1,282 @@
+"""Mapping expressions: a closed subset of SQL, parsed, checked node by node and written anew for DuckDB.
+
+Invariant: the SQL text that runs is written here from an allow-list of nodes; no part of the user's text is copied into
+it except names that were looked up and literals that are quoted. Every expression is total: it runs inside ``try``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, Final
+
+import sqlglot
+from sqlglot import exp
+from sqlglot.errors import SqlglotError
+
+from asepsis.errors.harmonise import ExpressionRefused
+
+_LONGEST: Final = 2000
+_DEEPEST: Final = 60
+_DATE_FORMAT: Final = re.compile(r"^(?:%[YmdHMSjbBy]|[-/. :T])+$")
+_NUMBER: Final = re.compile(r"^\d{1,18}(?:\.\d{1,18})?$")
+_INTEGER_TEXT: Final = "'[+-]?[0-9]{1,18}'"
+_LONGEST_PAD: Final = 1000
+
+_BINARY: Final[Mapping[type[exp.Expression], str]] = {
+    exp.And: "AND",
+    exp.Or: "OR",
+    exp.EQ: "=",
+    exp.NEQ: "<>",
+    exp.LT: "<",
+    exp.LTE: "<=",
+    exp.GT: ">",
+    exp.GTE: ">=",
+    exp.Add: "+",
+    exp.Sub: "-",
+    exp.Mul: "*",
+    exp.DPipe: "||",
+}
+
+_PLAIN: Final[Mapping[str, tuple[int, int]]] = {
+    "upper": (1, 1),
+    "lower": (1, 1),
+    "length": (1, 1),
+    "trim": (1, 2),
+    "ltrim": (1, 2),
+    "rtrim": (1, 2),
+    "left": (2, 2),
+    "right": (2, 2),
+    "substr": (2, 3),
+    "replace": (3, 3),
+    "starts_with": (2, 2),
+    "contains": (2, 2),
+    "split_part": (3, 3),
+    "coalesce": (1, 16),
+    "nullif": (2, 2),
+    "least": (1, 16),
+    "greatest": (1, 16),
+    "year": (1, 1),
+    "month": (1, 1),
+    "day": (1, 1),
+    "abs": (1, 1),
+}
+"""Functions written as they stand: name, fewest and most arguments."""
+
+
+class Expressions:
+    """Compiles the expressions of one place of a mapping: ``names`` says what an identifier stands for in SQL.
+
+    ``lookups`` collects what must stand in columns of its own before the compiled text can use it, in order: DuckDB
+    does not allow a subquery inside ``try``.
+    """
+
+    def __init__(self, names: Mapping[str, str], *, code_tables: Mapping[str, str], file: str, key: str) -> None:
+        self._names = names
+        self._code_tables = code_tables
+        self._file = file
+        self._key = key
+        self.lookups: dict[str, str] = {}
+
+    def compile(self, text: str) -> str:
+        """The expression as DuckDB SQL that yields null instead of failing.
+
+        Raises:
+            ExpressionRefused: the text is not in the subset.
+        """
+        if len(text) > _LONGEST:
+            raise self._refuse("the expression is too long")
+        try:
+            tree = sqlglot.parse_one(text, dialect=_Dialect)
+        except (SqlglotError, RecursionError):
+            raise self._refuse("it is not one SQL expression") from None
+        return f"try({self._write(tree, 0)})"
+
+    def _write(self, node: Any, depth: int) -> str:
+        if depth > _DEEPEST:
+            raise self._refuse("the expression is nested too deep")
+        operator = _BINARY.get(type(node))
+        if operator is not None:
+            return f"({self._write(node.this, depth + 1)} {operator} {self._write(node.expression, depth + 1)})"
+        writer = _WRITERS.get(type(node))
+        if writer is None:
+            raise self._refuse(f"{type(node).__name__} is not allowed")
+        return writer(self, node, depth + 1)
+
+    def _refuse(self, problem: str) -> ExpressionRefused:
+        return ExpressionRefused(file=self._file, key=self._key, problem=problem)
+
+    def _column(self, node: exp.Column, _: int) -> str:
+        name = node.name.lower()
+        if node.table or node.args.get("db") or name not in self._names:
+            raise self._refuse(f"the name {name} is not known here")
+        return self._names[name]
+
+    def _literal(self, node: exp.Literal, _: int) -> str:
+        if node.is_string:
+            return quote_text(node.name)
+        if not _NUMBER.match(node.name):
+            raise self._refuse("a number is too large or not plain")
+        return str(node.name)
+
+    def _constant(self, node: exp.Expression, _: int) -> str:
+        return "NULL" if isinstance(node, exp.Null) else ("TRUE" if node.this else "FALSE")
+
+    def _unary(self, node: exp.Expression, depth: int) -> str:
+        inner = self._write(node.this, depth)
+        return {exp.Not: f"(NOT {inner})", exp.Neg: f"(-{inner})"}.get(type(node), f"({inner})")
+
+    def _is(self, node: exp.Is, depth: int) -> str:
+        if not isinstance(node.expression, exp.Null):
+            raise self._refuse("only IS NULL and IS NOT NULL are allowed")
+        return f"({self._write(node.this, depth)} IS NULL)"
+
+    def _in(self, node: exp.In, depth: int) -> str:
+        if node.args.get("query") or node.args.get("unnest") or node.args.get("field") or not node.expressions:
+            raise self._refuse("IN takes a list of values")
+        values = ", ".join(self._write(value, depth) for value in node.expressions)
+        return f"({self._write(node.this, depth)} IN ({values}))"
+
+    def _between(self, node: exp.Between, depth: int) -> str:
+        low, high = self._write(node.args["low"], depth), self._write(node.args["high"], depth)
+        return f"({self._write(node.this, depth)} BETWEEN {low} AND {high})"
+
+    def _case(self, node: exp.Case, depth: int) -> str:
+        if node.this is not None:
+            raise self._refuse("write CASE WHEN condition THEN value")
+        whens = " ".join(
+            f"WHEN {self._write(item.this, depth)} THEN {self._write(item.args['true'], depth)}"
+            for item in node.args["ifs"]
+        )
+        default = node.args.get("default")
+        return f"(CASE {whens} ELSE {self._write(default, depth) if default is not None else 'NULL'} END)"
+
+    def _call(self, node: exp.Anonymous, depth: int) -> str:
+        name = str(node.this).lower()
+        own = _OWN.get(name)
+        if own is not None:
+            return own(self, node.expressions, depth)
+        if name not in _PLAIN or not _PLAIN[name][0] <= len(node.expressions) <= _PLAIN[name][1]:
+            raise self._refuse(f"the function {name} is not allowed, or not with so many arguments")
+        return f"{name}({', '.join(self._write(argument, depth) for argument in node.expressions)})"
+
+    def _lpad(self, arguments: list[Any], depth: int) -> str:
+        text, size, fill = self._exactly(arguments, 3)
+        count = self._text_of(size)
+        if not count.isdecimal() or int(count) > _LONGEST_PAD:
+            raise self._refuse("lpad takes a small number as its length")
+        return f"lpad({self._write(text, depth)}, {int(count)}, {self._write(fill, depth)})"
+
+    def _matches(self, arguments: list[Any], depth: int) -> str:
+        text, pattern = self._exactly(arguments, 2)
+        return f"regexp_full_match({self._write(text, depth)}, {self._pattern(pattern)})"
+
+    def _extract(self, arguments: list[Any], depth: int) -> str:
+        text, pattern = self._exactly(arguments, 2)
+        return f"nullif(regexp_extract({self._write(text, depth)}, {self._pattern(pattern)}), '')"
+
+    def _pattern(self, node: Any) -> str:
+        text = self._text_of(node)
+        try:
+            re.compile(text)
+        except (re.error, RecursionError):
+            raise self._refuse("the regular expression is malformed") from None
+        return quote_text(text)
+
+    def _to_integer(self, arguments: list[Any], depth: int) -> str:
+        (text,) = (self._write(argument, depth) for argument in self._exactly(arguments, 1))
+        return f"(CASE WHEN regexp_full_match({text}, {_INTEGER_TEXT}) THEN try_cast({text} AS BIGINT) END)"
+
+    def _parse_date(self, arguments: list[Any], depth: int) -> str:
+        """A date that writes back to the same text: calendar-impossible dates and wrapped days are null."""
+        text, form = self._exactly(arguments, 2)
+        written = self._text_of(form)
+        if not _DATE_FORMAT.match(written) or "%y" in written:
+            raise self._refuse("the date format is not known (two-digit years: date_yymmdd)")
+        return _strict_date(self._write(text, depth), quote_text(written))
+
+    def _date_yymmdd(self, arguments: list[Any], depth: int) -> str:
+        """Six digits, the year inside the declared hundred years that begin with the second argument."""
+        text, first = self._exactly(arguments, 2)
+        value, start = self._write(text, depth), self._write(first, depth)
+        year = f"({start} + ((try_cast(left({value}, 2) AS INTEGER) - {start} % 100 + 100) % 100))"
+        full = f"(CASE WHEN regexp_full_match({value}, '[0-9]{{6}}') THEN {year}::VARCHAR || substr({value}, 3) END)"
+        return _strict_date(full, "'%Y%m%d'")
+
+    def _in_codes(self, arguments: list[Any], depth: int) -> str:
+        text, name = self._exactly(arguments, 2)
+        table = self._code_tables.get(self._text_of(name))
+        if table is None:
+            raise self._refuse("in_codes names a code map that does not exist")
+        value = self._write(text, depth)
+        column = f"{self._file}:{self._key}~in{len(self.lookups)}"
+        self.lookups[column] = f"try({value}) IN (SELECT source_code FROM {table})"
+        return quote_name(column)
+
+    def _exactly(self, arguments: list[Any], count: int) -> list[Any]:
+        if len(arguments) != count:
+            raise self._refuse("a function has the wrong number of arguments")
+        return arguments
+
+    def _text_of(self, node: Any) -> str:
+        if not isinstance(node, exp.Literal):
+            raise self._refuse("a literal is expected here")
+        return str(node.name)
+
+
+def quote_text(text: str) -> str:
+    """A SQL string literal."""
+    return "'" + text.replace("'", "''").replace("\0", "") + "'"
+
+
+def quote_name(name: str) -> str:
+    """A SQL identifier."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _strict_date(text: str, form: str) -> str:
+    parsed = f"try_strptime({text}, {form})"
+    plausible = f"year({parsed}) BETWEEN 1800 AND 2199"
+    return f"(CASE WHEN {plausible} AND strftime({parsed}, {form}) = {text} THEN {parsed}::DATE END)"
+
+
+class _Parser(sqlglot.Parser):
+    """Functions stay what the user wrote: a call by name, nothing else."""
+
+    FUNCTIONS: ClassVar[dict[str, Any]] = {}
+    FUNCTION_PARSERS: ClassVar[dict[str, Any]] = {}
+    NO_PAREN_FUNCTIONS: ClassVar[dict[Any, Any]] = {}
+
+
+class _Dialect(sqlglot.Dialect):
+    """Standard SQL with no function known to the parser."""
+
+    Parser = _Parser
+
+
+_Writer = Callable[[Expressions, Any, int], str]
+
+_WRITERS: Final[Mapping[type[exp.Expression], _Writer]] = {
+    exp.Column: Expressions._column,
+    exp.Literal: Expressions._literal,
+    exp.Null: Expressions._constant,
+    exp.Boolean: Expressions._constant,
+    exp.Paren: Expressions._unary,
+    exp.Not: Expressions._unary,
+    exp.Neg: Expressions._unary,
+    exp.Is: Expressions._is,
+    exp.In: Expressions._in,
+    exp.Between: Expressions._between,
+    exp.Case: Expressions._case,
+    exp.Anonymous: Expressions._call,
+}
+
+_OWN: Final[Mapping[str, Callable[[Expressions, list[Any], int], str]]] = {
+    "lpad": Expressions._lpad,
+    "matches": Expressions._matches,
+    "extract_text": Expressions._extract,
+    "to_integer": Expressions._to_integer,
+    "parse_date": Expressions._parse_date,
+    "date_yymmdd": Expressions._date_yymmdd,
+    "in_codes": Expressions._in_codes,
+}

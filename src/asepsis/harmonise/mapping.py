@@ -1,0 +1,385 @@
+"""A mapping: how one source becomes OMOP, as values. Strict: what the schema does not know is refused.
+
+``mapping_from_parts`` takes what an edge has read from a folder (source.yaml, tables/*.yaml, codes/*.csv, layouts).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping as MappingOf
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from enum import StrEnum
+from typing import Any, Final
+
+from asepsis.domain.names import Digest
+from asepsis.errors.harmonise import IdentifierColumn, MappingMalformed, MappingMissing
+from asepsis.harmonise.omop import PERIOD, TARGETS, Target
+from asepsis.harmonise.readers.copybook import Layout, parse_copybook
+from asepsis.harmonise.section import Section
+
+FORMAT: Final = "asepsis-mapping/1"
+_NAME: Final = re.compile(r"^[a-z][a-z0-9_]{0,62}$")
+_CODE_COLUMNS: Final = ("source_code", "target_concept_id", "grade", "note")
+_LARGEST_CONCEPT: Final = (1 << 31) - 1
+_RESERVED: Final = frozenset({"extract_date", "century_from"})
+
+
+class Reader(StrEnum):
+    """The formats there are readers for."""
+
+    EBCDIC = "ebcdic"
+    DBASE = "dbase"
+    NDJSON = "ndjson"
+
+
+class Grade(StrEnum):
+    """How a source code relates to its target concept."""
+
+    EXACT = "exact"
+    NARROWER = "narrower"
+    BROADER = "broader"
+    APPROXIMATE = "approximate"
+    NOT_MAPPED = "not_mapped"
+
+
+class OnFail(StrEnum):
+    """What becomes of a record, or of one of its fields, that does not meet a requirement."""
+
+    QUARANTINE = "quarantine"
+    EXCLUDE = "exclude"
+    NULL_FLAG = "null_flag"
+    FLAG = "flag"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileEntry:
+    """How to read the files that match ``pattern``; encodings, dates and centuries are declared here, never guessed."""
+
+    name: str
+    pattern: str
+    reader: Reader
+    encoding: str
+    extract_date: date
+    century_from: int | None = None
+    layout: Layout | None = None
+    paths: MappingOf[str, str] = field(default_factory=dict)
+    columns: tuple[str, ...] = ()
+    duplicates: tuple[str, ...] = ()
+    optional: bool = False
+    records: int | None = None
+
+    @property
+    def field_names(self) -> tuple[str, ...]:
+        """The names of the source fields that expressions may use."""
+        if self.layout is not None:
+            return tuple(span.name for span in self.layout.spans)
+        return self.columns or tuple(self.paths)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CodeRow:
+    """One source code and the concept it stands for; 0 where it is deliberately not mapped."""
+
+    source_code: str
+    concept_id: int
+    grade: Grade
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CodeMap:
+    """A table of codes; each source code occurs once."""
+
+    name: str
+    rows: tuple[CodeRow, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Repair:
+    """Where ``when`` holds, the value becomes ``to`` and the record carries ``reason``."""
+
+    when: str
+    to: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Column:
+    """A named value: an expression, or a concept looked up by a code."""
+
+    name: str
+    expr: str
+    code_map: str | None = None
+    repair: Repair | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """A requirement; ``field`` is what ``null_flag`` empties."""
+
+    expr: str
+    reason: str
+    on_fail: OnFail
+    field: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Span:
+    """A date column of a target table that counts as an event for the observation period."""
+
+    table: str
+    column: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableSpec:
+    """How the records of one entry become rows of one target table."""
+
+    name: str
+    table: str
+    entry: str
+    person: str
+    on_fail: OnFail
+    where: str | None = None
+    let: tuple[Column, ...] = ()
+    fields: tuple[Column, ...] = ()
+    require: tuple[Rule, ...] = ()
+
+    @property
+    def target(self) -> Target:
+        """The table that is filled."""
+        return TARGETS[self.table]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mapping:
+    """A whole mapping. ``digest`` covers every byte of it and is named in the contract and in each run."""
+
+    source: str
+    owner: str
+    dataset: str
+    label: str
+    files: MappingOf[str, FileEntry]
+    tables: tuple[TableSpec, ...]
+    codes: MappingOf[str, CodeMap]
+    spans: tuple[Span, ...]
+    period_type_concept_id: int
+    digest: Digest
+
+    def specs_of(self, entry: str) -> tuple[TableSpec, ...]:
+        """The tables that are filled from one file entry."""
+        return tuple(spec for spec in self.tables if spec.entry == entry)
+
+    @property
+    def entries(self) -> tuple[FileEntry, ...]:
+        """The file entries, those that define persons first."""
+        defining = {spec.entry for spec in self.tables if spec.table == "person"}
+        return tuple(sorted(self.files.values(), key=lambda entry: (entry.name not in defining, entry.name)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """The content of a mapping folder, parsed but not yet understood; keys are file names relative to the folder."""
+
+    source: Any
+    tables: MappingOf[str, Any]
+    codes: MappingOf[str, Sequence[MappingOf[str, str]]]
+    layouts: MappingOf[str, str]
+
+
+def mapping_from_parts(parts: Parts) -> Mapping:
+    """Understand a mapping folder.
+
+    Raises:
+        MappingMalformed: something is missing, unknown or of the wrong type; names the file and the key.
+        IdentifierColumn: a clinical table would carry an identifier.
+        CopybookRefused: a layout cannot be read.
+    """
+    top = Section(parts.source, file="source.yaml", key="the top")
+    if top.text("format") != FORMAT:
+        raise top.malformed("format", f"only {FORMAT} is known")
+    label = top.text("label")
+    if label not in {"synthetic", "real"}:
+        raise top.malformed("label", "it must be synthetic or real")
+    files = {name: _entry(section, name, parts.layouts) for name, section in top.sections("files").items()}
+    codes = {name: _code_map(name, rows) for name, rows in sorted(parts.codes.items())}
+    period = [name for name, value in parts.tables.items() if isinstance(value, dict) and value.get("table") == PERIOD]
+    tables = tuple(
+        _table(name, Section(value, file=f"tables/{name}.yaml", key="the top"), files, codes)
+        for name, value in sorted(parts.tables.items())
+        if name not in period
+    )
+    spans, period_type = _period(period, parts.tables)
+    source, owner, dataset = top.name("source"), top.name("owner"), top.name("dataset")
+    top.close()
+    if sum(spec.table == "person" for spec in tables) != 1:
+        raise MappingMalformed(file="tables/", key="table: person", problem="exactly one table file fills person")
+    return Mapping(
+        source=source,
+        owner=owner,
+        dataset=dataset,
+        label=label,
+        files=files,
+        tables=tables,
+        codes=codes,
+        spans=spans,
+        period_type_concept_id=period_type,
+        digest=_digest(parts),
+    )
+
+
+def _digest(parts: Parts) -> Digest:
+    content = [parts.source, dict(parts.tables), {k: [dict(r) for r in v] for k, v in parts.codes.items()}, dict(parts.layouts)]
+    text = json.dumps(content, sort_keys=True, default=str, ensure_ascii=True)
+    return Digest(hashlib.sha256(b"asepsis mapping 1\0" + text.encode()).hexdigest())
+
+
+def _entry(section: Section, name: str, layouts: MappingOf[str, str]) -> FileEntry:
+    if not _NAME.match(name):
+        raise section.malformed(name, "a name is lower case letters, digits and underscores")
+    reader = section.choice("reader", Reader)
+    layout_name = section.text("layout", None) if reader is Reader.EBCDIC else None
+    if reader is Reader.EBCDIC and layout_name is None:
+        raise section.malformed("layout", "an EBCDIC file needs a copybook")
+    if layout_name is not None and layout_name not in layouts:
+        raise MappingMissing(file=layout_name)
+    entry = FileEntry(
+        name=name,
+        pattern=section.text("pattern"),
+        reader=reader,
+        encoding=section.encoding("encoding"),
+        extract_date=section.date("extract_date"),
+        century_from=section.number("century_from", None),
+        layout=parse_copybook(layouts[layout_name]) if layout_name is not None else None,
+        paths=section.texts("paths") if reader is Reader.NDJSON else {},
+        columns=section.names("columns") if reader is Reader.DBASE else (),
+        duplicates=section.names("duplicates"),
+        optional=section.flag("optional"),
+        records=section.number("records", None),
+    )
+    if reader is Reader.NDJSON and entry.encoding != "utf-8":
+        raise section.malformed("encoding", "NDJSON is UTF-8 (RFC 8259)")
+    if not set(entry.duplicates) <= {"raw", *entry.field_names} or not all(map(_NAME.match, entry.field_names)):
+        raise section.malformed("duplicates", "a field is not known, or its name is not valid")
+    if not entry.field_names:
+        raise section.malformed("columns", "the fields of the file are not declared")
+    section.close()
+    return entry
+
+
+def _code_map(name: str, rows: Sequence[MappingOf[str, str]]) -> CodeMap:
+    file = f"codes/{name}.csv"
+    seen: dict[str, CodeRow] = {}
+    for number, row in enumerate(rows, start=2):
+        place = f"line {number}"
+        if tuple(row) != _CODE_COLUMNS or any(value is None for value in row.values()):
+            raise MappingMalformed(file=file, key=place, problem="the columns are " + ", ".join(_CODE_COLUMNS))
+        code, concept, grade = row["source_code"], row["target_concept_id"], row["grade"]
+        if grade not in set(Grade) or not concept.isdecimal() or int(concept) > _LARGEST_CONCEPT:
+            raise MappingMalformed(file=file, key=place, problem="the grade or the concept id is not valid")
+        if (grade == Grade.NOT_MAPPED) != (int(concept) == 0):
+            raise MappingMalformed(file=file, key=place, problem="not_mapped and concept 0 belong together")
+        if code in seen or not code:
+            raise MappingMalformed(file=file, key=place, problem="the source code is empty or occurs twice")
+        seen[code] = CodeRow(source_code=code, concept_id=int(concept), grade=Grade(grade))
+    return CodeMap(name=name, rows=tuple(seen.values()))
+
+
+def _table(
+    name: str, section: Section, files: MappingOf[str, FileEntry], codes: MappingOf[str, CodeMap]
+) -> TableSpec:
+    if not _NAME.match(name):
+        raise section.malformed(name, "a name is lower case letters, digits and underscores")
+    table, entry = section.text("table"), section.text("from")
+    if table not in TARGETS:
+        raise section.malformed("table", "the target table is not known")
+    if entry not in files:
+        raise section.malformed("from", "source.yaml has no such file entry")
+    on_fail = section.choice("on_fail", OnFail, OnFail.QUARANTINE)
+    fields = tuple(_column(item, key, codes) for key, item in section.sections("fields").items())
+    _check_fields(fields, table, section)
+    spec = TableSpec(
+        name=name,
+        table=table,
+        entry=entry,
+        person=section.text("person"),
+        on_fail=on_fail,
+        where=section.text("where", None),
+        let=tuple(_column(item, key, codes) for key, item in section.sections("let").items()),
+        fields=fields,
+        require=tuple(_rule(item, on_fail, fields) for item in section.items("require")),
+    )
+    section.close()
+    return spec
+
+
+def _check_fields(fields: tuple[Column, ...], table: str, section: Section) -> None:
+    target = TARGETS[table]
+    for column in fields:
+        if column.name not in target.columns:
+            raise section.malformed(f"fields.{column.name}", "the target table has no such column")
+        if column.name in target.empty:
+            raise IdentifierColumn(file=section.file, column=f"{table}.{column.name}")
+    missing = [name for name in target.required if name not in {column.name for column in fields}]
+    if missing:
+        raise section.malformed("fields", f"{missing[0]} is required")
+
+
+def _column(section: Section, name: str, codes: MappingOf[str, CodeMap]) -> Column:
+    if not _NAME.match(name) or name in _RESERVED:
+        raise section.malformed(name, "the name is not valid or is reserved")
+    code_map = section.text("code_map", None)
+    if code_map is not None and code_map not in codes:
+        raise section.malformed("code_map", "codes/ has no such file")
+    text = section.text("expr") if code_map is None else section.text("from")
+    repair = section.section("repair", None)
+    column = Column(
+        name=name,
+        expr=text,
+        code_map=code_map,
+        repair=None
+        if repair is None
+        else Repair(when=repair.text("when"), to=repair.text("to"), reason=repair.name("reason")),
+    )
+    if repair is not None:
+        repair.close()
+    section.close()
+    return column
+
+
+def _rule(section: Section, default: OnFail, fields: tuple[Column, ...]) -> Rule:
+    rule = Rule(
+        expr=section.text("expr"),
+        reason=section.name("reason"),
+        on_fail=section.choice("on_fail", OnFail, default),
+        field=section.text("field", None),
+    )
+    if (rule.on_fail is OnFail.NULL_FLAG) != (rule.field is not None):
+        raise section.malformed("field", "null_flag, and only null_flag, names the field that it empties")
+    if rule.field is not None and rule.field not in {column.name for column in fields}:
+        raise section.malformed("field", "fields has no such column")
+    section.close()
+    return rule
+
+
+def _period(names: list[str], tables: MappingOf[str, Any]) -> tuple[tuple[Span, ...], int]:
+    if not names:
+        return (), 0
+    section = Section(tables[names[0]], file=f"tables/{names[0]}.yaml", key="the top")
+    section.text("table")
+    if len(names) > 1:
+        raise section.malformed("table", "only one table file fills observation_period")
+    spans = []
+    for item in section.items("spans"):
+        span = Span(table=item.text("table"), column=item.text("column"))
+        target = TARGETS.get(span.table)
+        if target is None or span.table == PERIOD or target.columns.get(span.column) != "DATE":
+            raise item.malformed("column", "a date column of a table is expected")
+        item.close()
+        spans.append(span)
+    period_type = section.number("period_type_concept_id", 0) or 0
+    section.close()
+    return tuple(spans), period_type

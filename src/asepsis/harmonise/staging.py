@@ -1,0 +1,357 @@
+"""The SQL of staging and splitting, written from a mapping. Set-based: one statement per file entry and stage.
+
+Invariant: staging keeps every data record and gives it exactly one state; nothing is filtered before the states are
+counted. Column names: ``f.x`` a source field, ``spec.x`` a named value, ``spec!n`` a failed requirement, ``spec=x`` the
+value that is emitted. All SQL names come from checked mappings, all literals are quoted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Final
+
+from asepsis.harmonise.expressions import Expressions, quote_name, quote_text
+from asepsis.harmonise.jsonpaths import compile_paths
+from asepsis.harmonise.mapping import Column, FileEntry, Mapping, OnFail, Reader, Rule, TableSpec
+
+_KEPT: Final = ("file_id", "rec_no", "byte_off", "byte_len")
+
+
+def landed_table(entry: str) -> str:
+    """Where the records of an entry are landed."""
+    return quote_name(f"landed_{entry}")
+
+
+def settled_table(entry: str) -> str:
+    """Where the data records of an entry stand with their state."""
+    return quote_name(f"settled_{entry}")
+
+
+def code_table(name: str) -> str:
+    """Where a code map stands."""
+    return quote_name(f"codes_{name}")
+
+
+def rows_table(spec: str) -> str:
+    """Where the rows that one table file emits stand."""
+    return quote_name(f"rows_{spec}")
+
+
+@dataclass(slots=True)
+class _Query:
+    """A growing select: each layer adds columns to the one below, so that later ones may use earlier ones."""
+
+    sql: str
+    quarantine: list[str] = field(default_factory=list)
+    exclude: list[str] = field(default_factory=list)
+    flags: list[str] = field(default_factory=list)
+    repairs: list[str] = field(default_factory=list)
+    rejects: list[str] = field(default_factory=list)
+    kept: list[str] = field(default_factory=list)
+
+    def add(self, **columns: str) -> None:
+        """Add computed columns; keyword names are column names."""
+        self.add_all(columns)
+
+    def add_all(self, columns: dict[str, str]) -> None:
+        """Add computed columns in one layer."""
+        added = ", ".join(f"{sql} AS {quote_name(name)}" for name, sql in columns.items())
+        self.sql = f"SELECT *, {added} FROM ({self.sql})"
+
+
+class EntryPlan:
+    """The statements for one file entry; building it checks every expression of the mapping that concerns it."""
+
+    def __init__(self, mapping: Mapping, entry: FileEntry) -> None:
+        self._mapping = mapping
+        self._entry = entry
+        self._fields = entry.field_names
+        self._specs = mapping.specs_of(entry.name)
+        self._codes = {name: code_table(name) for name in mapping.codes}
+        self._defines_persons = any(spec.table == "person" for spec in self._specs)
+
+    def settle(self) -> str:
+        """Create the table of all data records of the entry with state, reasons, flags and repairs.
+
+        Raises:
+            ExpressionRefused: an expression is outside the subset or names something unknown.
+            MappingMalformed: a path is malformed.
+        """
+        query = _Query(self._base())
+        self._add_defects(query)
+        for spec in self._specs:
+            _SpecColumns(self, spec, query).add()
+        return f"CREATE OR REPLACE TABLE {settled_table(self._entry.name)} AS {self._states(query)}"
+
+    def emit(self, spec: TableSpec) -> str:
+        """Create the table of rows of one table file, in the columns of its target plus where each comes from."""
+        filled = {column.name for column in spec.fields}
+        values = [
+            _emitted(spec, name, sql_type, name in filled)
+            for name, sql_type in spec.target.columns.items()
+            if name not in {spec.target.key, "person_id"}
+        ]
+        grade = quote_name(f"{spec.name}>grade")
+        return (
+            f"CREATE OR REPLACE TABLE {rows_table(spec.name)} AS SELECT p.person_id, {', '.join(values)}, "
+            f"s.file_id, s.rec_no, s.byte_off, s.{grade} AS grade, s.flags, s.repairs "
+            f"FROM {settled_table(self._entry.name)} s JOIN persons p ON p.person_key = s.{_person(spec)} "
+            f"WHERE s.state = 'accepted' AND s.{quote_name(f'{spec.name}?emit')}"
+        )
+
+    def person_keys(self) -> str:
+        """Select the distinct keys of accepted persons."""
+        spec = next(spec for spec in self._specs if spec.table == "person")
+        return (
+            f"SELECT DISTINCT {_person(spec)} FROM {settled_table(self._entry.name)} "
+            f"WHERE state = 'accepted' AND {_person(spec)} IS NOT NULL ORDER BY 1"
+        )
+
+    @property
+    def defines_persons(self) -> bool:
+        """Whether this entry fills the person table."""
+        return self._defines_persons
+
+    def expressions(self, spec: TableSpec, names: dict[str, str], key: str) -> Expressions:
+        """The compiler for one place of a table file."""
+        return Expressions(names, code_tables=self._codes, file=f"tables/{spec.name}.yaml", key=key)
+
+    def source_names(self) -> dict[str, str]:
+        """What the fields of the file and the declared constants are called in SQL."""
+        names = {name: quote_name(f"f.{name}") for name in self._fields}
+        names["extract_date"] = f"DATE {quote_text(self._entry.extract_date.isoformat())}"
+        if self._entry.century_from is not None:
+            names["century_from"] = str(self._entry.century_from)
+        return names
+
+    def _base(self) -> str:
+        landed = f"SELECT * FROM {landed_table(self._entry.name)} WHERE kind = 'data'"
+        if self._entry.reader is not Reader.NDJSON:
+            return landed
+        view = compile_paths(self._entry.paths, file="source.yaml")
+        text = f"SELECT *, CASE WHEN len(defects) = 0 THEN try(decode(raw)) END AS t FROM ({landed})"
+        valid = f"SELECT *, CASE WHEN json_valid(t) THEN t END AS v FROM ({text})"
+        whole = f"CASE WHEN try(json_type(v)) = 'OBJECT' THEN try(json_transform(v, {quote_text(view.structure)})) END"
+        found = f"SELECT *, {whole} AS j FROM ({valid})"
+        columns = ", ".join(f"{sql} AS {quote_name(f'f.{name}')}" for name, sql in view.columns.items())
+        broken = "CASE WHEN len(defects) = 0 AND j IS NULL THEN ['not_json'] ELSE defects END AS defects"
+        return f"SELECT * EXCLUDE (t, v, j, defects), {columns}, {broken} FROM ({found})"
+
+    def _add_defects(self, query: _Query) -> None:
+        query.quarantine.append("list_filter(defects, lambda d: NOT contains(d, '@') AND d <> 'deleted')")
+        query.exclude.append("CASE WHEN list_contains(defects, 'deleted') THEN ['deleted_in_source'] ELSE [] END")
+        on_field = "list_filter(defects, lambda d: contains(d, '@'))"
+        query.flags.append(f"list_transform({on_field}, lambda d: split_part(d, '@', 1))")
+        query.rejects.append(
+            f"list_transform({on_field}, lambda d: {{'field': split_part(d, '@', 2), 'reason': split_part(d, '@', 1)}})"
+        )
+
+    def _states(self, query: _Query) -> str:
+        lists = {
+            "exclude_reasons": _joined(query.exclude),
+            "quarantine_reasons": _joined(query.quarantine),
+            "flags": _joined(query.flags),
+            "repairs": _joined(query.repairs),
+            "rejects": _joined(query.rejects, "STRUCT(field VARCHAR, reason VARCHAR)[]"),
+        }
+        query.add_all(lists)
+        query.add(loadable="len(exclude_reasons) = 0 AND len(quarantine_reasons) = 0")
+        query.add(first=self._first())
+        self._add_repeated_persons(query)
+        query.add(
+            state="CASE WHEN len(exclude_reasons) > 0 THEN 'excluded' WHEN len(quarantine_reasons) > 0 OR repeated "
+            "THEN 'quarantined' WHEN first.rec_no <> rec_no OR first.file_id <> file_id THEN 'merged' ELSE 'accepted' END"
+        )
+        reasons = "CASE WHEN repeated THEN ['repeated_person'] ELSE quarantine_reasons END AS quarantine_reasons"
+        kept = ", ".join([*_KEPT, *query.kept, "state", "first", "exclude_reasons", "flags", "repairs", "rejects"])
+        return f"SELECT {kept}, {reasons} FROM ({query.sql})"
+
+    def _first(self) -> str:
+        """The first loadable record with the same content, where the mapping declares how duplicates are known."""
+        own = "{'file_id': file_id, 'rec_no': rec_no}"
+        if not self._entry.duplicates:
+            return own
+        parts = ", ".join("raw" if name == "raw" else quote_name(f"f.{name}") for name in self._entry.duplicates)
+        return f"CASE WHEN loadable THEN min({own}) OVER (PARTITION BY loadable, {parts}) ELSE {own} END"
+
+    def _add_repeated_persons(self, query: _Query) -> None:
+        if not self._defines_persons:
+            query.add(repeated="FALSE")
+            return
+        spec = next(spec for spec in self._specs if spec.table == "person")
+        query.add(leads="loadable AND first.rec_no = rec_no AND first.file_id = file_id")
+        order = f"row_number() OVER (PARTITION BY leads, {_person(spec)} ORDER BY file_id, rec_no)"
+        query.add(repeated=f"leads AND {order} > 1")
+
+
+class _SpecColumns:
+    """Adds the columns of one table file to the query of its entry."""
+
+    def __init__(self, plan: EntryPlan, spec: TableSpec, query: _Query) -> None:
+        self._plan = plan
+        self._spec = spec
+        self._query = query
+        self._names = plan.source_names()
+        self._grades: list[str] = []
+        self._lost: set[str] = set()
+
+    def add(self) -> None:
+        """Named values, the person, the target columns, the requirements and what is emitted, in this order."""
+        spec, query = self._spec, self._query
+        for column in spec.let:
+            self._add_column(column, f"let.{column.name}", None)
+        query.add_all({f"{spec.name}>person": f"({self._compile(spec.person, 'person')})::VARCHAR"})
+        where = "TRUE" if spec.where is None else f"coalesce({self._compile(spec.where, 'where')}, FALSE)"
+        query.add_all({f"{spec.name}?where": where})
+        for column in spec.fields:
+            self._add_column(column, f"fields.{column.name}", spec.target.columns[column.name])
+        self._add_person_check()
+        self._add_rules()
+        self._add_emitted()
+        query.kept += [quote_name(f"{spec.name}{mark}") for mark in (">person", ">grade", "?emit")]
+
+    def _compile(self, text: str, key: str, names: dict[str, str] | None = None) -> str:
+        """Compile an expression; what it looks up becomes columns of the layer below."""
+        expressions = self._plan.expressions(self._spec, self._names if names is None else names, key)
+        sql = expressions.compile(text)
+        for name, lookup in expressions.lookups.items():
+            self._query.add_all({name: lookup})
+        return sql
+
+    def _own(self, name: str) -> str:
+        return quote_name(f"{self._spec.name}.{name}")
+
+    def _add_column(self, column: Column, key: str, sql_type: str | None) -> None:
+        if column.code_map is not None:
+            self._add_concept(column, key)
+        else:
+            self._add_value(column, key, sql_type)
+        self._names[column.name] = self._own(column.name)
+
+    def _add_value(self, column: Column, key: str, sql_type: str | None) -> None:
+        name = f"{self._spec.name}.{column.name}"
+        raw = f"{name}~raw"
+        self._query.add_all({raw: self._compile(column.expr, key)})
+        value = quote_name(raw)
+        if column.repair is not None:
+            names = {**self._names, column.name: value}
+            fix = f"{name}~fix"
+            when = self._compile(column.repair.when, f"{key}.repair.when", names)
+            self._query.add_all({fix: f"coalesce({when}, FALSE)"})
+            repaired = self._compile(column.repair.to, f"{key}.repair.to", names)
+            value = f"CASE WHEN {quote_name(fix)} THEN {repaired} ELSE {value} END"
+            self._query.repairs.append(_when(quote_name(fix), column.repair.reason))
+        if sql_type is not None:
+            lost = f"{name}~lost"
+            self._query.add_all({name: f"try_cast({value} AS {sql_type})"})
+            self._query.add_all({lost: f"{quote_name(name)} IS NULL AND {value} IS NOT NULL"})
+            self._reject(quote_name(lost), column.name, "value_does_not_fit")
+        else:
+            self._query.add_all({name: value})
+
+    def _add_concept(self, column: Column, key: str) -> None:
+        name = f"{self._spec.name}.{column.name}"
+        code, grade = quote_name(f"{name}~code"), quote_name(f"{name}~grade")
+        self._query.add_all({f"{name}~code": f"({self._compile(column.expr, key)})::VARCHAR"})
+        table = code_table(str(column.code_map))
+        self._query.sql = (
+            f"SELECT l.*, coalesce(c.target_concept_id, 0) AS {quote_name(name)}, c.grade AS {grade} "
+            f"FROM ({self._query.sql}) l LEFT JOIN {table} c ON c.source_code = l.{code}"
+        )
+        where = quote_name(f"{self._spec.name}?where")
+        self._query.flags.append(_when(f"{where} AND {grade} IS NULL", f"unmapped_{column.name}"))
+        self._query.flags.append(_when(f"{where} AND {grade} = 'not_mapped'", f"not_mapped_{column.name}"))
+        self._grades.append(grade)
+
+    def _add_person_check(self) -> None:
+        person, where = _person(self._spec), quote_name(f"{self._spec.name}?where")
+        if self._plan.defines_persons:
+            if self._spec.table == "person":
+                self._query.quarantine.append(_when(f"{person} IS NULL", "person_key_missing"))
+            return
+        known = f"{self._spec.name}>known"
+        self._query.sql = (
+            f"SELECT l.*, p.person_id IS NOT NULL AS {quote_name(known)} "
+            f"FROM ({self._query.sql}) l LEFT JOIN persons p ON p.person_key = l.{person}"
+        )
+        self._query.quarantine.append(_when(f"{where} AND NOT {quote_name(known)}", "unknown_person"))
+
+    def _add_rules(self) -> None:
+        where = quote_name(f"{self._spec.name}?where")
+        columns = {}
+        for number, rule in enumerate(self._rules()):
+            failed = f"NOT coalesce({self._compile(rule.expr, f'require[{number}]')}, FALSE)"
+            columns[f"{self._spec.name}!{number}"] = f"{where} AND {failed}"
+        if columns:
+            self._query.add_all(columns)
+        for number, rule in enumerate(self._rules()):
+            self._settle(rule, quote_name(f"{self._spec.name}!{number}"))
+
+    def _rules(self) -> Iterator[Rule]:
+        yield from self._spec.require
+        for name in self._spec.target.required:
+            is_soft = self._spec.on_fail in {OnFail.NULL_FLAG, OnFail.FLAG}
+            yield Rule(
+                expr=f"{name} is not null",
+                reason=f"missing_{name}",
+                on_fail=self._spec.on_fail,
+                field=name if is_soft else None,
+            )
+
+    def _settle(self, rule: Rule, failed: str) -> None:
+        query = self._query
+        if rule.field is not None:
+            self._reject(failed, rule.field, rule.reason)
+            return
+        kind = {OnFail.QUARANTINE: query.quarantine, OnFail.EXCLUDE: query.exclude}.get(rule.on_fail, query.flags)
+        kind.append(_when(failed, rule.reason))
+
+    def _reject(self, failed: str, name: str, reason: str) -> None:
+        self._query.flags.append(_when(failed, reason))
+        struct = f"{{'field': {quote_text(name)}, 'reason': {quote_text(reason)}}}"
+        self._query.rejects.append(f"CASE WHEN {failed} THEN [{struct}] ELSE [] END")
+
+    def _add_emitted(self) -> None:
+        spec, values = self._spec, {}
+        for column in spec.fields:
+            failed = [
+                quote_name(f"{spec.name}!{number}")
+                for number, rule in enumerate(spec.require)
+                if rule.field == column.name
+            ]
+            value = self._own(column.name)
+            values[f"{spec.name}={column.name}"] = (
+                f"CASE WHEN NOT ({' OR '.join(failed)}) THEN {value} END" if failed else value
+            )
+        if values:
+            self._query.add_all(values)
+        self._query.kept += [quote_name(name) for name in values]
+        required = [f"{quote_name(f'{spec.name}={name}')} IS NOT NULL" for name in spec.target.required]
+        self._query.add_all(
+            {
+                f"{spec.name}?emit": " AND ".join([quote_name(f"{spec.name}?where"), *required]),
+                f"{spec.name}>grade": f"coalesce({', '.join([*self._grades, 'NULL::VARCHAR'])})",
+            }
+        )
+
+
+def _emitted(spec: TableSpec, name: str, sql_type: str, is_filled: bool) -> str:
+    value = f"s.{quote_name(f'{spec.name}={name}')}" if is_filled else "NULL"
+    if name in spec.target.zero:
+        value = f"coalesce({value}, 0)"
+    return f"({value})::{sql_type} AS {name}"
+
+
+def _person(spec: TableSpec) -> str:
+    return quote_name(f"{spec.name}>person")
+
+
+def _when(condition: str, reason: str) -> str:
+    return f"CASE WHEN {condition} THEN [{quote_text(reason)}] ELSE [] END"
+
+
+def _joined(lists: list[str], sql_type: str = "VARCHAR[]") -> str:
+    if not lists:
+        return f"[]::{sql_type}"
+    return f"list_sort(list_distinct(flatten([{', '.join(lists)}])))::{sql_type}"
