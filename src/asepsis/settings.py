@@ -12,7 +12,7 @@ from typing import Final
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from asepsis.errors.settings import SettingRefusedError
+from asepsis.errors.settings import SettingRefused
 
 PREFIX: Final = "ASEPSIS_"
 
@@ -46,11 +46,11 @@ def load_settings() -> Settings:
     """Read the settings of this process from its environment.
 
     Raises:
-        SettingRefusedError: A variable holds a value of the wrong type or outside its choices.
+        SettingRefused: A variable holds a value of the wrong type or outside its choices.
     """
     try:
         return Settings()
     except ValidationError as refused:
         field = str(refused.errors(include_input=False, include_url=False)[0]["loc"][0])
     name = field if field.startswith(PREFIX) else PREFIX + field
-    raise SettingRefusedError(setting=name.upper())
+    raise SettingRefused(setting=name.upper())

@@ -5,7 +5,7 @@ from typing import ClassVar
 from asepsis.errors import AsepsisError, Kind
 
 
-class SettingRefusedError(AsepsisError):
+class SettingRefused(AsepsisError):
     """A setting from the environment has a value of the wrong type or outside its choices."""
 
     kind: ClassVar[Kind] = Kind.INVALID
