@@ -8,6 +8,7 @@ checkpoint and the two ephemeral public keys.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -102,6 +103,16 @@ def read_evidence(value: object) -> Evidence:
     )
     fields.close()
     return evidence
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Appraisal:
+    """What is known about a runtime after its evidence was checked (the shape of an EAR); a refusal raises instead."""
+
+    kind: EvidenceKind
+    level: int
+    claims: Mapping[str, str]
+    reasons: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

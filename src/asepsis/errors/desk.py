@@ -1,0 +1,207 @@
+"""Errors of a key desk: why an owner's desk said no.
+
+A desk answers strangers. Its errors name the owner, the contract that the owner signed, and counts; nothing of
+what a request carried - no argument, no name, no key - is repeated.
+"""
+
+from __future__ import annotations
+
+from asepsis.errors import AsepsisError, Kind
+
+
+class DeskStopped(AsepsisError):
+    """The owner pulled the kill switch."""
+
+    kind = Kind.DENIED
+    code = "desk.stopped"
+    message = "The key desk of {owner} is stopped."
+    hint = "The owner stopped all use of their data; only they can resume it at their desk."
+
+
+class RequestMalformed(AsepsisError):
+    """A part of a request to the desk does not follow its closed schema."""
+
+    kind = Kind.INVALID
+    code = "desk.request_malformed"
+    message = "The {part} in the request to the key desk of {owner} is malformed."
+    hint = "Room and desk must run the same version; nothing of the request is repeated here on purpose."
+
+
+class NotThisOwner(AsepsisError):
+    """A contract does not carry this owner with the keys of this desk."""
+
+    kind = Kind.DENIED
+    code = "desk.not_this_owner"
+    message = "The contract {contract} does not name {owner} as an owner with the keys of this desk."
+    hint = "Put the desk's public keys into the contract and let all parties sign again."
+
+
+class SnapshotNotOurs(AsepsisError):
+    """A manifest is not one of this owner's own datasets."""
+
+    kind = Kind.DENIED
+    code = "desk.snapshot_not_ours"
+    message = "The manifest does not belong to a dataset of {owner}."
+    hint = "A desk keeps the keys of its own owner's snapshots only."
+
+
+class ContractNotSignedHere(AsepsisError):
+    """The owner did not sign this contract text at this desk."""
+
+    kind = Kind.UNTRUSTED
+    code = "desk.contract_not_signed_here"
+    message = "The key desk of {owner} knows no such contract: it was not signed at this desk."
+    hint = "Let the owner sign exactly this text at their desk; a signature made elsewhere does not count here."
+
+
+class WrongContract(AsepsisError):
+    """The job names another contract than the request carries."""
+
+    kind = Kind.DENIED
+    code = "desk.wrong_contract"
+    message = "The job does not run under the contract {contract}."
+    hint = "Submit the analysis again under the contract that is in force."
+
+
+class AuthorWithoutRole(AsepsisError):
+    """The author of an analysis has no role that may ask for it."""
+
+    kind = Kind.DENIED
+    code = "desk.author_without_role"
+    message = "The contract {contract} gives the author of this {analysis} no role that may ask for it."
+    hint = "See 'asepsis contract plan' for who may ask for what."
+
+
+class AnalysisNotAllowed(AsepsisError):
+    """The contract does not allow this kind of analysis, or this method."""
+
+    kind = Kind.DENIED
+    code = "desk.analysis_not_allowed"
+    message = "The contract {contract} does not allow this {analysis}."
+    hint = "See 'asepsis contract plan' for the analyses and methods that it allows."
+
+
+class InputRefused(AsepsisError):
+    """A snapshot that a job reads is not what this desk knows under the contract."""
+
+    kind = Kind.DENIED
+    code = "desk.input_refused"
+    message = "The key desk of {owner} refused an input of the job: {problem}."
+    hint = "Only snapshots that the owner registered at the desk, with exactly their manifests, can be read."
+
+
+class HoldingRefused(AsepsisError):
+    """Identifiers and clinical data may not meet in this kind of job."""
+
+    kind = Kind.DENIED
+    code = "desk.holding_refused"
+    message = "A {analysis} must not read {holding} data."
+    hint = "Identifiers are read by linkages and referrals only, clinical data never by a linkage."
+
+
+class NonceUnknown(AsepsisError):
+    """The nonce is none of this desk."""
+
+    kind = Kind.UNTRUSTED
+    code = "desk.nonce_unknown"
+    message = "The key desk of {owner} did not issue this nonce."
+    hint = "Ask this desk for a nonce; a nonce of another desk does not count."
+
+
+class NonceReplayed(AsepsisError):
+    """The nonce was used before."""
+
+    kind = Kind.UNTRUSTED
+    code = "desk.nonce_replayed"
+    message = "The nonce was used before at the key desk of {owner}."
+    hint = "Start the run again; every attempt needs a fresh nonce and fresh evidence."
+
+
+class NonceExpired(AsepsisError):
+    """The nonce is too old."""
+
+    kind = Kind.UNTRUSTED
+    code = "desk.nonce_expired"
+    message = "The nonce of the key desk of {owner} is older than {seconds} seconds."
+    hint = "Start the run again; if this repeats, check the clocks and the load of both machines."
+
+
+class NoCheckpoint(AsepsisError):
+    """The desk has not yet cosigned any checkpoint of the room's ledger."""
+
+    kind = Kind.UNTRUSTED
+    code = "desk.no_checkpoint"
+    message = "The key desk of {owner} has not yet cosigned a checkpoint of the room's ledger."
+    hint = "Let the room ask the desk for a cosignature before it asks for keys."
+
+
+class RoomKeyUnknown(AsepsisError):
+    """The desk was not told which key signs the room's ledger, or was told another one before."""
+
+    kind = Kind.UNTRUSTED
+    code = "desk.room_key_unknown"
+    message = "The key desk of {owner} does not know this ledger or its key."
+    hint = "The first checkpoint pins the ledger and its key; compare the verifier key with the room's host."
+
+
+class CheckpointStale(AsepsisError):
+    """The checkpoint is not the one that this desk cosigned last."""
+
+    kind = Kind.UNTRUSTED
+    code = "desk.checkpoint_stale"
+    message = "The checkpoint at size {size} is not the last one that the key desk of {owner} cosigned (size {head})."
+    hint = "A smaller size means that the room was rolled back; otherwise ask the desk to cosign first."
+
+
+class CheckpointForked(AsepsisError):
+    """The room shows this desk another history than it cosigned."""
+
+    kind = Kind.UNTRUSTED
+    code = "desk.checkpoint_forked"
+    message = "The room shows the key desk of {owner} another history at size {size} than the desk cosigned."
+    hint = "The room's ledger was rewritten or forked; keep both checkpoints and tell the other owners."
+
+
+class BudgetExhausted(AsepsisError):
+    """The owner's budget under the contract is spent."""
+
+    kind = Kind.EXHAUSTED
+    code = "desk.budget_exhausted"
+    message = "The budget of {owner} is spent: all {limit} runs under this contract were granted."
+    hint = "The parties can sign an amendment with a larger budget; charges are never refunded."
+
+
+class ReferralUnknown(AsepsisError):
+    """What should be approved is no referral under the contract."""
+
+    kind = Kind.INVALID
+    code = "desk.referral_unknown"
+    message = "Only a referral under a contract that {owner} signed can be approved."
+    hint = "Check the referral with 'asepsis refer' before approving it."
+
+
+class LinkageUnknown(AsepsisError):
+    """A key share does not come from a linkage that this desk granted."""
+
+    kind = Kind.UNTRUSTED
+    code = "desk.linkage_unknown"
+    message = "The key desk of {owner} granted no such linkage, or its lease is over."
+    hint = "Only the runtime of a linkage run that this desk granted can deposit shares; run the linkage again."
+
+
+class LinksRefused(AsepsisError):
+    """A link map is not what the linkage may produce, or another one was endorsed under its name."""
+
+    kind = Kind.UNTRUSTED
+    code = "desk.links_refused"
+    message = "The key desk of {owner} refused the link map: {problem}."
+    hint = "Run the linkage again; every attempt needs a new snapshot."
+
+
+class SnapshotConflict(AsepsisError):
+    """Another manifest is registered under the same snapshot."""
+
+    kind = Kind.CONFLICT
+    code = "desk.snapshot_conflict"
+    message = "The key desk of {owner} already knows another manifest or key for this snapshot."
+    hint = "A snapshot never changes; contribute the data again as a new snapshot."

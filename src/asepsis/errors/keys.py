@@ -1,0 +1,59 @@
+"""Errors of key stores: where a party's keys are kept, and what they refuse. No error says anything of a key."""
+
+from __future__ import annotations
+
+from asepsis.errors import AsepsisError, Kind
+
+
+class KeysExist(AsepsisError):
+    """Keys are never overwritten."""
+
+    kind = Kind.CONFLICT
+    code = "keys.exist"
+    message = "{path} already exists; keys are never overwritten."
+    hint = "Use the keys that are there, or choose another folder; lost keys cannot be made again."
+
+
+class KeysMissing(AsepsisError):
+    """A key folder is missing or incomplete."""
+
+    kind = Kind.MISSING
+    code = "keys.missing"
+    message = "{path} holds no complete set of keys."
+    hint = "Check the folder, or make keys with 'asepsis keydesk init'."
+
+
+class KeysUnsafe(AsepsisError):
+    """Somebody else could read or replace the keys."""
+
+    kind = Kind.DENIED
+    code = "keys.unsafe"
+    message = "The keys at {path} are open to other users of this machine."
+    hint = "Make the folder 0700 and its files 0600, owned by you, and no links; think about who read them so far."
+
+
+class KeysMalformed(AsepsisError):
+    """A key file has not the right length."""
+
+    kind = Kind.INVALID
+    code = "keys.malformed"
+    message = "The keys at {path} are damaged."
+    hint = "Restore the folder from your own backup of the keys."
+
+
+class KeysUnwritable(AsepsisError):
+    """The key folder cannot be made."""
+
+    kind = Kind.UNAVAILABLE
+    code = "keys.unwritable"
+    message = "The key folder {path} cannot be made."
+    hint = "Check that the folder above it exists, that you may write there, and that space is free."
+
+
+class OwnerKeyMissing(AsepsisError):
+    """Only owners hold a key that wraps data keys."""
+
+    kind = Kind.DENIED
+    code = "keys.owner_key_missing"
+    message = "This party holds no owner key."
+    hint = "Only owners wrap data keys; make the keys with the owner role."
