@@ -1,0 +1,361 @@
+"""What one owner's key desk remembers, in one SQLite file (``desk.db``) beside its own ledger.
+
+State and ledger share every transaction, so that no charge, grant or statement exists without its entry and no
+kill leaves one of them behind. Data keys are kept wrapped only; nonces are kept for a day after their use.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+
+from sqlalchemy import (
+    Boolean,
+    Column,
+    Connection,
+    Engine,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Row,
+    String,
+    Table,
+    delete,
+    func,
+    insert,
+    select,
+    update,
+)
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+
+from asepsis.domain.analysis import AnalysisKind
+from asepsis.domain.budget import Charge
+from asepsis.domain.documents import Document
+from asepsis.domain.keydesk import GrantedRun, Head, IssuedNonce, KeptLinks, KeptSnapshot
+from asepsis.domain.ledger import LedgerEntry
+from asepsis.domain.names import Digest, PartyId, RunId, SnapshotId
+from asepsis.domain.snapshot import Label
+from asepsis.domain.statements import Statement, StatementKind
+from asepsis.sealing.canonical import canonical, parse_canonical
+from asepsis.store.database import open_database, reading, writing
+from asepsis.store.ledger_tables import LedgerTables, add_ledger_tables
+
+_NONCES_KEPT: Final = timedelta(days=1)
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
+
+TABLES: Final = MetaData()
+add_ledger_tables(TABLES)
+_SWITCH: Final = Table(
+    "switch",
+    TABLES,
+    Column("turn", Integer, primary_key=True),
+    Column("at", Integer, nullable=False),
+    Column("stopped", Boolean, nullable=False),
+    Column("reason", String, nullable=False),
+)
+_NONCES: Final = Table(
+    "nonces",
+    TABLES,
+    Column("nonce", LargeBinary, primary_key=True),
+    Column("issued_at", Integer, nullable=False, index=True),
+    Column("used", Boolean, nullable=False),
+)
+_CONTRACTS: Final = Table(
+    "contracts",
+    TABLES,
+    Column("contract", String, primary_key=True),
+    Column("document", LargeBinary, nullable=False),
+)
+_STATEMENTS: Final = Table(
+    "statements",
+    TABLES,
+    Column("contract", String, primary_key=True),
+    Column("party", String, primary_key=True),
+    Column("kind", String, primary_key=True),
+    Column("at", Integer, primary_key=True, autoincrement=False),
+)
+_APPROVALS: Final = Table(
+    "approvals",
+    TABLES,
+    Column("contract", String, primary_key=True),
+    Column("analysis", String, primary_key=True),
+)
+_SNAPSHOTS: Final = Table(
+    "snapshots",
+    TABLES,
+    Column("snapshot", String, primary_key=True),
+    Column("dataset", String, nullable=False),
+    Column("manifest", String, nullable=False),
+    Column("label", String, nullable=False),
+    Column("wrapped", LargeBinary, nullable=False),
+)
+_LINKS: Final = Table(
+    "links",
+    TABLES,
+    Column("snapshot", String, primary_key=True),
+    Column("contract", String, nullable=False),
+    Column("manifest", String, nullable=False),
+    Column("label", String, nullable=False),
+    Column("wrapped", LargeBinary, nullable=False),
+    Column("endorsement", LargeBinary, nullable=False),
+)
+_CHARGES: Final = Table(
+    "charges",
+    TABLES,
+    Column("contract", String, primary_key=True),
+    Column("owner", String, primary_key=True),
+    Column("run", String, primary_key=True),
+    Column("job", String, primary_key=True),
+)
+_GRANTS: Final = Table(
+    "grants",
+    TABLES,
+    Column("number", Integer, primary_key=True),
+    Column("run", String, nullable=False, index=True),
+    Column("job", String, nullable=False),
+    Column("contract", String, nullable=False),
+    Column("kind", String, nullable=False),
+    Column("label", String, nullable=False),
+    Column("signing_key", LargeBinary, nullable=False),
+    Column("lease_until", Integer, nullable=False),
+)
+_HEAD: Final = Table(
+    "head",
+    TABLES,
+    Column("only", Integer, primary_key=True, autoincrement=False),
+    Column("room_key", String, nullable=False),
+    Column("origin", String, nullable=False),
+    Column("size", Integer, nullable=False),
+    Column("root", LargeBinary, nullable=False),
+)
+
+
+class DeskTables:
+    """The desk's memory, seen and changed through one open transaction."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self.ledger = LedgerTables(connection)
+
+    def append(self, entries: Sequence[LedgerEntry]) -> range:
+        """Add entries to the desk's own ledger and return their positions."""
+        return self.ledger.append(entries)
+
+    def is_stopped(self) -> bool:
+        """Whether the owner's kill switch is on."""
+        latest = select(_SWITCH.c.stopped).order_by(_SWITCH.c.turn.desc()).limit(1)
+        return bool(self._connection.execute(latest).scalar_one_or_none())
+
+    def switch(self, *, stopped: bool, at: datetime, reason: str) -> None:
+        """Turn the kill switch; earlier turns stay on record."""
+        self._add(_SWITCH, at=_to_number(at), stopped=stopped, reason=reason)
+
+    def add_nonce(self, nonce: bytes, *, at: datetime) -> None:
+        """Remember a nonce, and forget those that nobody could use any more."""
+        self._connection.execute(delete(_NONCES).where(_NONCES.c.issued_at < _to_number(at - _NONCES_KEPT)))
+        self._add(_NONCES, nonce=nonce, issued_at=_to_number(at), used=False)
+
+    def use_nonce(self, nonce: bytes) -> IssuedNonce | None:
+        """Use a nonce up and say what it was before; nothing, if this desk did not issue it."""
+        row = self._one(_NONCES, nonce=nonce)
+        if row is None:
+            return None
+        self._connection.execute(update(_NONCES).where(_NONCES.c.nonce == nonce).values(used=True))
+        return IssuedNonce(issued_at=_to_time(row.issued_at), used=bool(row.used))
+
+    def add_contract(self, contract: Digest, *, document: Document) -> None:
+        """Remember a contract text that the owner signed at this desk."""
+        self._add(_CONTRACTS, contract=contract, document=canonical(document))
+
+    def contract(self, contract: Digest) -> Document | None:
+        """The text of a contract that the owner signed at this desk."""
+        row = self._one(_CONTRACTS, contract=contract)
+        return None if row is None else parse_canonical(row.document)
+
+    def add_statement(self, statement: Statement) -> bool:
+        """Remember a verified statement; says whether it is new."""
+        return self._add_once(
+            _STATEMENTS,
+            contract=statement.contract,
+            party=statement.party,
+            kind=statement.kind.value,
+            at=_to_number(statement.at),
+        )
+
+    def statements(self, contract: Digest) -> list[Statement]:
+        """All statements about a contract that this desk ever saw."""
+        rows = self._connection.execute(select(_STATEMENTS).where(_STATEMENTS.c.contract == contract))
+        return [
+            Statement(
+                kind=StatementKind(row.kind),
+                contract=Digest(row.contract),
+                party=PartyId(row.party),
+                at=_to_time(row.at),
+            )
+            for row in rows
+        ]
+
+    def add_approval(self, analysis: Digest, *, contract: Digest) -> bool:
+        """Remember that the owner approved exactly this analysis; says whether it is new."""
+        return self._add_once(_APPROVALS, contract=contract, analysis=analysis)
+
+    def is_approved(self, analysis: Digest, *, contract: Digest) -> bool:
+        """Whether the owner approved exactly this analysis under this contract."""
+        return self._one(_APPROVALS, contract=contract, analysis=analysis) is not None
+
+    def add_snapshot(self, kept: KeptSnapshot) -> None:
+        """Remember a snapshot and its wrapped key."""
+        self._add(
+            _SNAPSHOTS,
+            snapshot=kept.snapshot,
+            dataset=kept.dataset,
+            manifest=kept.manifest,
+            label=kept.label.value,
+            wrapped=kept.wrapped,
+        )
+
+    def snapshot(self, snapshot: SnapshotId) -> KeptSnapshot | None:
+        """A registered snapshot."""
+        row = self._one(_SNAPSHOTS, snapshot=snapshot)
+        if row is None:
+            return None
+        return KeptSnapshot(
+            snapshot=SnapshotId(row.snapshot),
+            dataset=row.dataset,
+            manifest=Digest(row.manifest),
+            label=Label(row.label),
+            wrapped=row.wrapped,
+        )
+
+    def add_links(self, kept: KeptLinks) -> None:
+        """Remember an endorsed link map and the wrapped share of its key."""
+        self._add(
+            _LINKS,
+            snapshot=kept.snapshot,
+            contract=kept.contract,
+            manifest=kept.manifest,
+            label=kept.label.value,
+            wrapped=kept.wrapped,
+            endorsement=kept.endorsement,
+        )
+
+    def links(self, snapshot: SnapshotId) -> KeptLinks | None:
+        """An endorsed link map."""
+        row = self._one(_LINKS, snapshot=snapshot)
+        if row is None:
+            return None
+        return KeptLinks(
+            snapshot=SnapshotId(row.snapshot),
+            contract=Digest(row.contract),
+            manifest=Digest(row.manifest),
+            label=Label(row.label),
+            wrapped=row.wrapped,
+            endorsement=row.endorsement,
+        )
+
+    def charged(self, contract: Digest, *, owner: PartyId) -> int:
+        """How many charges were counted under a contract."""
+        counting = select(func.count()).where(_CHARGES.c.contract == contract, _CHARGES.c.owner == owner)
+        return self._connection.execute(counting).scalar_one()
+
+    def is_charged(self, charge: Charge) -> bool:
+        """Whether exactly this charge was counted before."""
+        return self._one(_CHARGES, **_charge_values(charge)) is not None
+
+    def add_charge(self, charge: Charge) -> None:
+        """Count a charge, for ever."""
+        self._add(_CHARGES, **_charge_values(charge))
+
+    def add_grant(self, granted: GrantedRun) -> None:
+        """Remember a grant."""
+        self._add(
+            _GRANTS,
+            run=granted.run,
+            job=granted.job,
+            contract=granted.contract,
+            kind=granted.kind.value,
+            label=granted.label.value,
+            signing_key=granted.signing_key,
+            lease_until=_to_number(granted.lease_until),
+        )
+
+    def grants(self, run: RunId) -> list[GrantedRun]:
+        """The grants that one run got, in their order."""
+        rows = self._connection.execute(select(_GRANTS).where(_GRANTS.c.run == run).order_by(_GRANTS.c.number))
+        return [
+            GrantedRun(
+                run=RunId(row.run),
+                job=Digest(row.job),
+                contract=Digest(row.contract),
+                kind=AnalysisKind(row.kind),
+                label=Label(row.label),
+                signing_key=row.signing_key,
+                lease_until=_to_time(row.lease_until),
+            )
+            for row in rows
+        ]
+
+    def head(self) -> Head | None:
+        """The last checkpoint that this desk cosigned."""
+        row = self._one(_HEAD, only=1)
+        if row is None:
+            return None
+        return Head(room_key=row.room_key, origin=row.origin, size=row.size, root=row.root)
+
+    def set_head(self, head: Head) -> None:
+        """Remember a checkpoint as the last one cosigned."""
+        values = {"room_key": head.room_key, "origin": head.origin, "size": head.size, "root": head.root}
+        statement = sqlite_insert(_HEAD).values(only=1, **values)
+        self._connection.execute(statement.on_conflict_do_update(index_elements=["only"], set_=values))
+
+    def _add(self, table: Table, **values: object) -> None:
+        self._connection.execute(insert(table).values(**values))
+
+    def _add_once(self, table: Table, **values: object) -> bool:
+        if self._one(table, **values) is not None:
+            return False
+        self._add(table, **values)
+        return True
+
+    def _one(self, table: Table, **values: object) -> Row[Any] | None:
+        conditions = [table.c[name] == value for name, value in values.items()]
+        return self._connection.execute(select(table).where(*conditions)).one_or_none()
+
+
+class SqlDeskState:
+    """One desk's memory in one file of its owner."""
+
+    def __init__(self, path: Path) -> None:
+        self._engine: Engine = open_database(path, tables=TABLES)
+
+    @contextmanager
+    def writing(self) -> Iterator[DeskTables]:
+        """One transaction that holds the write lock from its beginning. Raises StoreUnavailable."""
+        with writing(self._engine) as connection:
+            yield DeskTables(connection)
+
+    @contextmanager
+    def reading(self) -> Iterator[DeskTables]:
+        """One consistent view. Raises StoreUnavailable."""
+        with reading(self._engine) as connection:
+            yield DeskTables(connection)
+
+    def close(self) -> None:
+        """Give the file back."""
+        self._engine.dispose()
+
+
+def _charge_values(charge: Charge) -> Mapping[str, str]:
+    return {"contract": charge.contract, "owner": charge.owner, "run": charge.run, "job": charge.job}
+
+
+def _to_number(moment: datetime) -> int:
+    return (moment - _EPOCH) // _MICROSECOND
+
+
+def _to_time(number: int) -> datetime:
+    return _EPOCH + number * _MICROSECOND
