@@ -1,0 +1,187 @@
+"""What the owner does at their own desk: sign, stop, suspend, end, approve, register, and look at the budget.
+
+Only texts that were signed here count later. Every act is durable, with its entry in the desk's own ledger,
+before its signature leaves the desk.
+"""
+
+from __future__ import annotations
+
+import hmac
+import re
+from datetime import datetime, timedelta
+from typing import Final
+
+from asepsis.domain.budget import Budget
+from asepsis.domain.contract import Contract, ContractStatus, Role, move, read_contract
+from asepsis.domain.keydesk import KeptSnapshot
+from asepsis.domain.ledger import Act
+from asepsis.domain.names import Digest, SnapshotId
+from asepsis.domain.statements import Statement, StatementKind, standing
+from asepsis.errors.contract import UnknownParty
+from asepsis.errors.desk import ContractNotSignedHere, NotThisOwner, ReferralUnknown, SnapshotConflict, SnapshotNotOurs
+from asepsis.sealing.agreement import contract_digest, contract_payload
+from asepsis.sealing.approval import approval_payload
+from asepsis.sealing.context import snapshot_binding
+from asepsis.sealing.links import LINKS
+from asepsis.sealing.manifest import SignedManifest, manifest_digest, verify_manifest
+from asepsis.sealing.signing import Purpose
+from asepsis.sealing.statement import PURPOSES, SignedStatement, statement_payload
+from asepsis.services.keydesk.office import Office
+from asepsis.services.keydesk.ports import DeskRecords
+
+ACTS: Final = {
+    StatementKind.SUSPEND: Act.CONTRACT_SUSPENDED,
+    StatementKind.RESUME: Act.CONTRACT_RESUMED,
+    StatementKind.END: Act.CONTRACT_ENDED,
+}
+
+_TO: Final = {
+    StatementKind.SUSPEND: ContractStatus.SUSPENDED,
+    StatementKind.RESUME: ContractStatus.IN_FORCE,
+    StatementKind.END: ContractStatus.ENDED,
+}
+_DIGEST: Final = re.compile(r"[0-9a-f]{64}")
+_TICK: Final = timedelta(microseconds=1)
+
+
+def sign_contract(office: Office, document: object) -> bytes:
+    """Sign a contract text as the owner; from then on the desk may grant under it.
+
+    Raises:
+        DocumentMalformed: the text is no contract.
+        NotThisOwner: it does not name this owner with the keys of this desk.
+    """
+    contract = read_contract(document)
+    _check_is_ours(office, contract)
+    digest = contract_digest(contract)
+    signature = office.keys.sign(Purpose.CONTRACT, contract_payload(contract))
+    with office.state.writing() as records:
+        if records.contract(digest) is None:
+            records.add_contract(digest, document=contract.to_document())
+            office.write(records, Act.CONTRACT_SIGNED, subject=digest, level=contract.level)
+    return signature
+
+
+def signed_contract(office: Office, records: DeskRecords, digest: Digest) -> Contract:
+    """A contract that the owner signed here. Raises ContractNotSignedHere."""
+    document = records.contract(digest)
+    if document is None:
+        raise ContractNotSignedHere(owner=office.owner)
+    return read_contract(document)
+
+
+def turn_switch(office: Office, *, stopped: bool, reason: str) -> None:
+    """Stop or resume everything. The reason stays in the desk's own memory, the act goes into its ledger."""
+    act, mode = (Act.CONTRACT_SUSPENDED, "stopped") if stopped else (Act.CONTRACT_RESUMED, "resumed")
+    with office.state.writing() as records:
+        records.switch(stopped=stopped, at=office.now(), reason=reason)
+        office.write(records, act, subject="every-contract", desk=office.owner, mode=mode)
+
+
+def state_about(office: Office, contract: Digest, *, kind: StatementKind) -> SignedStatement:
+    """Make and remember the owner's statement about a contract.
+
+    Raises:
+        ContractNotSignedHere: the owner did not sign that contract here.
+        TransitionRefused: the owner's statements so far do not allow it, such as resuming after an end.
+    """
+    with office.state.writing() as records:
+        signed_contract(office, records, contract)
+        known = [one for one in records.statements(contract) if one.party == office.owner]
+        move(standing(known), _TO[kind])
+        statement = Statement(kind=kind, contract=contract, party=office.owner, at=_after(known, office.now()))
+        signature = office.keys.sign(PURPOSES[kind], statement_payload(statement))
+        records.add_statement(statement)
+        office.write(records, ACTS[kind], subject=contract, party=office.owner)
+    return SignedStatement(statement=statement, signature=signature)
+
+
+def approve_referral(office: Office, analysis: Digest, *, contract: Digest) -> bytes:
+    """Approve exactly one referral, by the digest of its analysis, under one contract.
+
+    Raises:
+        ContractNotSignedHere: the owner did not sign that contract here.
+        ReferralUnknown: there are no referrals under the contract, or this is no digest of one.
+    """
+    with office.state.writing() as records:
+        if not signed_contract(office, records, contract).referrals or _DIGEST.fullmatch(analysis) is None:
+            raise ReferralUnknown(owner=office.owner)
+        if records.add_approval(analysis, contract=contract):
+            office.write(records, Act.REFERRAL_APPROVED, subject=analysis, contract=contract)
+        return office.keys.sign(Purpose.APPROVAL, approval_payload(contract, analysis=analysis))
+
+
+def register(office: Office, signed: SignedManifest, *, dek: bytes) -> None:
+    """Take the data key of the owner's own snapshot into keeping. Registering it again changes nothing.
+
+    Raises:
+        SignatureInvalid: the owner did not sign this manifest with the key of this desk.
+        SnapshotNotOurs: it is another owner's manifest.
+        SnapshotConflict: another manifest or key is kept for this snapshot.
+    """
+    manifest = verify_manifest(signed, office.keys.public().signing)
+    if manifest.owner != office.owner or manifest.dataset == LINKS:
+        raise SnapshotNotOurs(owner=office.owner)
+    binding = snapshot_binding(office.owner, dataset=manifest.dataset, snapshot=manifest.snapshot)
+    kept = KeptSnapshot(
+        snapshot=manifest.snapshot,
+        dataset=manifest.dataset,
+        manifest=manifest_digest(manifest),
+        label=manifest.label,
+        wrapped=office.keys.wrap(dek, binding=binding),
+    )
+    with office.state.writing() as records:
+        known = records.snapshot(manifest.snapshot)
+        if known is None:
+            _keep(office, records, kept)
+        elif known.manifest != kept.manifest or not _same_key(office, known, dek):
+            raise SnapshotConflict(owner=office.owner)
+
+
+def kept_key(office: Office, *, dataset: str, snapshot: SnapshotId, wrapped: bytes) -> bytes:
+    """Unwrap a key that this desk keeps. Raises KeyUnwrapRefused."""
+    return office.keys.unwrap(wrapped, binding=snapshot_binding(office.owner, dataset=dataset, snapshot=snapshot))
+
+
+def budget(office: Office, contract: Digest) -> Budget:
+    """The owner's budget under a contract. Raises ContractNotSignedHere."""
+    with office.state.reading() as records:
+        return budget_of(office, records, signed_contract(office, records, contract), digest=contract)
+
+
+def budget_of(office: Office, records: DeskRecords, contract: Contract, *, digest: Digest) -> Budget:
+    """The budget as the records of one transaction show it."""
+    return Budget(limit=contract.budgets[office.owner], used=records.charged(digest, owner=office.owner))
+
+
+def _check_is_ours(office: Office, contract: Contract) -> None:
+    refusal = NotThisOwner(contract=contract.name, owner=office.owner)
+    try:
+        party = contract.party(office.owner)
+    except UnknownParty:
+        raise refusal from None
+    public = office.keys.public()
+    if Role.OWNER not in party.roles or (party.signing_key, party.sealing_key) != (public.signing, public.sealing):
+        raise refusal
+
+
+def _keep(office: Office, records: DeskRecords, kept: KeptSnapshot) -> None:
+    records.add_snapshot(kept)
+    office.write(
+        records,
+        Act.SNAPSHOT_INTENDED,
+        subject=kept.snapshot,
+        dataset=kept.dataset,
+        manifest=kept.manifest,
+        label=kept.label.value,
+    )
+
+
+def _same_key(office: Office, known: KeptSnapshot, dek: bytes) -> bool:
+    key = kept_key(office, dataset=known.dataset, snapshot=known.snapshot, wrapped=known.wrapped)
+    return hmac.compare_digest(key, dek)
+
+
+def _after(known: list[Statement], now: datetime) -> datetime:
+    """A time later than every earlier statement's, so that the order of statements is never in doubt."""
+    return max([now, *(statement.at + _TICK for statement in known)])

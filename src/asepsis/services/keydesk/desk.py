@@ -1,0 +1,102 @@
+"""The key desk of one owner, verb by verb. What each verb does stands in the module of its subject.
+
+The desk is the owner's: its state, keys and ledger lie in the owner's home. In embedded mode it is called in
+process; as a program of its own the same object answers behind HTTPS, and every argument but the owner's own
+acts is already treated as coming from a stranger.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from asepsis.domain.attestation import NONCE_LENGTH, Grant
+from asepsis.domain.budget import Budget
+from asepsis.domain.keydesk import GrantRequest, PublicKeys, ShareDeposit
+from asepsis.domain.ledger import Act
+from asepsis.domain.names import Digest, PartyId
+from asepsis.domain.statements import StatementKind
+from asepsis.sealing.manifest import SignedManifest
+from asepsis.sealing.statement import SignedStatement
+from asepsis.services.keydesk import consent, grants, linkmap, witness
+from asepsis.services.keydesk.office import Office
+
+
+class KeyDesk:
+    """One owner's desk: what the room may ask, and what the owner does at it."""
+
+    def __init__(self, office: Office) -> None:
+        self._office = office
+
+    @property
+    def owner(self) -> PartyId:
+        """Whose desk it is."""
+        return self._office.owner
+
+    def public(self) -> PublicKeys:
+        """The owner's public keys, as the contract names them."""
+        return self._office.keys.public()
+
+    def nonce(self) -> bytes:
+        """A nonce for evidence: 32 bytes, for one use within 120 seconds."""
+        nonce = self._office.randomness(NONCE_LENGTH)
+        with self._office.state.writing() as records:
+            records.add_nonce(nonce, at=self._office.now())
+            self._office.write(records, Act.NONCE_ISSUED, subject="nonce", nonce=nonce.hex())
+        return nonce
+
+    def grant(self, request: GrantRequest) -> Grant:
+        """The data keys of one run, sealed to its runtime. Raises what ``judgement.judge`` raises."""
+        return grants.grant(self._office, request)
+
+    def deposit_share(self, deposit: ShareDeposit) -> bytes:
+        """Keep this owner's share of a new link map's key; returns the owner's endorsement of the map's manifest."""
+        return linkmap.deposit_share(self._office, deposit)
+
+    def seen_size(self) -> int:
+        """The size of the ledger that this desk cosigned last; 0 before the first time."""
+        with self._office.state.reading() as records:
+            head = records.head()
+        return 0 if head is None else head.size
+
+    def cosign(self, note: str, *, proof: Sequence[bytes], room_key: str | None = None) -> str:
+        """The cosignature line for a checkpoint that extends the last one, by the consistency proof between them.
+
+        ``room_key`` is the ledger's verifier key (``name+hash+key``); the first checkpoint needs it and pins it.
+        """
+        return witness.cosign(self._office, note, proof=proof, room_key=room_key)
+
+    def sign_contract(self, contract_document: object) -> bytes:
+        """Sign a contract as the owner; only texts signed here count at this desk."""
+        return consent.sign_contract(self._office, contract_document)
+
+    def register(self, signed_manifest: SignedManifest, *, dek: bytes) -> None:
+        """Take the data key of the owner's own snapshot into keeping; doing it again changes nothing."""
+        consent.register(self._office, signed_manifest, dek=dek)
+
+    def stop(self, reason: str) -> None:
+        """The kill switch: from now on nothing is granted, under no contract."""
+        consent.turn_switch(self._office, stopped=True, reason=reason)
+
+    def resume(self) -> None:
+        """Turn the kill switch back."""
+        consent.turn_switch(self._office, stopped=False, reason="")
+
+    def suspend(self, contract: Digest) -> SignedStatement:
+        """Suspend one contract, for everybody."""
+        return consent.state_about(self._office, contract, kind=StatementKind.SUSPEND)
+
+    def resume_contract(self, contract: Digest) -> SignedStatement:
+        """Lift the owner's own suspension of one contract."""
+        return consent.state_about(self._office, contract, kind=StatementKind.RESUME)
+
+    def end(self, contract: Digest) -> SignedStatement:
+        """End one contract, for everybody and for ever."""
+        return consent.state_about(self._office, contract, kind=StatementKind.END)
+
+    def approve_referral(self, analysis_digest: Digest, *, contract: Digest) -> bytes:
+        """Approve exactly one referral; returns the owner's signature over it."""
+        return consent.approve_referral(self._office, analysis_digest, contract=contract)
+
+    def budget(self, contract_digest: Digest) -> Budget:
+        """The owner's budget under one contract."""
+        return consent.budget(self._office, contract_digest)

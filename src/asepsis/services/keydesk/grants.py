@@ -1,0 +1,144 @@
+"""Granting: judge, write the intent, seal the keys, then charge and answer in one transaction.
+
+The intent is durable before a key is unwrapped, and the charge is durable before a sealed key leaves: a crash
+at any point loses no charge and gives no key without an entry. The same job of the same run is charged once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+from asepsis.domain.attestation import LEASE_SECONDS, Grant, SealedKey
+from asepsis.domain.keydesk import GrantedRun, GrantRequest
+from asepsis.domain.ledger import Act
+from asepsis.errors import AsepsisError
+from asepsis.errors.attest import EvidenceRefused
+from asepsis.sealing.canonical import canonical
+from asepsis.sealing.envelope import seal_to
+from asepsis.sealing.grant import grant_info
+from asepsis.sealing.signing import Purpose
+from asepsis.services.keydesk.consent import kept_key
+from asepsis.services.keydesk.judgement import Case, check_budget, judge, require_going_on
+from asepsis.services.keydesk.office import Office
+from asepsis.services.keydesk.ports import DeskRecords
+
+
+def grant(office: Office, request: GrantRequest) -> Grant:
+    """Grant the keys of one run, or refuse; both are in the desk's own ledger before anybody learns of it.
+
+    Raises what :func:`asepsis.services.keydesk.judgement.judge` raises, and KeyUnwrapRefused.
+    """
+    case = _intend(office, request)
+    try:
+        given = _seal(office, case)
+    except AsepsisError as refusal:
+        with office.state.writing() as records:
+            _write_refusal(office, records, refusal)
+        raise
+    return _give(office, case, given)
+
+
+def _intend(office: Office, request: GrantRequest) -> Case:
+    with office.state.writing() as records:
+        try:
+            case = judge(office, records, request)
+        except AsepsisError as error:
+            refusal = error
+            _write_refusal(office, records, error)
+        else:
+            office.write(
+                records,
+                Act.GRANT_INTENDED,
+                subject=case.job.run,
+                contract=case.agreement.digest,
+                job=case.job_digest,
+                evidence=case.evidence_digest,
+                measurement=case.evidence.measurement,
+            )
+            return case
+    raise refusal
+
+
+def _seal(office: Office, case: Case) -> Grant:
+    until = min(case.at + timedelta(seconds=LEASE_SECONDS), case.agreement.contract.valid_until)
+    bare = Grant(
+        owner=office.owner,
+        run=case.job.run,
+        contract=case.agreement.digest,
+        job=case.job_digest,
+        evidence=case.evidence_digest,
+        nonce=case.nonce,
+        keys=(),
+        granted_at=case.at,
+        lease_until=until,
+    )
+    info = grant_info(bare)
+    keys = tuple(
+        SealedKey(
+            snapshot=key.item.snapshot,
+            sealed=seal_to(
+                case.evidence.sealing_key,
+                kept_key(office, dataset=key.item.dataset, snapshot=key.item.snapshot, wrapped=key.wrapped),
+                info=info,
+            ),
+        )
+        for key in case.keys
+    )
+    full = replace(bare, keys=keys)
+    return replace(full, signature=office.keys.sign(Purpose.GRANT, canonical(full.body())))
+
+
+def _give(office: Office, case: Case, given: Grant) -> Grant:
+    with office.state.writing() as records:
+        try:
+            require_going_on(office, records, case.agreement, at=case.at)  # somebody may have stopped it meanwhile
+            is_new = check_budget(office, records, case)
+        except AsepsisError as error:
+            refusal = error
+            _write_refusal(office, records, error)
+        else:
+            _write_grant(office, records, case, given, is_new=is_new)
+            return given
+    raise refusal
+
+
+def _write_grant(office: Office, records: DeskRecords, case: Case, given: Grant, *, is_new: bool) -> None:
+    records.add_grant(
+        GrantedRun(
+            run=case.job.run,
+            job=case.job_digest,
+            contract=case.agreement.digest,
+            kind=case.job.analysis.kind,
+            label=case.label,
+            signing_key=case.evidence.signing_key,
+            lease_until=given.lease_until,
+        ),
+    )
+    if is_new:
+        records.add_charge(case.charge(office.owner))
+        used = records.charged(case.agreement.digest, owner=office.owner)
+        limit = case.agreement.contract.budgets[office.owner]
+        office.write(
+            records,
+            Act.BUDGET_CHARGED,
+            subject=case.job.run,
+            contract=case.agreement.digest,
+            job=case.job_digest,
+            remaining=limit - used,
+        )
+    office.write(
+        records,
+        Act.GRANT_GIVEN,
+        subject=case.job.run,
+        contract=case.agreement.digest,
+        job=case.job_digest,
+        count=len(given.keys),
+        label=case.label.value,
+    )
+
+
+def _write_refusal(office: Office, records: DeskRecords, refusal: AsepsisError) -> None:
+    """The code and nothing else: what a refused request said is nobody's record."""
+    act = Act.EVIDENCE_REFUSED if isinstance(refusal, EvidenceRefused) else Act.GRANT_REFUSED
+    office.write(records, act, subject="request", code=refusal.code)

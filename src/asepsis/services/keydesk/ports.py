@@ -1,0 +1,172 @@
+"""What a key desk needs from outside: keys, a durable memory, and an appraiser of evidence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from contextlib import AbstractContextManager
+from datetime import datetime
+from typing import Protocol
+
+from asepsis.domain.attestation import Appraisal, Binding, Evidence
+from asepsis.domain.budget import Charge
+from asepsis.domain.documents import Document
+from asepsis.domain.keydesk import GrantedRun, Head, IssuedNonce, KeptLinks, KeptSnapshot, PublicKeys
+from asepsis.domain.ledger import LedgerEntry
+from asepsis.domain.names import Digest, PartyId, RunId, SnapshotId
+from asepsis.domain.statements import Statement
+from asepsis.ledger.checkpoint import Checkpoint
+from asepsis.sealing.signing import Purpose
+
+Clock = Callable[[], datetime]
+Randomness = Callable[[int], bytes]
+
+
+class KeyStore(Protocol):
+    """A party's keys, wherever they are kept; the private halves never come out."""
+
+    def sign(self, purpose: Purpose, payload: bytes) -> bytes:
+        """Sign a payload for one purpose (Ed25519); 64 bytes."""
+        ...
+
+    def cosign(self, checkpoint: Checkpoint, *, name: str, at: datetime) -> str:
+        """The witness's signature line under a checkpoint (https://c2sp.org/tlog-cosignature)."""
+        ...
+
+    def open_sealed(self, sealed: bytes, *, info: bytes) -> bytes:
+        """Open an envelope that was sealed to this party. Raises EnvelopeRefused."""
+        ...
+
+    def wrap(self, dek: bytes, *, binding: bytes) -> bytes:
+        """Wrap a data key under the owner's key. Raises OwnerKeyMissing or KeyMalformed."""
+        ...
+
+    def unwrap(self, wrapped: bytes, *, binding: bytes) -> bytes:
+        """Unwrap a data key. Raises OwnerKeyMissing or KeyUnwrapRefused."""
+        ...
+
+    def public(self) -> PublicKeys:
+        """The public halves, as the contract names them."""
+        ...
+
+    def person_key(self) -> bytes:
+        """The secret under which the owner's pseudonyms of persons are made; 32 bytes."""
+        ...
+
+
+class Appraise(Protocol):
+    """Appraises evidence against what the desk itself expects."""
+
+    def __call__(
+        self,
+        evidence: Evidence,
+        *,
+        binding: Binding,
+        measurements: Collection[str],
+        minimum_level: int,
+    ) -> Appraisal:
+        """What the evidence shows. Raises EvidenceRefused."""
+        ...
+
+
+class DeskRecords(Protocol):
+    """The desk's memory and its own ledger, within one transaction."""
+
+    def append(self, entries: Sequence[LedgerEntry]) -> range:
+        """Add entries to the desk's own ledger."""
+        ...
+
+    def is_stopped(self) -> bool:
+        """Whether the kill switch is on."""
+        ...
+
+    def switch(self, *, stopped: bool, at: datetime, reason: str) -> None:
+        """Turn the kill switch."""
+        ...
+
+    def add_nonce(self, nonce: bytes, *, at: datetime) -> None:
+        """Remember a nonce."""
+        ...
+
+    def use_nonce(self, nonce: bytes) -> IssuedNonce | None:
+        """Use a nonce up and say what it was before; nothing, if this desk did not issue it."""
+        ...
+
+    def add_contract(self, contract: Digest, *, document: Document) -> None:
+        """Remember a contract text that the owner signed here."""
+        ...
+
+    def contract(self, contract: Digest) -> Document | None:
+        """The text of a contract that the owner signed here."""
+        ...
+
+    def add_statement(self, statement: Statement) -> bool:
+        """Remember a verified statement; says whether it is new."""
+        ...
+
+    def statements(self, contract: Digest) -> list[Statement]:
+        """All statements about a contract that this desk ever saw."""
+        ...
+
+    def add_approval(self, analysis: Digest, *, contract: Digest) -> bool:
+        """Remember that the owner approved exactly this analysis; says whether it is new."""
+        ...
+
+    def is_approved(self, analysis: Digest, *, contract: Digest) -> bool:
+        """Whether the owner approved exactly this analysis under this contract."""
+        ...
+
+    def add_snapshot(self, kept: KeptSnapshot) -> None:
+        """Remember a snapshot and its wrapped key."""
+        ...
+
+    def snapshot(self, snapshot: SnapshotId) -> KeptSnapshot | None:
+        """A registered snapshot."""
+        ...
+
+    def add_links(self, kept: KeptLinks) -> None:
+        """Remember an endorsed link map and the wrapped share of its key."""
+        ...
+
+    def links(self, snapshot: SnapshotId) -> KeptLinks | None:
+        """An endorsed link map."""
+        ...
+
+    def charged(self, contract: Digest, *, owner: PartyId) -> int:
+        """How many charges were counted under a contract."""
+        ...
+
+    def is_charged(self, charge: Charge) -> bool:
+        """Whether exactly this charge was counted before."""
+        ...
+
+    def add_charge(self, charge: Charge) -> None:
+        """Count a charge, for ever."""
+        ...
+
+    def add_grant(self, granted: GrantedRun) -> None:
+        """Remember a grant."""
+        ...
+
+    def grants(self, run: RunId) -> list[GrantedRun]:
+        """The grants that one run got."""
+        ...
+
+    def head(self) -> Head | None:
+        """The last checkpoint that this desk cosigned."""
+        ...
+
+    def set_head(self, head: Head) -> None:
+        """Remember a checkpoint as the last one cosigned."""
+        ...
+
+
+class DeskState(Protocol):
+    """A durable memory. A transaction that ended without an exception survives a crash; any other left no trace."""
+
+    def writing(self) -> AbstractContextManager[DeskRecords]:
+        """One transaction that nobody else's writing can come between."""
+        ...
+
+    def reading(self) -> AbstractContextManager[DeskRecords]:
+        """One consistent view."""
+        ...
