@@ -65,7 +65,7 @@ class FileBooks:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Books:
-    """The account of one run over all its files. ``uncovered`` are files of the source no entry of the mapping reads."""
+    """The account of one run over all its files. ``uncovered`` are files of the source that no entry reads."""
 
     run: RunId
     mapping: Digest
@@ -113,7 +113,7 @@ def books_from_dict(value: Mapping[str, Any]) -> Books:
 
 def _plain(file: FileBooks) -> dict[str, Any]:
     values = {item.name: getattr(file, item.name) for item in fields(file)}
-    return {name: dict(sorted(value.items())) if isinstance(value, Mapping) else value for name, value in values.items()}
+    return {name: dict(sorted(item.items())) if isinstance(item, Mapping) else item for name, item in values.items()}
 
 
 def _details(file: FileBooks) -> Iterator[str]:

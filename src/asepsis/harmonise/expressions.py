@@ -4,6 +4,8 @@ Invariant: the SQL text that runs is written here from an allow-list of nodes; n
 it except names that were looked up and literals that are quoted. Every expression is total: it runs inside ``try``.
 """
 
+# ruff: noqa: S608 - the SQL is written here from checked names and quoted literals; no data enters it
+
 from __future__ import annotations
 
 import re
@@ -72,11 +74,12 @@ class Expressions:
     """
 
     def __init__(self, names: Mapping[str, str], *, code_tables: Mapping[str, str], file: str, key: str) -> None:
-        self._names = names
-        self._code_tables = code_tables
-        self._file = file
-        self._key = key
-        self.lookups: dict[str, str] = {}
+        self._writer = _Writer(names, code_tables=code_tables, file=file, key=key)
+
+    @property
+    def lookups(self) -> Mapping[str, str]:
+        """Columns that the compiled texts so far need, in the order in which they must be added."""
+        return self._writer.lookups
 
     def compile(self, text: str) -> str:
         """The expression as DuckDB SQL that yields null instead of failing.
@@ -85,143 +88,12 @@ class Expressions:
             ExpressionRefused: the text is not in the subset.
         """
         if len(text) > _LONGEST:
-            raise self._refuse("the expression is too long")
+            raise self._writer.refuse(problem="the expression is too long")
         try:
             tree = sqlglot.parse_one(text, dialect=_Dialect)
         except (SqlglotError, RecursionError):
-            raise self._refuse("it is not one SQL expression") from None
-        return f"try({self._write(tree, 0)})"
-
-    def _write(self, node: Any, depth: int) -> str:
-        if depth > _DEEPEST:
-            raise self._refuse("the expression is nested too deep")
-        operator = _BINARY.get(type(node))
-        if operator is not None:
-            return f"({self._write(node.this, depth + 1)} {operator} {self._write(node.expression, depth + 1)})"
-        writer = _WRITERS.get(type(node))
-        if writer is None:
-            raise self._refuse(f"{type(node).__name__} is not allowed")
-        return writer(self, node, depth + 1)
-
-    def _refuse(self, problem: str) -> ExpressionRefused:
-        return ExpressionRefused(file=self._file, key=self._key, problem=problem)
-
-    def _column(self, node: exp.Column, _: int) -> str:
-        name = node.name.lower()
-        if node.table or node.args.get("db") or name not in self._names:
-            raise self._refuse(f"the name {name} is not known here")
-        return self._names[name]
-
-    def _literal(self, node: exp.Literal, _: int) -> str:
-        if node.is_string:
-            return quote_text(node.name)
-        if not _NUMBER.match(node.name):
-            raise self._refuse("a number is too large or not plain")
-        return str(node.name)
-
-    def _constant(self, node: exp.Expression, _: int) -> str:
-        return "NULL" if isinstance(node, exp.Null) else ("TRUE" if node.this else "FALSE")
-
-    def _unary(self, node: exp.Expression, depth: int) -> str:
-        inner = self._write(node.this, depth)
-        return {exp.Not: f"(NOT {inner})", exp.Neg: f"(-{inner})"}.get(type(node), f"({inner})")
-
-    def _is(self, node: exp.Is, depth: int) -> str:
-        if not isinstance(node.expression, exp.Null):
-            raise self._refuse("only IS NULL and IS NOT NULL are allowed")
-        return f"({self._write(node.this, depth)} IS NULL)"
-
-    def _in(self, node: exp.In, depth: int) -> str:
-        if node.args.get("query") or node.args.get("unnest") or node.args.get("field") or not node.expressions:
-            raise self._refuse("IN takes a list of values")
-        values = ", ".join(self._write(value, depth) for value in node.expressions)
-        return f"({self._write(node.this, depth)} IN ({values}))"
-
-    def _between(self, node: exp.Between, depth: int) -> str:
-        low, high = self._write(node.args["low"], depth), self._write(node.args["high"], depth)
-        return f"({self._write(node.this, depth)} BETWEEN {low} AND {high})"
-
-    def _case(self, node: exp.Case, depth: int) -> str:
-        if node.this is not None:
-            raise self._refuse("write CASE WHEN condition THEN value")
-        whens = " ".join(
-            f"WHEN {self._write(item.this, depth)} THEN {self._write(item.args['true'], depth)}"
-            for item in node.args["ifs"]
-        )
-        default = node.args.get("default")
-        return f"(CASE {whens} ELSE {self._write(default, depth) if default is not None else 'NULL'} END)"
-
-    def _call(self, node: exp.Anonymous, depth: int) -> str:
-        name = str(node.this).lower()
-        own = _OWN.get(name)
-        if own is not None:
-            return own(self, node.expressions, depth)
-        if name not in _PLAIN or not _PLAIN[name][0] <= len(node.expressions) <= _PLAIN[name][1]:
-            raise self._refuse(f"the function {name} is not allowed, or not with so many arguments")
-        return f"{name}({', '.join(self._write(argument, depth) for argument in node.expressions)})"
-
-    def _lpad(self, arguments: list[Any], depth: int) -> str:
-        text, size, fill = self._exactly(arguments, 3)
-        count = self._text_of(size)
-        if not count.isdecimal() or int(count) > _LONGEST_PAD:
-            raise self._refuse("lpad takes a small number as its length")
-        return f"lpad({self._write(text, depth)}, {int(count)}, {self._write(fill, depth)})"
-
-    def _matches(self, arguments: list[Any], depth: int) -> str:
-        text, pattern = self._exactly(arguments, 2)
-        return f"regexp_full_match({self._write(text, depth)}, {self._pattern(pattern)})"
-
-    def _extract(self, arguments: list[Any], depth: int) -> str:
-        text, pattern = self._exactly(arguments, 2)
-        return f"nullif(regexp_extract({self._write(text, depth)}, {self._pattern(pattern)}), '')"
-
-    def _pattern(self, node: Any) -> str:
-        text = self._text_of(node)
-        try:
-            re.compile(text)
-        except (re.error, RecursionError):
-            raise self._refuse("the regular expression is malformed") from None
-        return quote_text(text)
-
-    def _to_integer(self, arguments: list[Any], depth: int) -> str:
-        (text,) = (self._write(argument, depth) for argument in self._exactly(arguments, 1))
-        return f"(CASE WHEN regexp_full_match({text}, {_INTEGER_TEXT}) THEN try_cast({text} AS BIGINT) END)"
-
-    def _parse_date(self, arguments: list[Any], depth: int) -> str:
-        """A date that writes back to the same text: calendar-impossible dates and wrapped days are null."""
-        text, form = self._exactly(arguments, 2)
-        written = self._text_of(form)
-        if not _DATE_FORMAT.match(written) or "%y" in written:
-            raise self._refuse("the date format is not known (two-digit years: date_yymmdd)")
-        return _strict_date(self._write(text, depth), quote_text(written))
-
-    def _date_yymmdd(self, arguments: list[Any], depth: int) -> str:
-        """Six digits, the year inside the declared hundred years that begin with the second argument."""
-        text, first = self._exactly(arguments, 2)
-        value, start = self._write(text, depth), self._write(first, depth)
-        year = f"({start} + ((try_cast(left({value}, 2) AS INTEGER) - {start} % 100 + 100) % 100))"
-        full = f"(CASE WHEN regexp_full_match({value}, '[0-9]{{6}}') THEN {year}::VARCHAR || substr({value}, 3) END)"
-        return _strict_date(full, "'%Y%m%d'")
-
-    def _in_codes(self, arguments: list[Any], depth: int) -> str:
-        text, name = self._exactly(arguments, 2)
-        table = self._code_tables.get(self._text_of(name))
-        if table is None:
-            raise self._refuse("in_codes names a code map that does not exist")
-        value = self._write(text, depth)
-        column = f"{self._file}:{self._key}~in{len(self.lookups)}"
-        self.lookups[column] = f"try({value}) IN (SELECT source_code FROM {table})"
-        return quote_name(column)
-
-    def _exactly(self, arguments: list[Any], count: int) -> list[Any]:
-        if len(arguments) != count:
-            raise self._refuse("a function has the wrong number of arguments")
-        return arguments
-
-    def _text_of(self, node: Any) -> str:
-        if not isinstance(node, exp.Literal):
-            raise self._refuse("a literal is expected here")
-        return str(node.name)
+            raise self._writer.refuse(problem="it is not one SQL expression") from None
+        return f"try({self._writer.write(tree, 0)})"
 
 
 def quote_text(text: str) -> str:
@@ -240,6 +112,150 @@ def _strict_date(text: str, form: str) -> str:
     return f"(CASE WHEN {plausible} AND strftime({parsed}, {form}) = {text} THEN {parsed}::DATE END)"
 
 
+class _Writer:
+    """Writes one node after the other; a node or a name that is not known is refused."""
+
+    def __init__(self, names: Mapping[str, str], *, code_tables: Mapping[str, str], file: str, key: str) -> None:
+        self.names = names
+        self.code_tables = code_tables
+        self.file = file
+        self.key = key
+        self.lookups: dict[str, str] = {}
+
+    def write(self, node: Any, depth: int) -> str:
+        if depth > _DEEPEST:
+            raise self.refuse(problem="the expression is nested too deep")
+        operator = _BINARY.get(type(node))
+        if operator is not None:
+            return f"({self.write(node.this, depth + 1)} {operator} {self.write(node.expression, depth + 1)})"
+        writer = _WRITERS.get(type(node))
+        if writer is None:
+            raise self.refuse(problem=f"{type(node).__name__} is not allowed")
+        return writer(self, node, depth + 1)
+
+    def refuse(self, *, problem: str) -> ExpressionRefused:
+        return ExpressionRefused(file=self.file, key=self.key, problem=problem)
+
+    def column(self, node: exp.Column, _: int) -> str:
+        name = node.name.lower()
+        if node.table or node.args.get("db") or name not in self.names:
+            raise self.refuse(problem=f"the name {name} is not known here")
+        return self.names[name]
+
+    def literal(self, node: exp.Literal, _: int) -> str:
+        if node.is_string:
+            return quote_text(node.name)
+        if not _NUMBER.match(node.name):
+            raise self.refuse(problem="a number is too large or not plain")
+        return str(node.name)
+
+    def constant(self, node: exp.Expression, _: int) -> str:
+        return "NULL" if isinstance(node, exp.Null) else ("TRUE" if node.this else "FALSE")
+
+    def unary(self, node: exp.Expression, depth: int) -> str:
+        inner = self.write(node.this, depth)
+        if isinstance(node, exp.Not):
+            return f"(NOT {inner})"
+        return f"(-{inner})" if isinstance(node, exp.Neg) else f"({inner})"
+
+    def is_null(self, node: exp.Is, depth: int) -> str:
+        if not isinstance(node.expression, exp.Null):
+            raise self.refuse(problem="only IS NULL and IS NOT NULL are allowed")
+        return f"({self.write(node.this, depth)} IS NULL)"
+
+    def is_in(self, node: exp.In, depth: int) -> str:
+        if node.args.get("query") or node.args.get("unnest") or node.args.get("field") or not node.expressions:
+            raise self.refuse(problem="IN takes a list of values")
+        values = ", ".join(self.write(value, depth) for value in node.expressions)
+        return f"({self.write(node.this, depth)} IN ({values}))"
+
+    def between(self, node: exp.Between, depth: int) -> str:
+        low, high = self.write(node.args["low"], depth), self.write(node.args["high"], depth)
+        return f"({self.write(node.this, depth)} BETWEEN {low} AND {high})"
+
+    def case(self, node: exp.Case, depth: int) -> str:
+        if node.this is not None:
+            raise self.refuse(problem="write CASE WHEN condition THEN value")
+        whens = " ".join(
+            f"WHEN {self.write(item.this, depth)} THEN {self.write(item.args['true'], depth)}"
+            for item in node.args["ifs"]
+        )
+        default = node.args.get("default")
+        return f"(CASE {whens} ELSE {self.write(default, depth) if default is not None else 'NULL'} END)"
+
+    def call(self, node: exp.Anonymous, depth: int) -> str:
+        name = str(node.this).lower()
+        own = _OWN.get(name)
+        if own is not None:
+            return own(self, node.expressions, depth)
+        if name not in _PLAIN or not _PLAIN[name][0] <= len(node.expressions) <= _PLAIN[name][1]:
+            raise self.refuse(problem=f"the function {name} is not allowed, or not with so many arguments")
+        return f"{name}({', '.join(self.write(argument, depth) for argument in node.expressions)})"
+
+    def lpad(self, arguments: list[Any], depth: int) -> str:
+        text, size, fill = self.exactly(arguments, 3)
+        count = self.text_of(size)
+        if not count.isdecimal() or int(count) > _LONGEST_PAD:
+            raise self.refuse(problem="lpad takes a small number as its length")
+        return f"lpad({self.write(text, depth)}, {int(count)}, {self.write(fill, depth)})"
+
+    def matches(self, arguments: list[Any], depth: int) -> str:
+        text, pattern = self.exactly(arguments, 2)
+        return f"regexp_full_match({self.write(text, depth)}, {self.pattern(pattern)})"
+
+    def extract(self, arguments: list[Any], depth: int) -> str:
+        text, pattern = self.exactly(arguments, 2)
+        return f"nullif(regexp_extract({self.write(text, depth)}, {self.pattern(pattern)}), '')"
+
+    def pattern(self, node: Any) -> str:
+        text = self.text_of(node)
+        try:
+            re.compile(text)
+        except (re.error, RecursionError):
+            raise self.refuse(problem="the regular expression is malformed") from None
+        return quote_text(text)
+
+    def to_integer(self, arguments: list[Any], depth: int) -> str:
+        (text,) = (self.write(argument, depth) for argument in self.exactly(arguments, 1))
+        return f"(CASE WHEN regexp_full_match({text}, {_INTEGER_TEXT}) THEN try_cast({text} AS BIGINT) END)"
+
+    def parse_date(self, arguments: list[Any], depth: int) -> str:
+        """A date that writes back to the same text: calendar-impossible dates and wrapped days are null."""
+        text, form = self.exactly(arguments, 2)
+        written = self.text_of(form)
+        if not _DATE_FORMAT.match(written) or "%y" in written:
+            raise self.refuse(problem="the date format is not known (two-digit years: date_yymmdd)")
+        return _strict_date(self.write(text, depth), quote_text(written))
+
+    def date_yymmdd(self, arguments: list[Any], depth: int) -> str:
+        """Six digits, the year inside the declared hundred years that begin with the second argument."""
+        text, first = self.exactly(arguments, 2)
+        value, start = self.write(text, depth), self.write(first, depth)
+        year = f"({start} + ((try_cast(left({value}, 2) AS INTEGER) - {start} % 100 + 100) % 100))"
+        full = f"(CASE WHEN regexp_full_match({value}, '[0-9]{{6}}') THEN {year}::VARCHAR || substr({value}, 3) END)"
+        return _strict_date(full, "'%Y%m%d'")
+
+    def in_codes(self, arguments: list[Any], depth: int) -> str:
+        text, name = self.exactly(arguments, 2)
+        table = self.code_tables.get(self.text_of(name))
+        if table is None:
+            raise self.refuse(problem="in_codes names a code map that does not exist")
+        value = self.write(text, depth)
+        column = f"{self.file}:{self.key}~in{len(self.lookups)}"
+        self.lookups[column] = f"try({value}) IN (SELECT source_code FROM {table})"
+        return quote_name(column)
+
+    def exactly(self, arguments: list[Any], count: int) -> list[Any]:
+        if len(arguments) != count:
+            raise self.refuse(problem="a function has the wrong number of arguments")
+        return arguments
+
+    def text_of(self, node: Any) -> str:
+        if not isinstance(node, exp.Literal):
+            raise self.refuse(problem="a literal is expected here")
+        return str(node.name)
+
+
 class _Parser(sqlglot.Parser):
     """Functions stay what the user wrote: a call by name, nothing else."""
 
@@ -254,29 +270,29 @@ class _Dialect(sqlglot.Dialect):
     Parser = _Parser
 
 
-_Writer = Callable[[Expressions, Any, int], str]
+_Writing = Callable[[_Writer, Any, int], str]
 
-_WRITERS: Final[Mapping[type[exp.Expression], _Writer]] = {
-    exp.Column: Expressions._column,
-    exp.Literal: Expressions._literal,
-    exp.Null: Expressions._constant,
-    exp.Boolean: Expressions._constant,
-    exp.Paren: Expressions._unary,
-    exp.Not: Expressions._unary,
-    exp.Neg: Expressions._unary,
-    exp.Is: Expressions._is,
-    exp.In: Expressions._in,
-    exp.Between: Expressions._between,
-    exp.Case: Expressions._case,
-    exp.Anonymous: Expressions._call,
+_WRITERS: Final[Mapping[type[exp.Expression], _Writing]] = {
+    exp.Column: _Writer.column,
+    exp.Literal: _Writer.literal,
+    exp.Null: _Writer.constant,
+    exp.Boolean: _Writer.constant,
+    exp.Paren: _Writer.unary,
+    exp.Not: _Writer.unary,
+    exp.Neg: _Writer.unary,
+    exp.Is: _Writer.is_null,
+    exp.In: _Writer.is_in,
+    exp.Between: _Writer.between,
+    exp.Case: _Writer.case,
+    exp.Anonymous: _Writer.call,
 }
 
-_OWN: Final[Mapping[str, Callable[[Expressions, list[Any], int], str]]] = {
-    "lpad": Expressions._lpad,
-    "matches": Expressions._matches,
-    "extract_text": Expressions._extract,
-    "to_integer": Expressions._to_integer,
-    "parse_date": Expressions._parse_date,
-    "date_yymmdd": Expressions._date_yymmdd,
-    "in_codes": Expressions._in_codes,
+_OWN: Final[Mapping[str, Callable[[_Writer, list[Any], int], str]]] = {
+    "lpad": _Writer.lpad,
+    "matches": _Writer.matches,
+    "extract_text": _Writer.extract,
+    "to_integer": _Writer.to_integer,
+    "parse_date": _Writer.parse_date,
+    "date_yymmdd": _Writer.date_yymmdd,
+    "in_codes": _Writer.in_codes,
 }

@@ -14,7 +14,9 @@ from typing import Any, Final
 from asepsis.errors.harmonise import MappingMalformed
 from asepsis.harmonise.expressions import quote_name, quote_text
 
-_STEP: Final = re.compile(r"([A-Za-z_][A-Za-z0-9_]{0,63})(?:\[(?:(\d{1,3})|([A-Za-z_][A-Za-z0-9_]{0,63})=([^\]]{1,200}))\])?(?:\.|$)")
+_STEP: Final = re.compile(
+    r"([A-Za-z_][A-Za-z0-9_]{0,63})(?:\[(?:(\d{1,3})|([A-Za-z_][A-Za-z0-9_]{0,63})=([^\]]{1,200}))\])?(?:\.|$)"
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -232,7 +232,12 @@ def mapping_from_parts(parts: Parts) -> Mapping:
 
 
 def _digest(parts: Parts) -> Digest:
-    content = [parts.source, dict(parts.tables), {k: [dict(r) for r in v] for k, v in parts.codes.items()}, dict(parts.layouts)]
+    content = [
+        parts.source,
+        dict(parts.tables),
+        {k: [dict(r) for r in v] for k, v in parts.codes.items()},
+        dict(parts.layouts),
+    ]
     text = json.dumps(content, sort_keys=True, default=str, ensure_ascii=True)
     return Digest(hashlib.sha256(b"asepsis mapping 1\0" + text.encode()).hexdigest())
 
@@ -288,9 +293,7 @@ def _code_map(name: str, rows: Sequence[MappingOf[str, str]]) -> CodeMap:
     return CodeMap(name=name, rows=tuple(seen.values()))
 
 
-def _table(
-    name: str, section: Section, files: MappingOf[str, FileEntry], codes: MappingOf[str, CodeMap]
-) -> TableSpec:
+def _table(name: str, section: Section, files: MappingOf[str, FileEntry], codes: MappingOf[str, CodeMap]) -> TableSpec:
     if not _NAME.match(name):
         raise section.malformed(name, "a name is lower case letters, digits and underscores")
     table, entry = section.text("table"), section.text("from")

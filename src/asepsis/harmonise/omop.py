@@ -95,7 +95,9 @@ _PERIOD: Final = Target(
         "observation_period_end_date DATE, period_type_concept_id INTEGER"
     ),
     counted=True,
-    empty=frozenset({"observation_period_id", "person_id", "observation_period_start_date", "observation_period_end_date"}),
+    empty=frozenset(
+        {"observation_period_id", "person_id", "observation_period_start_date", "observation_period_end_date"}
+    ),
     at="observation_period_start_date",
 )
 

@@ -1,9 +1,9 @@
-"""A section of a mapping file, read strictly: each key is taken once with its type, and what is left over is refused."""
+"""A section of a mapping file, read strictly: each key is taken once with its type; what is left over is refused."""
 
 from __future__ import annotations
 
 import codecs
-import datetime
+import datetime as dt
 import re
 from enum import StrEnum
 from typing import Any, Final, TypeVar
@@ -33,7 +33,7 @@ class Section:
     def close(self) -> None:
         """Refuse keys that nobody asked for."""
         if self._values:
-            raise self.malformed(sorted(self._values)[0], "the key is unknown")
+            raise self.malformed(min(self._values), "the key is unknown")
 
     def text(self, key: str, default: Any = _REQUIRED) -> Any:
         """A non-empty text (numbers are refused: YAML drops their leading zeros)."""
@@ -90,10 +90,10 @@ class Section:
             raise self.malformed(key, "true or false is expected")
         return value
 
-    def date(self, key: str) -> datetime.date:
+    def date(self, key: str) -> dt.date:
         """A calendar date, as YAML writes it."""
         value = self._take(key, _REQUIRED)
-        if type(value) is not datetime.date:
+        if type(value) is not dt.date:
             raise self.malformed(key, "a date YYYY-MM-DD is expected")
         return value
 

@@ -5,6 +5,8 @@ counted. Column names: ``f.x`` a source field, ``spec.x`` a named value, ``spec!
 value that is emitted. All SQL names come from checked mappings, all literals are quoted.
 """
 
+# ruff: noqa: S608 - the SQL is written here from checked names and quoted literals; no data enters it
+
 from __future__ import annotations
 
 from collections.abc import Iterator
@@ -44,6 +46,7 @@ class _Query:
 
     sql: str
     quarantine: list[str] = field(default_factory=list)
+    last_resort: list[str] = field(default_factory=list)
     exclude: list[str] = field(default_factory=list)
     flags: list[str] = field(default_factory=list)
     repairs: list[str] = field(default_factory=list)
@@ -88,7 +91,7 @@ class EntryPlan:
         """Create the table of rows of one table file, in the columns of its target plus where each comes from."""
         filled = {column.name for column in spec.fields}
         values = [
-            _emitted(spec, name, sql_type, name in filled)
+            _emitted(spec, name, sql_type, is_filled=name in filled)
             for name, sql_type in spec.target.columns.items()
             if name not in {spec.target.key, "person_id"}
         ]
@@ -150,18 +153,21 @@ class EntryPlan:
     def _states(self, query: _Query) -> str:
         lists = {
             "exclude_reasons": _joined(query.exclude),
-            "quarantine_reasons": _joined(query.quarantine),
+            "named_reasons": _joined(query.quarantine),
+            "other_reasons": _joined(query.last_resort),
             "flags": _joined(query.flags),
             "repairs": _joined(query.repairs),
             "rejects": _joined(query.rejects, "STRUCT(field VARCHAR, reason VARCHAR)[]"),
         }
         query.add_all(lists)
+        query.add(quarantine_reasons="CASE WHEN len(named_reasons) > 0 THEN named_reasons ELSE other_reasons END")
         query.add(loadable="len(exclude_reasons) = 0 AND len(quarantine_reasons) = 0")
         query.add(first=self._first())
         self._add_repeated_persons(query)
         query.add(
             state="CASE WHEN len(exclude_reasons) > 0 THEN 'excluded' WHEN len(quarantine_reasons) > 0 OR repeated "
-            "THEN 'quarantined' WHEN first.rec_no <> rec_no OR first.file_id <> file_id THEN 'merged' ELSE 'accepted' END"
+            "THEN 'quarantined' WHEN first.rec_no <> rec_no OR first.file_id <> file_id THEN 'merged' "
+            "ELSE 'accepted' END"
         )
         reasons = "CASE WHEN repeated THEN ['repeated_person'] ELSE quarantine_reasons END AS quarantine_reasons"
         kept = ", ".join([*_KEPT, *query.kept, "state", "first", "exclude_reasons", "flags", "repairs", "rejects"])
@@ -286,7 +292,8 @@ class _SpecColumns:
         if columns:
             self._query.add_all(columns)
         for number, rule in enumerate(self._rules()):
-            self._settle(rule, quote_name(f"{self._spec.name}!{number}"))
+            is_declared = number < len(self._spec.require)
+            self._settle(rule, quote_name(f"{self._spec.name}!{number}"), is_declared=is_declared)
 
     def _rules(self) -> Iterator[Rule]:
         yield from self._spec.require
@@ -299,12 +306,14 @@ class _SpecColumns:
                 field=name if is_soft else None,
             )
 
-    def _settle(self, rule: Rule, failed: str) -> None:
+    def _settle(self, rule: Rule, failed: str, *, is_declared: bool) -> None:
+        """Put a requirement where its failure leads; that a required value is missing is said if nothing else is."""
         query = self._query
         if rule.field is not None:
             self._reject(failed, rule.field, rule.reason)
             return
-        kind = {OnFail.QUARANTINE: query.quarantine, OnFail.EXCLUDE: query.exclude}.get(rule.on_fail, query.flags)
+        quarantine = query.quarantine if is_declared else query.last_resort
+        kind = {OnFail.QUARANTINE: quarantine, OnFail.EXCLUDE: query.exclude}.get(rule.on_fail, query.flags)
         kind.append(_when(failed, rule.reason))
 
     def _reject(self, failed: str, name: str, reason: str) -> None:
@@ -336,7 +345,7 @@ class _SpecColumns:
         )
 
 
-def _emitted(spec: TableSpec, name: str, sql_type: str, is_filled: bool) -> str:
+def _emitted(spec: TableSpec, name: str, sql_type: str, *, is_filled: bool) -> str:
     value = f"s.{quote_name(f'{spec.name}={name}')}" if is_filled else "NULL"
     if name in spec.target.zero:
         value = f"coalesce({value}, 0)"

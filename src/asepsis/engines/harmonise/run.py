@@ -18,7 +18,7 @@ import duckdb
 
 from asepsis.domain.names import RunId
 from asepsis.engines.harmonise import accounts
-from asepsis.engines.harmonise.guard import connect, guarded
+from asepsis.engines.harmonise.guard import connect
 from asepsis.engines.harmonise.land import HashedStream, Landed, Opener, create_landed, land
 from asepsis.engines.harmonise.result import HarmonisedRun, Progress, read_result, write_result
 from asepsis.engines.harmonise.split import create_code_tables, identify, settle, write_outputs
@@ -45,7 +45,7 @@ class Resources:
             self.progress(Progress(stage=stage, subject=subject, records=records))
 
 
-def harmonise(  # noqa: PLR0913 - each argument is one thing that a run cannot do without
+def harmonise(
     mapping: SourceMapping,
     files: Mapping[str, Opener],
     *,
@@ -118,9 +118,7 @@ class _Work:
     def make(self, chosen: list[tuple[FileEntry, str]], folder: Path) -> list[Landed]:
         """Everything between the opened files and the Parquet files in ``folder``; the work database goes away."""
         database, scratch = folder / "work.duckdb", folder / "scratch"
-        connection = connect(
-            database, scratch=scratch, memory=self.resources.memory, threads=self.resources.threads
-        )
+        connection = connect(database, scratch=scratch, memory=self.resources.memory, threads=self.resources.threads)
         try:
             landed = self._fill(connection, chosen, folder)
         finally:
@@ -168,7 +166,7 @@ class _Work:
         return landed
 
 
-def _finished(  # noqa: PLR0913 - what makes two runs the same run
+def _finished(
     mapping: SourceMapping,
     files: Mapping[str, Opener],
     chosen: list[tuple[FileEntry, str]],

@@ -3,6 +3,8 @@
 Invariant: the order of rows is fixed by person, date and place in the source, so that equal inputs give equal files.
 """
 
+# ruff: noqa: S608 - the SQL is written here from checked names and quoted literals; no data enters it
+
 from __future__ import annotations
 
 import hashlib
@@ -104,12 +106,16 @@ def _number(table: str, specs: Sequence[TableSpec]) -> str:
     target = TARGETS[table]
     union = " UNION ALL ".join(f"SELECT * FROM {rows_table(spec.name)}" for spec in specs)
     order = ", ".join(name for name in ("person_id", target.at, "file_id", "rec_no") if name)
-    return f"CREATE OR REPLACE TABLE final_{table} AS SELECT row_number() OVER (ORDER BY {order}) AS n, * FROM ({union})"
+    return (
+        f"CREATE OR REPLACE TABLE final_{table} AS SELECT row_number() OVER (ORDER BY {order}) AS n, * FROM ({union})"
+    )
 
 
 def _periods(mapping: Mapping) -> str:
     """One period per person, from the first to the last event that the mapping names."""
-    events = " UNION ALL ".join(f"SELECT person_id, {span.column} AS day FROM final_{span.table}" for span in mapping.spans)
+    events = " UNION ALL ".join(
+        f"SELECT person_id, {span.column} AS day FROM final_{span.table}" for span in mapping.spans
+    )
     return (
         f"CREATE OR REPLACE TABLE final_{PERIOD} AS SELECT row_number() OVER (ORDER BY person_id) AS n, person_id, "
         "min(day) AS observation_period_start_date, max(day) AS observation_period_end_date, "
@@ -155,17 +161,16 @@ def _quarantine(mapping: Mapping, run: str) -> str:
     for name in mapping.files:
         landed, settled = landed_table(name), settled_table(name)
         place = "l.file_id, l.rec_no, l.byte_off"
-        joined = f"{settled} s JOIN {landed} l ON l.file_id = s.file_id AND l.rec_no = s.rec_no"
-        parts += [
-            f"SELECT {place}, 'stage' AS stage, NULL::VARCHAR AS field, s.quarantine_reasons AS reasons, l.raw "
-            f"FROM {joined} WHERE s.state = 'quarantined'",
-            f"SELECT {place}, 'read', NULL, l.defects, l.raw FROM {landed} l WHERE l.kind = 'residue'",
-            f"SELECT {place}, 'field', r.field, [r.reason], l.raw FROM (SELECT file_id, rec_no, unnest(rejects) AS r "
-            f"FROM {settled} WHERE state = 'accepted') s JOIN {landed} l ON l.file_id = s.file_id AND l.rec_no = s.rec_no",
-        ]
+        same = f"{landed} l ON l.file_id = s.file_id AND l.rec_no = s.rec_no"
+        rejects = f"SELECT file_id, rec_no, unnest(rejects) AS r FROM {settled} WHERE state = 'accepted'"
+        whole = "'stage' AS stage, NULL::VARCHAR AS field, s.quarantine_reasons AS reasons"
+        parts.append(f"SELECT {place}, {whole}, l.raw FROM {settled} s JOIN {same} WHERE s.state = 'quarantined'")
+        parts.append(f"SELECT {place}, 'read', NULL, l.defects, l.raw FROM {landed} l WHERE l.kind = 'residue'")
+        parts.append(f"SELECT {place}, 'field', r.field, [r.reason], l.raw FROM ({rejects}) s JOIN {same}")
     return (
         f"SELECT {quote_text(run)} AS run, f.file, rec_no, byte_off, stage, field, reasons, raw "
-        f"FROM ({' UNION ALL '.join(parts)}) JOIN files f USING (file_id) ORDER BY file_id, rec_no, stage, field, reasons"
+        f"FROM ({' UNION ALL '.join(parts)}) JOIN files f USING (file_id) "
+        "ORDER BY file_id, rec_no, stage, field, reasons"
     )
 
 

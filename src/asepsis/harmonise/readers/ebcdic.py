@@ -8,7 +8,7 @@ Bytes after the last whole record are one residue record. Storage formats: IBM z
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import BinaryIO, Final
 
 from asepsis.harmonise.readers.copybook import Layout, Span, Storage
@@ -17,8 +17,10 @@ from asepsis.harmonise.readers.record import Limits, Record, RecordKind, counted
 _BATCH: Final = 4096
 _NEGATIVE: Final = frozenset("db")
 _SIGNS: Final = frozenset("abcdef")
+_UNDECODABLE: Final = "\ufffd"
 
-_Decoder = Callable[[bytes], str | None]
+_Values = list[str | None]
+_Defects = dict[int, tuple[str, ...]]
 
 
 def read(stream: BinaryIO, *, layout: Layout, encoding: str, limits: Limits | None = None) -> Iterator[Record]:
@@ -31,64 +33,100 @@ def read(stream: BinaryIO, *, layout: Layout, encoding: str, limits: Limits | No
 
 
 def _records(stream: BinaryIO, layout: Layout, encoding: str) -> Iterator[Record]:
-    decode = _record_decoder(layout, encoding)
+    names = [span.name for span in layout.spans]
     size, number = layout.length, 0
+    charmap = is_charmap(encoding)
     while block := read_exactly(stream, size * _BATCH):
         whole = len(block) - len(block) % size
-        for start in range(0, whole, size):
-            raw = block[start : start + size]
-            fields, defects = decode(raw)
-            yield Record(number, number * size, size, raw, fields, RecordKind.DATA, defects)
+        columns, defects = _Block(block[:whole], size, encoding, is_charmap=charmap).decode(layout)
+        for index, row in enumerate(zip(*columns, strict=True)):
+            raw = block[index * size : (index + 1) * size]
+            fields = dict(zip(names, row, strict=True))
+            yield Record(number, number * size, size, raw, fields, RecordKind.DATA, defects.get(index, ()))
             number += 1
         if tail := block[whole:]:
             yield Record(number, number * size, len(tail), tail, None, RecordKind.RESIDUE, ("truncated_final_record",))
 
 
-def _record_decoder(layout: Layout, encoding: str) -> Callable[[bytes], tuple[dict[str, str | None], tuple[str, ...]]]:
-    """Text is decoded once per record and then cut, the rest field by field."""
-    charmap = is_charmap(encoding)
-    texts = [(s.name, slice(s.offset, s.offset + s.length), s.storage) for s in layout.spans if _is_text(s)]
-    others = [(s.name, slice(s.offset, s.offset + s.length), _decoder(s), s.storage) for s in layout.spans if not _is_text(s)]
+class _Block:
+    """Whole records decoded column by column: several times faster than record by record, and the same values."""
 
-    def decode(raw: bytes) -> tuple[dict[str, str | None], tuple[str, ...]]:
-        fields: dict[str, str | None] = {}
-        defects: list[str] = []
-        whole = raw.decode(encoding, "replace") if charmap else ""
-        for name, place, storage in texts:
-            text = whole[place] if charmap else raw[place].decode(encoding, "replace")
-            fields[name] = text
-            if "\ufffd" in text:
-                fields[name] = None
-                defects.append(f"undecodable@{name}")
-            elif storage is Storage.DIGITS and not text.isdecimal() and text.strip():
-                defects.append(f"digits_expected@{name}")
-        for name, place, number, kind in others:
-            fields[name] = value = number(raw[place])
+    def __init__(self, block: bytes, size: int, encoding: str, *, is_charmap: bool) -> None:
+        self._block = block
+        self._size = size
+        self._encoding = encoding
+        self._text = block.decode(encoding, "replace") if is_charmap else None
+        self._hex = block.hex()
+        self._defects: _Defects = {}
+
+    def decode(self, layout: Layout) -> tuple[list[_Values], _Defects]:
+        """The values of each field, in the order of the layout, and the defects by index of the record."""
+        return [self._column(span) for span in layout.spans], self._defects
+
+    def _column(self, span: Span) -> _Values:
+        if span.storage is Storage.TEXT:
+            return self._texts(span)
+        if span.storage is Storage.DIGITS:
+            return self._digits(span)
+        if span.storage is Storage.BINARY:
+            return self._binaries(span)
+        return self._packed(span) if span.storage is Storage.PACKED else self._zoned(span)
+
+    def _flag(self, index: int, reason: str, span: Span) -> None:
+        self._defects[index] = (*self._defects.get(index, ()), f"{reason}@{span.name}")
+
+    def _texts(self, span: Span) -> _Values:
+        values: _Values
+        if self._text is not None:
+            text, size = self._text, span.length
+            values = [text[place : place + size] for place in range(span.offset, len(text), self._size)]
+        else:
+            values = [raw.decode(self._encoding, "replace") for raw in self._raw(span)]
+        if self._text is None or _UNDECODABLE in self._text:
+            for index, value in enumerate(values):
+                if value and _UNDECODABLE in value:
+                    values[index] = None
+                    self._flag(index, "undecodable", span)
+        return values
+
+    def _digits(self, span: Span) -> _Values:
+        values = self._texts(span)
+        scale = span.scale
+        for index, value in enumerate(values):
+            if value and not value.isdecimal() and value.strip():
+                self._flag(index, "digits_expected", span)
+            elif value and scale and value.strip():
+                values[index] = _decimal(int(value), scale)
+        return values
+
+    def _raw(self, span: Span) -> list[bytes]:
+        block, size = self._block, span.length
+        return [block[place : place + size] for place in range(span.offset, len(block), self._size)]
+
+    def _binaries(self, span: Span) -> _Values:
+        signed, scale = span.signed, span.scale
+        return [_decimal(int.from_bytes(raw, "big", signed=signed), scale) for raw in self._raw(span)]
+
+    def _packed(self, span: Span) -> _Values:
+        first, count, scale = 2 * span.offset, 2 * span.length - 1, span.scale
+        values: _Values = []
+        for place in range(first, len(self._hex), 2 * self._size):
+            digits, sign = self._hex[place : place + count], self._hex[place + count]
+            if sign in _SIGNS and digits.isdecimal():
+                values.append(_decimal(-int(digits) if sign in _NEGATIVE else int(digits), scale))
+            else:
+                self._flag(len(values), "packed_decimal_corrupt", span)
+                values.append(None)
+        return values
+
+    def _zoned(self, span: Span) -> _Values:
+        values: _Values = []
+        for raw in self._raw(span):
+            value = _zoned(raw, span.scale)
             if value is None:
-                defects.append(f"{kind}_decimal_corrupt@{name}")
-        return fields, tuple(defects)
-
-    return decode
-
-
-def _is_text(span: Span) -> bool:
-    return span.storage is Storage.TEXT or (span.storage is Storage.DIGITS and not span.scale)
-
-
-def _decoder(span: Span) -> _Decoder:
-    scale, signed = span.scale, span.signed
-    if span.storage is Storage.PACKED:
-        return lambda raw: _packed(raw, scale)
-    if span.storage is Storage.BINARY:
-        return lambda raw: _decimal(int.from_bytes(raw, "big", signed=signed), scale)
-    return lambda raw: _zoned(raw, scale)
-
-
-def _packed(raw: bytes, scale: int) -> str | None:
-    digits, sign = raw.hex()[:-1], raw.hex()[-1]
-    if sign not in _SIGNS or not digits.isdecimal():
-        return None
-    return _decimal(-int(digits) if sign in _NEGATIVE else int(digits), scale)
+                self._flag(len(values), "zoned_decimal_corrupt", span)
+            values.append(value)
+        return values
 
 
 def _zoned(raw: bytes, scale: int) -> str | None:
