@@ -35,6 +35,7 @@ check: .venv/.ready-dev ## static gates: ruff, mypy --strict, layer contracts
 	@echo "check: ruff, mypy and layer contracts passed"
 
 bench: .venv/.ready-dev ## benchmarks/bench_*.py: each prints ratios to a baseline of the same run
+	@ls benchmarks/bench_*.py >/dev/null 2>&1 || { echo "there is no benchmarks/bench_*.py here" >&2; exit 1; }
 	@for bench in benchmarks/bench_*.py; do echo "== $$bench"; $(bin)/python "$$bench"; done
 
 coverage: .venv/.ready-dev system-packages ## branch coverage of the tests that are not long
