@@ -1,1 +1,235 @@
-"""The only place that wires adapters to services."""
+"""Joins adapters to services; the only module that knows both.
+
+Embedded mode keeps a whole collaboration in one folder: ``host/`` is what the host of the room has (state,
+ledger, ciphertext, its signing key), ``parties/<name>/`` is what each party has at home (keys, desk, books,
+quarantine, collected packages). The code paths are those of separate machines: what crosses between the
+folders is what would cross the network.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Final
+
+from asepsis.attest.appraise import appraise
+from asepsis.domain.contract import read_contract
+from asepsis.domain.names import Digest, PartyId, ReferralId
+from asepsis.domain.referral import Referral
+from asepsis.engines.harmonise.result import HarmonisedRun
+from asepsis.engines.harmonise.run import Resources, harmonise
+from asepsis.engines.runtime_process import RuntimeProcesses
+from asepsis.errors.room import FileUnreadable, RoomMissing, RoomVersionUnknown
+from asepsis.harmonise.mapping import Mapping
+from asepsis.keys.files import FileKeys
+from asepsis.sealing.agreement import contract_payload
+from asepsis.sealing.signing import Purpose
+from asepsis.services.analyses import Analyses
+from asepsis.services.audit import Audit
+from asepsis.services.contracts import Contracts
+from asepsis.services.contribute import Contribute, Harmonise, Opener, Progress
+from asepsis.services.evidence import Evidences, VerifiedRelease, verify_release
+from asepsis.services.keydesk.desk import KeyDesk
+from asepsis.services.keydesk.office import Office
+from asepsis.services.linkage import Linkage
+from asepsis.services.referrals import Referrals
+from asepsis.services.runs import Runs
+from asepsis.store.desk_state import SqlDeskState
+from asepsis.store.room_state import SqlRoomState
+from asepsis.store.snapshot_files import LocalSnapshotFiles
+
+ROOM_FILE: Final = "room.json"
+FORMAT: Final = 1
+HOST: Final = PartyId("room")
+
+
+def now() -> datetime:
+    """The clock of the whole program."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True)
+class Room:
+    """One collaboration in one folder (embedded mode), with its use cases wired."""
+
+    folder: Path
+    host: PartyId
+    origin: str
+
+    @cached_property
+    def state(self) -> SqlRoomState:
+        """The control plane's state."""
+        return SqlRoomState(self.folder / "host" / "room.db")
+
+    @cached_property
+    def files(self) -> LocalSnapshotFiles:
+        """The ciphertext store."""
+        return LocalSnapshotFiles(self.folder / "host")
+
+    @cached_property
+    def contracts(self) -> Contracts:
+        """Propose, sign, stop."""
+        return Contracts(self.state, now, self.host)
+
+    @cached_property
+    def audit(self) -> Audit:
+        """Checkpoints, export, proofs."""
+        return Audit(self.state, self.keys(self.host), self.desks, self.host, self.origin)
+
+    @cached_property
+    def runs(self) -> Runs:
+        """Submit and execute."""
+        return Runs(
+            state=self.state,
+            files=self.files,
+            desks=self.desks,
+            launcher=RuntimeProcesses(),
+            audit=self.audit,
+            contracts=self.contracts,
+            clock=now,
+            randomness=secrets.token_bytes,
+        )
+
+    @cached_property
+    def analyses(self) -> Analyses:
+        """Ask and release."""
+        return Analyses(self.state, self.runs, self.contracts, self.audit, now, secrets.token_bytes)
+
+    @cached_property
+    def linkage(self) -> Linkage:
+        """Link patients."""
+        return Linkage(self.state, self.files, self.runs, self.contracts, self.audit, now)
+
+    @cached_property
+    def referrals(self) -> Referrals:
+        """Follow-up through the clinical teams."""
+        return Referrals(self.state, self.files, self.runs, self.contracts, self.audit, now, secrets.token_bytes)
+
+    @cached_property
+    def evidences(self) -> Evidences:
+        """Evidence bundles."""
+        return Evidences(self.state, self.contracts, self.audit)
+
+    @cached_property
+    def desks(self) -> dict[PartyId, KeyDesk]:
+        """The desks of all enrolled owners."""
+        homes = sorted((self.folder / "parties").glob("*/keys/owner.kek"))
+        return {PartyId(path.parent.parent.name): self._desk(PartyId(path.parent.parent.name)) for path in homes}
+
+    def home(self, party: PartyId) -> Path:
+        """What a party has at home; the host's is the host folder."""
+        return self.folder / "host" if party == self.host else self.folder / "parties" / party
+
+    def keys(self, party: PartyId) -> FileKeys:
+        """A party's keys. Raises KeysMissing."""
+        return FileKeys(self.home(party) / "keys")
+
+    def desk(self, owner: PartyId) -> KeyDesk:
+        """An owner's desk. Raises KeysMissing."""
+        return self.desks.get(owner) or self._desk(owner)
+
+    def enrol(self, party: PartyId, *, owner: bool) -> FileKeys:
+        """Make a party's home and keys. Raises KeysExist."""
+        home = self.home(party)
+        home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        keys = FileKeys.create(home / "keys", owner=owner)
+        self.__dict__.pop("desks", None)
+        return keys
+
+    def contribute(self, owner: PartyId) -> Contribute:
+        """The contributions of one owner."""
+        return Contribute(
+            owner=owner,
+            home=self.home(owner),
+            state=self.state,
+            files=self.files,
+            desk=self.desk(owner),
+            keys=self.keys(owner),
+            audit=self.audit,
+            clock=now,
+            randomness=secrets.token_bytes,
+        )
+
+    def sign_contract(self, party: PartyId, document: object) -> bytes:
+        """A party's signature over a contract; an owner signs at its own desk. Raises what the desk raises."""
+        if party in self.desks:
+            return self.desk(party).sign_contract(document)
+        return self.keys(party).sign(Purpose.CONTRACT, contract_payload(read_contract(document)))
+
+    def approve_referral(self, referral_id: ReferralId, *, owner: PartyId) -> Referral:
+        """An owner's approval of exactly this referral, made at its own desk."""
+        referral = self.state.referral(referral_id)
+        signature = self.desk(owner).approve_referral(referral.analysis_digest, contract=referral.contract)
+        return self.referrals.approve(referral_id, owner=owner, signature=signature)
+
+    def collect_referral(self, referral_id: ReferralId, *, team: PartyId) -> tuple[Path, int]:
+        """Open a team's package in the team's home; returns the file and how many patients it holds."""
+        content = self.referrals.open_package(referral_id, team=team, keys=self.keys(team))
+        path = self.home(team) / f"{referral_id}.json"
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+        return path, len({row["person_id"] for row in json.loads(content)["tables"]["identity"]})
+
+    def _desk(self, owner: PartyId) -> KeyDesk:
+        return KeyDesk(
+            Office(
+                owner=owner,
+                state=SqlDeskState(self.home(owner) / "desk.db"),
+                keys=self.keys(owner),
+                appraise=appraise,
+                clock=now,
+                randomness=secrets.token_bytes,
+            )
+        )
+
+
+def create_room(folder: Path, *, origin: str) -> Room:
+    """Make an empty room; one that is there already is opened. Raises FileUnreadable where it cannot be written."""
+    if (folder / ROOM_FILE).exists():
+        return open_room(folder)
+    room = Room(folder, HOST, origin)
+    try:
+        (folder / "host").mkdir(parents=True, exist_ok=True, mode=0o700)
+        (folder / "parties").mkdir(exist_ok=True, mode=0o700)
+        if not (folder / "host" / "keys").exists():
+            FileKeys.create(folder / "host" / "keys", owner=False)
+        draft = folder / f"{ROOM_FILE}.partial"
+        draft.write_text(json.dumps({"format": FORMAT, "host": HOST, "origin": origin}, indent=1))
+        draft.rename(folder / ROOM_FILE)
+    except OSError:
+        raise FileUnreadable(path=str(folder)) from None
+    return room
+
+
+def open_room(folder: Path) -> Room:
+    """Open the room in a folder. Raises RoomMissing or RoomVersionUnknown."""
+    try:
+        settings = json.loads((folder / ROOM_FILE).read_text())
+    except OSError:
+        raise RoomMissing(path=str(folder)) from None
+    except ValueError:
+        raise RoomVersionUnknown(path=str(folder)) from None
+    if not isinstance(settings, dict) or settings.get("format") != FORMAT:
+        raise RoomVersionUnknown(path=str(folder))
+    return Room(folder, PartyId(settings["host"]), settings["origin"])
+
+
+def harmoniser(mapping: Mapping, keys: FileKeys) -> Harmonise:
+    """The pipeline for one mapping under one owner's person key."""
+
+    def run(files: dict[str, Opener], *, run: str, workdir: Path, progress: Progress) -> HarmonisedRun:
+        resources = Resources(progress=lambda step: progress(step.stage, step.subject, step.records))
+        return harmonise(mapping, files, workdir=workdir, run=run, person_key=keys.person_key(), resources=resources)
+
+    return run
+
+
+def verify_release_bundle(document: object, *, contract: Digest) -> VerifiedRelease:
+    """Check an evidence bundle offline (see ``services.evidence``)."""
+    return verify_release(document, contract=contract, appraise=appraise)

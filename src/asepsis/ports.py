@@ -1,1 +1,244 @@
-"""The Protocols that services need and adapters meet; no behaviour lives here."""
+"""Ports: what the services need from the outside, as Protocols; adapters implement them, bootstrap joins them.
+
+State of the room changes only inside :meth:`RoomState.acting`, which takes the ledger entries that record the
+act: forgetting them is a type error, and entries and state are written in one transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from datetime import datetime
+from pathlib import Path
+from typing import BinaryIO, Protocol
+
+from asepsis.domain.attestation import Appraisal, Binding, Evidence, Grant
+from asepsis.domain.documents import Document
+from asepsis.domain.integrity import ObjectFault
+from asepsis.domain.keydesk import GrantRequest, PublicKeys, ShareDeposit
+from asepsis.domain.ledger import LedgerEntry
+from asepsis.domain.names import Digest, PartyId, ReferralId, ReleaseId, RestorePointId, RunId, SnapshotId
+from asepsis.domain.referral import Referral
+from asepsis.domain.room import PublishedSnapshot, Release
+from asepsis.domain.run import Run
+from asepsis.domain.source import Entry, RestorePoint
+from asepsis.ledger.checkpoint import Checkpoint
+from asepsis.sealing.manifest import SignedManifest
+from asepsis.sealing.signing import Purpose
+from asepsis.sealing.statement import SignedStatement
+
+Clock = Callable[[], datetime]
+"""The present time, in UTC."""
+
+Randomness = Callable[[int], bytes]
+"""That many bytes from the operating system's generator."""
+
+
+class Source(Protocol):
+    """A backup or folder, read-only by construction."""
+
+    kind: str
+    uri: str
+
+    def restore_points(self) -> list[RestorePoint]:
+        """All restore points, oldest first."""
+
+    def walk(self, point: RestorePointId) -> Iterator[Entry]:
+        """All entries of a restore point, sorted by path."""
+
+    def open(self, point: RestorePointId, path: str) -> BinaryIO:
+        """A seekable, read-only stream of one file."""
+
+    def verify(self, point: RestorePointId) -> Iterator[ObjectFault]:
+        """Read everything and tell what is damaged."""
+
+
+class RoomTables(Protocol):
+    """The writes that one act may make; all of them, and its ledger entries, or none."""
+
+    def put_contract(self, digest: Digest, *, document: Document) -> None:
+        """Make this the room's contract."""
+
+    def put_signature(self, digest: Digest, *, party: PartyId, signature: bytes) -> None:
+        """Keep a verified signature; the same party's later one replaces it."""
+
+    def put_statement(self, digest: Digest, *, signed: SignedStatement) -> None:
+        """Keep a verified statement."""
+
+    def put_snapshot(self, snapshot: PublishedSnapshot) -> None:
+        """Publish a sealed snapshot."""
+
+    def put_run(self, run: Run, *, was: Run | None) -> None:
+        """Write a run, if it still is what it was. Raises StateChanged."""
+
+    def put_release(self, release: Release, *, was: Release | None) -> None:
+        """Write a release, if it still is what it was. Raises StateChanged."""
+
+    def put_referral(self, referral: Referral, *, was: Referral | None) -> None:
+        """Write a referral, if it still is what it was. Raises StateChanged."""
+
+    def put_checkpoint(self, size: int, *, note: str) -> None:
+        """Keep a cosigned checkpoint."""
+
+
+class RoomState(Protocol):
+    """The control plane's durable state: no patient data, no data key."""
+
+    def acting(self, *because: LedgerEntry) -> AbstractContextManager[RoomTables]:
+        """One transaction that appends the entries and makes the writes of one act."""
+
+    def noting(self) -> AbstractContextManager[RoomTables]:
+        """One transaction for writes that are about the ledger itself (checkpoints)."""
+
+    def contract(self) -> tuple[Digest, Document]:
+        """The room's contract. Raises NoContract."""
+
+    def signatures(self, digest: Digest) -> Mapping[PartyId, bytes]:
+        """The verified signatures under a contract."""
+
+    def statements(self, digest: Digest) -> Sequence[SignedStatement]:
+        """The verified statements about a contract."""
+
+    def snapshots(self) -> Sequence[PublishedSnapshot]:
+        """All published snapshots, oldest first."""
+
+    def run(self, run: RunId) -> Run:
+        """One run. Raises RecordMissing."""
+
+    def runs(self) -> Sequence[Run]:
+        """All runs, oldest first."""
+
+    def release(self, release: ReleaseId) -> Release:
+        """One release. Raises RecordMissing."""
+
+    def releases(self) -> Sequence[Release]:
+        """All releases, oldest first."""
+
+    def referral(self, referral: ReferralId) -> Referral:
+        """One referral. Raises RecordMissing."""
+
+    def referrals(self) -> Sequence[Referral]:
+        """All referrals, oldest first."""
+
+    def checkpoint(self) -> str | None:
+        """The newest cosigned checkpoint."""
+
+    def ledger(self) -> Ledger:
+        """The ledger for reading: entries, roots and proofs."""
+
+
+class Ledger(Protocol):
+    """An append-only RFC 6962 log, for reading."""
+
+    def size(self) -> int:
+        """How many entries it has."""
+
+    def root(self, size: int) -> bytes:
+        """The root of its first ``size`` entries."""
+
+    def entries(self, start: int, stop: int) -> Sequence[LedgerEntry]:
+        """A range of entries."""
+
+    def inclusion(self, index: int, size: int) -> Sequence[bytes]:
+        """The inclusion proof of one entry."""
+
+    def consistency(self, old: int, new: int) -> Sequence[bytes]:
+        """The consistency proof between two sizes."""
+
+
+class SnapshotFiles(Protocol):
+    """The ciphertext store: sealed files in one folder per snapshot."""
+
+    def incoming(self, snapshot: SnapshotId) -> Path:
+        """An empty folder for a snapshot that is being made; leftovers of a killed run are removed."""
+
+    def publish(self, snapshot: SnapshotId) -> None:
+        """Move the incoming folder to its place, durably. It stays invisible until the state names it."""
+
+    def folder(self, snapshot: SnapshotId) -> Path:
+        """Where the sealed files of a published snapshot lie."""
+
+    def packages(self, run: RunId) -> Path:
+        """The folder for what one run writes: sealed packages, or a sealed link map."""
+
+    def adopt(self, run: RunId, *, snapshot: SnapshotId) -> None:
+        """Move what a run wrote to the place of a snapshot, durably."""
+
+
+class RuntimeSession(Protocol):
+    """One runtime process, for one order."""
+
+    def prove(self, order: Document) -> Mapping[PartyId, Document]:
+        """Hand over the order; the runtime answers with one piece of evidence per desk."""
+
+    def finish(self, grants: Sequence[Document]) -> tuple[Document, bytes]:
+        """Hand over the grants; the runtime answers with its statistic and its signature over it."""
+
+
+class RuntimeLauncher(Protocol):
+    """Starts the runtime as a process of its own, with an empty environment."""
+
+    def start(self) -> AbstractContextManager[RuntimeSession]:
+        """A new runtime; ended, whatever happens, when the context ends."""
+
+
+class HostKeys(Protocol):
+    """The host's keys: it signs the ledger's checkpoints, and nothing that opens data."""
+
+    def sign_checkpoint(self, checkpoint: Checkpoint) -> str:
+        """The signed note of a checkpoint (https://c2sp.org/tlog-checkpoint)."""
+
+    def public(self) -> PublicKeys:
+        """The public halves, as the contract names them."""
+
+
+class Desk(Protocol):
+    """An owner's key desk, as the room sees it: it can be asked, never told."""
+
+    def nonce(self) -> bytes:
+        """A single-use nonce for evidence."""
+
+    def grant(self, request: GrantRequest) -> Grant:
+        """The data keys for one run, sealed to its runtime, or an error that says why not."""
+
+    def deposit_share(self, deposit: ShareDeposit) -> bytes:
+        """Leave a link map's key share in keeping; returns the owner's endorsement of its manifest."""
+
+    def seen_size(self) -> int:
+        """The size of the ledger that this desk cosigned last; 0 before the first time."""
+
+    def cosign(self, note: str, *, proof: Sequence[bytes], room_key: str | None = None) -> str:
+        """The cosignature line for a checkpoint, after the desk checked that the ledger only grew."""
+
+    def public(self) -> PublicKeys:
+        """The owner's public keys."""
+
+
+class OwnDesk(Protocol):
+    """The owner's own desk, as the owner's contributions use it."""
+
+    def register(self, signed_manifest: SignedManifest, *, dek: bytes) -> None:
+        """Take the data key of the owner's own snapshot into keeping."""
+
+
+class OwnerKeys(Protocol):
+    """The owner's keys, as contributions use them."""
+
+    def sign(self, purpose: Purpose, payload: bytes) -> bytes:
+        """Sign a payload for one purpose."""
+
+
+class TeamKeys(Protocol):
+    """A clinical team's keys."""
+
+    def open_sealed(self, sealed: bytes, *, info: bytes) -> bytes:
+        """Open an envelope that was sealed to this team. Raises EnvelopeRefused."""
+
+
+class Appraise(Protocol):
+    """Appraises evidence against what the caller itself expects."""
+
+    def __call__(
+        self, evidence: Evidence, *, binding: Binding, measurements: Collection[str], minimum_level: int
+    ) -> Appraisal:
+        """What the evidence shows. Raises EvidenceRefused."""

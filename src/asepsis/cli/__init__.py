@@ -1,1 +1,1 @@
-"""Entry point: the command line."""
+"""The command line: a stable contract of commands, ``--json`` output and exit codes (DESIGN §9)."""

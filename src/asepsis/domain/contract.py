@@ -279,6 +279,8 @@ def _check_references(contract: Contract, fields: Fields) -> None:
     owners = {party.id for party in contract.owners}
     if not owners:
         raise fields.malformed("parties", "at least one owner is needed")
+    if len(contract.with_role(Role.HOST)) != 1:
+        raise fields.malformed("parties", "exactly one host is needed; its key signs the ledger")
     if {dataset.owner for dataset in contract.datasets} - owners:
         raise fields.malformed("datasets", "every dataset needs an owner among the parties")
     if set(contract.budgets) != owners:

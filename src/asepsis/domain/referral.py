@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Final
 
 from asepsis.domain.analysis import Analysis
-from asepsis.domain.names import Digest, PartyId, ReferralId
+from asepsis.domain.names import Digest, PartyId, ReferralId, RunId
 from asepsis.domain.statistic import Package
 from asepsis.errors.contract import TransitionRefused
 
@@ -43,6 +43,7 @@ class Referral:
     status: ReferralStatus
     requested_at: datetime
     approvals: Mapping[PartyId, bytes]
+    run: RunId | None = None
     packages: tuple[Package, ...] = ()
     collected_by: frozenset[PartyId] = frozenset()
 

@@ -66,7 +66,7 @@ class Statistic:
             "assessment": self.assessment.to_document(),
             "table": None if self.table is None else self.table.to_document(),
             "links": None if self.links is None else _links_document(self.links),
-            "packages": [_package_document(package) for package in self.packages],
+            "packages": [package_document(package) for package in self.packages],
         }
 
 
@@ -82,7 +82,7 @@ def read_statistic(value: object) -> Statistic:
         assessment=read_assessment(fields.anything("assessment")),
         table=None if table is None else read_released(table),
         links=None if links is None else _read_links(links),
-        packages=tuple(_read_package(item) for item in fields.items("packages")),
+        packages=tuple(read_package(item) for item in fields.items("packages")),
     )
     fields.close()
     return statistic
@@ -104,7 +104,8 @@ def _read_links(value: object) -> Links:
     return Links(manifest=manifest, shares=shares)
 
 
-def _package_document(package: Package) -> Document:
+def package_document(package: Package) -> Document:
+    """The document form of a package; :func:`read_package` reads it."""
     return {
         "owner": package.owner,
         "team": package.team,
@@ -114,7 +115,8 @@ def _package_document(package: Package) -> Document:
     }
 
 
-def _read_package(value: object) -> Package:
+def read_package(value: object) -> Package:
+    """Read a package. Raises DocumentMalformed."""
     fields = Fields(value, document="statistic", place="packages")
     package = Package(
         owner=PartyId(fields.name("owner")),

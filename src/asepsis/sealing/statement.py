@@ -54,10 +54,11 @@ def verify_statement(signed: SignedStatement, agreement: Agreement) -> Statement
 
 def read_statements(items: Iterable[object], agreement: Agreement) -> list[Statement]:
     """Read and verify signed statements. Raises DocumentMalformed, StatementNotTrusted or UnknownParty."""
-    return [verify_statement(_read_signed(item), agreement) for item in items]
+    return [verify_statement(read_signed_statement(item), agreement) for item in items]
 
 
-def _read_signed(item: object) -> SignedStatement:
+def read_signed_statement(item: object) -> SignedStatement:
+    """Read a signed statement, without verifying it. Raises DocumentMalformed."""
     fields = Fields(item, document="statement")
     statement = read_statement(fields.anything("statement"))
     signature = fields.octets("signature", length=64)

@@ -1,0 +1,113 @@
+"""``asepsis contract``: what the parties agree on, who signed, and how one of them stops it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from asepsis.cli.options import DEFAULT_ROOM, AsOption, JsonOption, RoomOption
+from asepsis.cli.report import emit, reported
+
+if TYPE_CHECKING:
+    from asepsis.domain.contract import ContractState
+
+app = typer.Typer(help="Read, sign and stop the contract (room.yaml).", no_args_is_help=True)
+
+FileArgument = Annotated[Path, typer.Argument(help="The contract, usually room.yaml.")]
+
+
+@app.command("plan")
+def plan(file: FileArgument, as_json: JsonOption = False) -> None:  # noqa: FBT002
+    """Check a contract and say in words what each party gives, gets and must sign."""
+    with reported(as_json=as_json):
+        from asepsis.domain.contract import read_contract  # noqa: PLC0415
+        from asepsis.sealing.agreement import contract_digest  # noqa: PLC0415
+        from asepsis.services.wording import contract_in_words  # noqa: PLC0415
+        from asepsis.yaml_files import read_yaml  # noqa: PLC0415
+
+        contract = read_contract(read_yaml(file))
+        digest = contract_digest(contract)
+        words = contract_in_words(contract)
+        emit({"digest": digest, "parties": words}, as_json=as_json, text=_words(contract.title, digest, words))
+
+
+@app.command("sign")
+def sign(
+    file: FileArgument,
+    party: AsOption,
+    room: RoomOption = DEFAULT_ROOM,
+    as_json: JsonOption = False,  # noqa: FBT002
+) -> None:
+    """Sign the contract as a party; the first to do so proposes it."""
+    with reported(as_json=as_json):
+        from asepsis.bootstrap import open_room  # noqa: PLC0415
+        from asepsis.domain.names import PartyId  # noqa: PLC0415
+        from asepsis.yaml_files import read_yaml  # noqa: PLC0415
+
+        opened = open_room(room)
+        document = read_yaml(file)
+        opened.contracts.propose(document)
+        state = opened.contracts.sign(PartyId(party), signature=opened.sign_contract(PartyId(party), document))
+        opened.audit.checkpoint()
+        _show(state, as_json=as_json)
+
+
+@app.command("status")
+def status(room: RoomOption = DEFAULT_ROOM, as_json: JsonOption = False) -> None:  # noqa: FBT002
+    """Say where the contract stands and whose turn it is."""
+    with reported(as_json=as_json):
+        from asepsis.bootstrap import open_room  # noqa: PLC0415
+
+        _show(open_room(room).contracts.status(), as_json=as_json)
+
+
+@app.command("suspend")
+def suspend(party: AsOption, room: RoomOption = DEFAULT_ROOM, as_json: JsonOption = False) -> None:  # noqa: FBT002
+    """Stop everything under the contract, as one owner; nobody can overrule it."""
+    _state("suspend", party, room, as_json=as_json)
+
+
+@app.command("resume")
+def resume(party: AsOption, room: RoomOption = DEFAULT_ROOM, as_json: JsonOption = False) -> None:  # noqa: FBT002
+    """Lift one's own suspension."""
+    _state("resume", party, room, as_json=as_json)
+
+
+@app.command("end")
+def end(party: AsOption, room: RoomOption = DEFAULT_ROOM, as_json: JsonOption = False) -> None:  # noqa: FBT002
+    """End the contract, as one owner, for ever."""
+    _state("end", party, room, as_json=as_json)
+
+
+def _state(kind: str, party: str, room: Path, *, as_json: bool) -> None:
+    with reported(as_json=as_json):
+        from asepsis.bootstrap import open_room  # noqa: PLC0415
+        from asepsis.domain.names import PartyId  # noqa: PLC0415
+
+        opened = open_room(room)
+        digest, desk = opened.contracts.status().digest, opened.desk(PartyId(party))
+        verbs = {"suspend": desk.suspend, "resume": desk.resume_contract, "end": desk.end}
+        state = opened.contracts.state_that(verbs[kind](digest))
+        opened.audit.checkpoint()
+        _show(state, as_json=as_json)
+
+
+def _show(state: ContractState, *, as_json: bool) -> None:
+    document = {
+        "contract": state.contract.name,
+        "digest": state.digest,
+        "status": state.status.value,
+        "signed_by": sorted(state.signed_by),
+        "waiting_for": list(state.waiting_for),
+        "valid_until": state.contract.valid_until.isoformat(),
+    }
+    waiting = f"; waiting for {', '.join(state.waiting_for)}" if state.waiting_for else ""
+    text = f"contract {state.contract.name} is {state.status.value}{waiting}\ndigest {state.digest}"
+    emit(document, as_json=as_json, text=text)
+
+
+def _words(title: str, digest: str, words: dict[str, list[str]]) -> str:
+    blocks = ["\n".join([party, *(f"  {line}" for line in lines)]) for party, lines in words.items()]
+    return "\n\n".join([f"{title}\ndigest {digest}", *blocks])

@@ -1,0 +1,25 @@
+"""Files that the user names: read with one clear error, never with a traceback."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from asepsis.errors.contract import DocumentMalformed
+from asepsis.errors.room import FileUnreadable
+
+
+def read_bytes(path: Path) -> bytes:
+    """The content of a file. Raises FileUnreadable."""
+    try:
+        return path.read_bytes()
+    except OSError:
+        raise FileUnreadable(path=str(path)) from None
+
+
+def read_json(path: Path) -> object:
+    """The JSON document of a file. Raises FileUnreadable or DocumentMalformed."""
+    try:
+        return json.loads(read_bytes(path))
+    except (ValueError, RecursionError):
+        raise DocumentMalformed(document="file", place="top", problem="JSON is needed") from None

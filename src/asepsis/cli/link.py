@@ -1,0 +1,20 @@
+"""``asepsis link``: find the patients whom several owners know, without showing who they are."""
+
+from __future__ import annotations
+
+from asepsis.cli.options import DEFAULT_ROOM, JsonOption, RoomOption
+from asepsis.cli.report import emit, reported
+from asepsis.cli.results import released_text
+from asepsis.cli.steps import end_steps, step_line
+
+
+def run(room: RoomOption = DEFAULT_ROOM, as_json: JsonOption = False) -> None:  # noqa: FBT002
+    """Link the newest identity snapshots inside the runtime; prints the protected quality report."""
+    with reported(as_json=as_json):
+        from asepsis.bootstrap import open_room  # noqa: PLC0415
+
+        statistic = open_room(room).linkage.link(progress=lambda step: step_line(step, quiet=as_json))
+        end_steps(quiet=as_json)
+        table = statistic.table
+        document = {"run": statistic.run, "report": None if table is None else table.to_document()}
+        emit(document, as_json=as_json, text=released_text(table))

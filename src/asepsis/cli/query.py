@@ -1,0 +1,104 @@
+"""``asepsis query`` and ``asepsis method``: ask a question; only protected, aggregated answers come back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from asepsis.cli.options import DEFAULT_ROOM, AsOption, JsonOption, RoomOption
+from asepsis.cli.report import emit, reported
+from asepsis.cli.results import answer_document, answer_text, findings_text
+from asepsis.cli.steps import end_steps, step_line
+
+if TYPE_CHECKING:
+    from asepsis.domain.analysis import Analysis, Argument
+
+PlanOption = Annotated[
+    bool, typer.Option("--plan", help="Only findings and a rewrite; nothing runs, nothing is charged.")
+]
+REFUSED = 3
+
+
+def run_query(
+    party: AsOption,
+    sql: Annotated[str, typer.Argument(help="One SELECT statement.")] = "",
+    file: Annotated[Path | None, typer.Option("--file", help="Read the statement from a file.")] = None,
+    plan: PlanOption = False,  # noqa: FBT002
+    room: RoomOption = DEFAULT_ROOM,
+    as_json: JsonOption = False,  # noqa: FBT002
+) -> None:
+    """Plan, run and release one query (exit code 3 if it is refused)."""
+    with reported(as_json=as_json):
+        from asepsis.domain.analysis import Analysis, AnalysisKind  # noqa: PLC0415
+        from asepsis.domain.names import PartyId  # noqa: PLC0415
+
+        text = _text(sql, file)
+        analysis = Analysis(kind=AnalysisKind.QUERY, author=PartyId(party), body=text, arguments={})
+        _ask(analysis, room, plan=plan, as_json=as_json)
+
+
+def run_method(
+    name: str,
+    party: AsOption,
+    arguments: Annotated[list[str] | None, typer.Option("--set", help="NAME=VALUE; commas make a list.")] = None,
+    plan: PlanOption = False,  # noqa: FBT002
+    room: RoomOption = DEFAULT_ROOM,
+    as_json: JsonOption = False,  # noqa: FBT002
+) -> None:
+    """Run a predefined method, such as kaplan_meier (exit code 3 if it is refused)."""
+    with reported(as_json=as_json):
+        from asepsis.domain.analysis import Analysis, AnalysisKind  # noqa: PLC0415
+        from asepsis.domain.names import PartyId  # noqa: PLC0415
+
+        parsed = dict(_argument(text) for text in arguments or [])
+        analysis = Analysis(kind=AnalysisKind.METHOD, author=PartyId(party), body=name, arguments=parsed)
+        _ask(analysis, room, plan=plan, as_json=as_json)
+
+
+def _ask(analysis: Analysis, room: Path, *, plan: bool, as_json: bool) -> None:
+    from asepsis.bootstrap import open_room  # noqa: PLC0415
+    from asepsis.domain.finding import Severity  # noqa: PLC0415
+
+    analyses = open_room(room).analyses
+    if plan:
+        planned = analyses.plan(analysis)
+        text = findings_text(planned.assessment) + (
+            f"\nthis would pass:\n  {planned.rewrite}" if planned.rewrite else ""
+        )
+        emit({**planned.assessment.to_document(), "rewrite": planned.rewrite}, as_json=as_json, text=text)
+        refused = planned.assessment.severity is Severity.REFUSE
+    else:
+        answer = analyses.ask(analysis, progress=lambda step: step_line(step, quiet=as_json))
+        end_steps(quiet=as_json)
+        emit(answer_document(answer), as_json=as_json, text=answer_text(answer))
+        refused = answer.release is None
+    if refused:
+        raise typer.Exit(REFUSED)
+
+
+def _text(sql: str, file: Path | None) -> str:
+    if file is None:
+        return sql
+    from asepsis.errors.room import FileUnreadable  # noqa: PLC0415
+
+    try:
+        return file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        raise FileUnreadable(path=str(file)) from None
+
+
+def _argument(text: str) -> tuple[str, Argument | tuple[Argument, ...]]:
+    name, _, value = text.partition("=")
+    values = tuple(_value(part) for part in value.split(","))
+    return name, values if len(values) > 1 else values[0]
+
+
+def _value(text: str) -> Argument:
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return {"true": True, "false": False}.get(text, text)

@@ -1,0 +1,121 @@
+"""``asepsis release``: what left the room, what waits for a decision, and the proof of each number."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from asepsis.cli.options import DEFAULT_ROOM, AsOption, JsonOption, RoomOption
+from asepsis.cli.report import emit, reported, table
+from asepsis.cli.results import answer_document, answer_text, released_text
+
+app = typer.Typer(help="Releases, reviews and evidence bundles.", no_args_is_help=True)
+
+
+@app.command("ls")
+def ls(room: RoomOption = DEFAULT_ROOM, as_json: JsonOption = False) -> None:  # noqa: FBT002
+    """List all outputs that asked to leave the room."""
+    with reported(as_json=as_json):
+        from asepsis.bootstrap import open_room  # noqa: PLC0415
+
+        releases = [answer.release for answer in open_room(room).analyses.releases() if answer.release]
+        rows = [[r.id, r.status.value, r.author, r.decided_by or "", r.decided_at.isoformat()] for r in releases]
+        emit(
+            [{"release": r.id, "status": r.status.value, "author": r.author, "run": r.run} for r in releases],
+            as_json=as_json,
+            text=table(["release", "status", "author", "decided by", "at"], rows),
+        )
+
+
+@app.command("show")
+def show(release: str, room: RoomOption = DEFAULT_ROOM, as_json: JsonOption = False) -> None:  # noqa: FBT002
+    """Show one output: its table once it is released, and its findings."""
+    with reported(as_json=as_json):
+        from asepsis.bootstrap import open_room  # noqa: PLC0415
+        from asepsis.domain.names import ReleaseId  # noqa: PLC0415
+
+        answer = open_room(room).analyses.show(ReleaseId(release))
+        emit(answer_document(answer), as_json=as_json, text=answer_text(answer))
+
+
+@app.command("review")
+def review(
+    release: str,
+    party: AsOption,
+    approve: Annotated[bool, typer.Option("--approve/--refuse", help="Release it, or refuse it.")],
+    room: RoomOption = DEFAULT_ROOM,
+    as_json: JsonOption = False,  # noqa: FBT002
+) -> None:
+    """Decide on an output that waits; nobody decides on their own."""
+    with reported(as_json=as_json):
+        from asepsis.bootstrap import open_room  # noqa: PLC0415
+        from asepsis.domain.names import PartyId, ReleaseId  # noqa: PLC0415
+
+        answer = open_room(room).analyses.review(ReleaseId(release), by=PartyId(party), release_it=approve)
+        emit(answer_document(answer), as_json=as_json, text=answer_text(answer))
+
+
+@app.command("get")
+def get(
+    release: str,
+    out: Annotated[Path | None, typer.Option("--out", help="Where to write it; default <release>.json.")] = None,
+    room: RoomOption = DEFAULT_ROOM,
+    as_json: JsonOption = False,  # noqa: FBT002
+) -> None:
+    """Write the evidence bundle of a release."""
+    with reported(as_json=as_json):
+        from asepsis.bootstrap import open_room  # noqa: PLC0415
+        from asepsis.domain.names import ReleaseId  # noqa: PLC0415
+
+        opened = open_room(room)
+        bundle = opened.evidences.bundle(ReleaseId(release))
+        target = out or Path(f"{release}.json")
+        target.write_text(json.dumps(bundle, indent=1, sort_keys=True))
+        digest = opened.contracts.status().digest
+        emit(
+            {"file": str(target), "contract": digest},
+            as_json=as_json,
+            text=f"{target}\nnext: asepsis release verify {target} --contract {digest}",
+        )
+
+
+@app.command("verify")
+def verify(
+    bundle: Path,
+    contract: Annotated[str, typer.Option("--contract", help="The contract's digest, from an owner you trust.")],
+    as_json: JsonOption = False,  # noqa: FBT002
+) -> None:
+    """Check an evidence bundle offline: contract, manifests, evidence, grants, statistic and ledger."""
+    with reported(as_json=as_json):
+        from asepsis.bootstrap import verify_release_bundle  # noqa: PLC0415
+        from asepsis.cli.files import read_json  # noqa: PLC0415
+        from asepsis.domain.names import Digest  # noqa: PLC0415
+
+        verified = verify_release_bundle(read_json(bundle), contract=Digest(contract))
+        document = {
+            "release": verified.release,
+            "contract": verified.contract,
+            "purpose": verified.purpose,
+            "owners": list(verified.owners),
+            "level": verified.level,
+            "confidential": verified.level > 0,
+            "ledger_position": verified.position,
+            "ledger_size": verified.ledger_size,
+            "table": None if verified.table is None else verified.table.to_document(),
+        }
+        level = "NON-CONFIDENTIAL (level 0)" if verified.level == 0 else f"level {verified.level}"
+        text = "\n".join(
+            [
+                f"{verified.release} verifies",
+                f"  contract   {verified.contract}",
+                f"  purpose    {verified.purpose}",
+                f"  granted by {', '.join(verified.owners)}; runtime {level}",
+                f"  ledger     entry {verified.position} of {verified.ledger_size}, cosigned by every owner",
+                "",
+                released_text(verified.table),
+            ]
+        )
+        emit(document, as_json=as_json, text=text)

@@ -1,0 +1,45 @@
+"""The data of one run: every owner's clinical tables, unsealed into memory and loaded as one linked room."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from asepsis.domain.contract import Holding
+from asepsis.domain.names import PartyId
+from asepsis.engines.query.room import QueryRoom
+from asepsis.runtime.order import Order
+from asepsis.runtime.vault import Vault
+from asepsis.sealing.links import LINKS
+
+MEMORY_LIMIT: Final = "2GB"
+THREADS: Final = 2
+
+
+@dataclass(frozen=True, slots=True)
+class RoomData:
+    """The engine with all tables of the catalogue, and the unsealed files behind it."""
+
+    room: QueryRoom
+    files: Mapping[PartyId, Mapping[str, Path]]
+    links: Path | None
+
+    def tables_of(self, owner: PartyId) -> Mapping[str, Path]:
+        """One owner's clinical tables."""
+        return self.files[owner]
+
+
+@contextmanager
+def open_room(order: Order, vault: Vault) -> Iterator[RoomData]:
+    """Unseal and load what the job may read; locked against everything but generated statements."""
+    files = {snapshot.manifest.owner: vault.unseal(snapshot) for snapshot in order.held(Holding.CLINICAL)}
+    links = vault.unseal(order.links)[LINKS] if order.links is not None else None
+    with QueryRoom(threads=THREADS, memory_limit=MEMORY_LIMIT) as room:
+        for table in order.contract.catalogue.tables:
+            present = {owner: tables[table.name] for owner, tables in files.items() if table.name in tables}
+            room.load(table, files=present, links=links)
+        room.lock()
+        yield RoomData(room=room, files=files, links=links)

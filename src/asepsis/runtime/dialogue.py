@@ -1,0 +1,61 @@
+"""The one run of a runtime: order in, evidence out, grants in, signed statistic out.
+
+Errors leave as code and public names; nothing else of an exception, and no traceback, ever reaches the room.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import BinaryIO
+
+from asepsis.domain.documents import Document, Fields, encode_bytes
+from asepsis.errors import AsepsisError
+from asepsis.runtime.frames import read_frame, write_frame
+from asepsis.runtime.identity import RuntimeIdentity
+from asepsis.runtime.order import read_order
+from asepsis.runtime.vault import Vault
+from asepsis.runtime.work import work
+from asepsis.sealing.canonical import canonical
+
+
+def serve(requests: BinaryIO, answers: BinaryIO, *, clock: Callable[[], datetime]) -> int:
+    """Serve one order; returns the exit code of the process."""
+    try:
+        _serve(requests, answers, clock)
+    except AsepsisError as error:
+        write_frame(answers, {"type": "error", "code": error.code, "names": dict(error.names)})
+        return error.kind.exit_code
+    except Exception:  # noqa: BLE001 - whatever it says may quote data, so only the fact leaves
+        write_frame(answers, {"type": "error", "code": AsepsisError.code, "names": {}})
+        return AsepsisError.kind.exit_code
+    return 0
+
+
+def _serve(requests: BinaryIO, answers: BinaryIO, clock: Callable[[], datetime]) -> None:
+    order = read_order(_expect(read_frame(requests), "order"), now=clock())
+    identity = RuntimeIdentity()
+    evidence = identity.evidence(order)
+    write_frame(
+        answers, {"type": "evidence", "evidence": {owner: item.to_document() for owner, item in evidence.items()}}
+    )
+    grants = Fields(_expect(read_frame(requests), "grants"), document="grants")
+    keys = identity.keys(order, evidence=evidence, grants=grants.items("grants"), now=clock())
+    grants.close()
+    with Vault(keys) as vault:
+        statistic = work(order, vault, now=clock()).to_document()
+    write_frame(
+        answers,
+        {
+            "type": "statistic",
+            "statistic": statistic,
+            "signature": encode_bytes(identity.sign(canonical(statistic))),
+        },
+    )
+
+
+def _expect(frame: Document, kind: str) -> Document:
+    fields = Fields(frame, document=kind)
+    if fields.text("type") != kind:
+        raise fields.malformed("type", f"'{kind}' is expected here")
+    return {name: value for name, value in frame.items() if name != "type"}

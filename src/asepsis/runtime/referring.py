@@ -1,0 +1,80 @@
+"""The referral job: the cohort is found in the room, its rows are sealed to each hospital's own clinical team."""
+
+from __future__ import annotations
+
+import hashlib
+
+from asepsis.domain.contract import Holding
+from asepsis.domain.finding import Assessment, Finding, Severity
+from asepsis.domain.names import Digest, PartyId
+from asepsis.domain.sealed import Sealed
+from asepsis.domain.statistic import Package, Statistic
+from asepsis.engines.referral.rows import patient_rows
+from asepsis.errors.contract import ContractForbids
+from asepsis.runtime.data import RoomData, open_room
+from asepsis.runtime.order import Order
+from asepsis.runtime.vault import Vault
+from asepsis.sealing.envelope import seal_to
+from asepsis.sealing.package import package_info, pad
+from asepsis.sql import plan_cohort
+
+_DELIVERED = Finding(
+    code="referral.delivered",
+    severity=Severity.PASS,
+    reason="Rows were sealed to the clinical team of each hospital; nobody else can open them.",
+)
+
+
+def refer(order: Order, vault: Vault) -> Statistic:
+    """Seal one package per hospital with a clinical team. Raises ContractForbids for what cannot be planned."""
+    contract = order.contract
+    planned = plan_cohort(order.job.analysis.body, contract.catalogue)
+    if planned.cohort is None:
+        raise ContractForbids(contract=contract.name, what="this cohort")
+    with open_room(order, vault) as data:
+        people = data.room.people(planned.cohort)
+        packages = tuple(
+            _package(order, owner.id, people=people, data=data, vault=vault)
+            for owner in contract.owners
+            if contract.clinical_team(owner.id) is not None
+        )
+    return Statistic(
+        run=order.job.run,
+        contract=order.agreement.digest,
+        job=order.job_digest,
+        plan=planned.digest,
+        assessment=Assessment(profile=contract.profile, findings=(_DELIVERED,)),
+        packages=packages,
+    )
+
+
+def _package(
+    order: Order,
+    owner: PartyId,
+    *,
+    people: Sealed[frozenset[int]],
+    data: RoomData,
+    vault: Vault,
+) -> Package:
+    team = order.contract.clinical_team(owner)
+    if team is None or team.sealing_key is None:
+        raise ContractForbids(contract=order.contract.name, what=f"a referral at {owner}")
+    identity = next(item for item in order.held(Holding.IDENTITY) if item.manifest.owner == owner)
+    rows = patient_rows(
+        people,
+        owner=owner,
+        identity=vault.unseal(identity)["identity"],
+        tables=data.tables_of(owner),
+        links=data.links,
+    )
+    info = package_info(order.agreement.digest, job=order.job_digest, owner=owner, team=team.id)
+    sealed = seal_to(team.sealing_key, pad(rows.unseal()), info=info)
+    name = f"{owner}.sealed"
+    (order.output / name).write_bytes(sealed)
+    return Package(
+        owner=owner,
+        team=team.id,
+        file=name,
+        length=len(sealed),
+        digest=Digest(hashlib.sha256(sealed).hexdigest()),
+    )

@@ -1,0 +1,89 @@
+"""The vault: unsealed files in anonymous memory (``memfd_create``), which no path names and no crash leaves behind."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO, Self
+
+from asepsis.domain.names import SnapshotId
+from asepsis.domain.snapshot import Manifest, SealedFile
+from asepsis.errors.runtime import GrantNotTrusted
+from asepsis.runtime.order import SnapshotFolder
+from asepsis.sealing.container import seal, unseal
+from asepsis.sealing.context import file_context, manifest_context
+from asepsis.sealing.keys import file_key
+from asepsis.sealing.links import combine
+from asepsis.sealing.manifest import check_files
+
+
+class Vault:
+    """Unseals snapshots for the life of one run; a context manager that forgets everything at its end."""
+
+    def __init__(self, keys: Mapping[SnapshotId, Sequence[bytes]]) -> None:
+        self._keys = keys
+        self._memory = ExitStack()
+
+    def __enter__(self) -> Self:
+        """Open the vault."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Forget everything."""
+        self._memory.close()
+
+    def empty(self) -> Path:
+        """A new, empty file in anonymous memory."""
+        descriptor = os.memfd_create("vault", os.MFD_CLOEXEC)
+        self._memory.callback(os.close, descriptor)
+        return Path(f"/proc/self/fd/{descriptor}")
+
+    def unseal(self, snapshot: SnapshotFolder) -> dict[str, Path]:
+        """Check every root, then unseal every file; returns table -> file in memory.
+
+        Raises:
+            RootMismatch: a sealed file is not the one that its owner signed.
+            ContainerForged: it does not open at its place.
+            GrantNotTrusted: no key for the snapshot was granted.
+        """
+        manifest = snapshot.manifest
+        check_files(manifest, lambda file_id: (snapshot.folder / file_id).open("rb"))
+        dek = self._data_key(manifest)
+        return {file.table: self._unseal_file(snapshot, file, dek) for file in manifest.files}
+
+    def _data_key(self, manifest: Manifest) -> bytes:
+        granted = self._keys.get(manifest.snapshot)
+        if not granted:
+            raise GrantNotTrusted(owner=manifest.owner, what="it brings no key for a snapshot of the job")
+        return combine(granted)
+
+    def _unseal_file(self, snapshot: SnapshotFolder, file: SealedFile, dek: bytes) -> Path:
+        target = self.empty()
+        context = manifest_context(snapshot.manifest, file=file)
+        with (snapshot.folder / file.id).open("rb") as sealed, target.open("wb") as plain:
+            unseal(sealed, plain, key=file_key(dek, file.id), context=context, root=file.root)
+        return target
+
+
+def seal_file(
+    plain: BinaryIO, target: BinaryIO, *, dek: bytes, manifest: Manifest, file: tuple[str, str, int]
+) -> SealedFile:
+    """Seal one file (id, table, rows) of a snapshot that is being made."""
+    file_id, table, rows = file
+    context = file_context(
+        manifest.owner, dataset=manifest.dataset, snapshot=manifest.snapshot, file_id=file_id, table=table
+    )
+    receipt = seal(plain, target, key=file_key(dek, file_id), context=context)
+    return SealedFile(
+        id=file_id,
+        table=table,
+        rows=rows,
+        length=receipt.length,
+        sealed_length=receipt.sealed_length,
+        root=receipt.root,
+    )

@@ -1,0 +1,109 @@
+"""The record: checkpoints that every owner's desk cosigns, the export for an auditor, and its offline check."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from asepsis.domain.contract import Contract, Role
+from asepsis.domain.ledger import Act, LedgerEntry
+from asepsis.domain.names import PartyId
+from asepsis.errors.room import RecordMissing
+from asepsis.ledger.bundle import AuditReport, verify_bundle, write_bundle
+from asepsis.ledger.checkpoint import Checkpoint
+from asepsis.ledger.note import Algorithm, VerifierKey, add_signature
+from asepsis.ledger.proof import write_entry_proof
+from asepsis.ports import Desk, HostKeys, RoomState
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """The room's side of the ledger: it signs what it has, the desks witness that it only grew."""
+
+    state: RoomState
+    keys: HostKeys
+    desks: Mapping[PartyId, Desk]
+    host: PartyId
+    origin: str
+
+    def checkpoint(self) -> str:
+        """A checkpoint over everything so far, signed by the room and cosigned by every desk.
+
+        Raises:
+            RollbackDetected, ConsistencyRefused: a desk has seen another history of this ledger.
+        """
+        ledger = self.state.ledger()
+        size = ledger.size()
+        note = self.keys.sign_checkpoint(Checkpoint(origin=self.origin, size=size, root=ledger.root(size)))
+        for desk in self.desks.values():
+            seen = desk.seen_size()
+            proof = ledger.consistency(seen, size) if 0 < seen <= size else []
+            note = add_signature(note, line=desk.cosign(note, proof=proof, room_key=self.log_key.text))
+        with self.state.noting() as tables:
+            tables.put_checkpoint(size, note=note)
+        return note
+
+    def entries(self) -> list[LedgerEntry]:
+        """All entries, oldest first."""
+        ledger = self.state.ledger()
+        return list(ledger.entries(0, ledger.size()))
+
+    def export(self) -> bytes:
+        """The whole ledger under a fresh checkpoint, in one file that verifies offline."""
+        note = self.checkpoint()
+        return write_bundle(
+            self.state.ledger().entries(0, note_size(note)),
+            checkpoint_note=note,
+            log_key=self.log_key,
+            witness_keys=[witness_key(owner, desk.public().signing) for owner, desk in self.desks.items()],
+        )
+
+    def prove(self, act: Act, *, subject: str) -> tuple[LedgerEntry, str]:
+        """The last entry of that act about a subject, with the proof that the ledger contains it.
+
+        Raises RecordMissing if there is none.
+        """
+        note = self.checkpoint()
+        ledger = self.state.ledger()
+        size = note_size(note)
+        for index, entry in reversed(list(enumerate(ledger.entries(0, size)))):
+            if entry.act is act and entry.subject == subject:
+                return entry, write_entry_proof(note, index=index, hashes=ledger.inclusion(index, size))
+        raise RecordMissing(subject="ledger entry", id=subject)
+
+    @property
+    def log_key(self) -> VerifierKey:
+        """The ledger's own key under its name."""
+        return VerifierKey(name=self.origin, public_key=self.keys.public().signing)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LedgerKeys:
+    """The public keys that a ledger is verified with: its own, and those of its witnesses."""
+
+    log: VerifierKey
+    witnesses: tuple[VerifierKey, ...]
+
+
+def ledger_keys(contract: Contract) -> LedgerKeys:
+    """The keys as the contract names them: the host signs the ledger, every owner's desk witnesses it."""
+    host = contract.with_role(Role.HOST)[0]
+    return LedgerKeys(
+        log=VerifierKey(name=contract.ledger_origin, public_key=host.signing_key),
+        witnesses=tuple(witness_key(owner.id, owner.signing_key) for owner in contract.owners),
+    )
+
+
+def witness_key(owner: PartyId, public_key: bytes) -> VerifierKey:
+    """An owner's key as a witness."""
+    return VerifierKey(name=owner, public_key=public_key, algorithm=Algorithm.COSIGNATURE)
+
+
+def note_size(note: str) -> int:
+    """How many entries a checkpoint that this room has just made covers."""
+    return int(note.split("\n")[1])
+
+
+def verify_export(data: bytes, keys: LedgerKeys) -> AuditReport:
+    """Check an exported ledger offline: every entry, the root, the room's signature and every owner's cosignature."""
+    return verify_bundle(data, log_key=keys.log, witness_keys=keys.witnesses, quorum=len(keys.witnesses))

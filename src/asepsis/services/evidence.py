@@ -1,0 +1,242 @@
+"""The evidence bundle of a release: one file that proves, offline and with public keys only, how a number came out.
+
+It holds the contract with all signatures, the job, the manifests, each owner's evidence and grant, the signed
+statistic, and the ledger's proof that the release was recorded. :func:`verify_release` believes none of it: each
+part is checked against the contract, and the contract against the digest that the verifier brings along.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from asepsis.domain.analysis import Job, read_job
+from asepsis.domain.attestation import Binding, Evidence, Grant, read_evidence, read_grant
+from asepsis.domain.documents import Document, Fields, encode_bytes
+from asepsis.domain.keydesk import checkpoint_digest
+from asepsis.domain.ledger import Act, LedgerEntry
+from asepsis.domain.names import Digest, PartyId, ReleaseId
+from asepsis.domain.release import Released, ReleaseStatus
+from asepsis.domain.room import PublishedSnapshot
+from asepsis.domain.run import Run
+from asepsis.domain.statistic import Statistic, read_statistic
+from asepsis.errors.contract import TransitionRefused
+from asepsis.errors.room import BundleForged, KeysNotPinned
+from asepsis.errors.sealing import SignatureInvalid
+from asepsis.ledger.checkpoint import verify_checkpoint
+from asepsis.ledger.proof import verify_entry_proof
+from asepsis.ports import Appraise, RoomState
+from asepsis.sealing.agreement import Agreement, verify_agreement
+from asepsis.sealing.canonical import canonical, digest
+from asepsis.sealing.links import SignedLinks, verify_links
+from asepsis.sealing.manifest import SignedManifest, manifest_digest, verify_manifest
+from asepsis.sealing.signing import Purpose, verify
+from asepsis.services.audit import Audit, ledger_keys
+from asepsis.services.contracts import Contracts
+
+FORMAT: Final = "asepsis/release-bundle/1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerifiedRelease:
+    """What a verified bundle shows."""
+
+    release: ReleaseId
+    contract: Digest
+    purpose: str
+    table: Released | None
+    owners: tuple[PartyId, ...]
+    level: int
+    position: int
+    ledger_size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Evidences:
+    """Writes evidence bundles."""
+
+    state: RoomState
+    contracts: Contracts
+    audit: Audit
+
+    def bundle(self, release_id: ReleaseId) -> Document:
+        """The bundle of a release. Raises RecordMissing, or TransitionRefused for what was not released."""
+        release = self.state.release(release_id)
+        if release.status is not ReleaseStatus.RELEASED:
+            raise TransitionRefused(subject="release", current=release.status.value, wanted="bundled")
+        run = self.state.run(release.run)
+        entry, proof = self.audit.prove(Act.RELEASE_RELEASED, subject=release.id)
+        pinned = {item.snapshot for item in run.job.inputs}
+        manifests = [_manifest(item) for item in self.state.snapshots() if item.manifest.snapshot in pinned]
+        return {
+            "format": FORMAT,
+            **self.contracts.papers().to_document(),
+            "release": release.id,
+            "job": run.job.to_document(),
+            "manifests": manifests,
+            **_proof(run),
+            "entry": entry.to_document(),
+            "proof": proof,
+        }
+
+
+def verify_release(document: object, *, contract: Digest, appraise: Appraise) -> VerifiedRelease:
+    """Check a bundle from the contract's digest down to the ledger's proof.
+
+    Args:
+        document: the bundle.
+        contract: the digest of the contract, from a source the verifier trusts.
+        appraise: the verifier of evidence.
+
+    Raises:
+        KeysNotPinned: the bundle is under another contract.
+        BundleForged: a part does not belong to the others.
+        AsepsisError: a signature, manifest, grant, piece of evidence or proof does not verify.
+    """
+    fields = Fields(document, document="bundle")
+    if fields.text("format") != FORMAT:
+        raise fields.malformed("format", f"'{FORMAT}' is needed")
+    with fields.mapping("signatures") as raw:
+        signatures = {PartyId(name): raw.octets(name) for name in raw.names()}
+    agreement = verify_agreement(fields.anything("contract"), signatures)
+    if agreement.digest != contract:
+        raise KeysNotPinned
+    job = read_job(fields.anything("job"))
+    _check_manifests(job, fields.items("manifests"), agreement)
+    statistic_document = fields.anything("statistic")
+    statistic = read_statistic(statistic_document)
+    evidence = _evidence(fields)
+    level = _check_grants(job, fields, evidence, agreement=agreement, appraise=appraise)
+    _check_statistic(job, statistic, statistic_document, evidence, signature=fields.octets("signature", length=64))
+    release = ReleaseId(fields.text("release"))
+    position, size = _check_entry(fields, release, statistic_document, agreement, job)
+    fields.items("statements")
+    fields.close()
+    return VerifiedRelease(
+        release=release,
+        contract=agreement.digest,
+        purpose=agreement.contract.purpose,
+        table=statistic.table,
+        owners=tuple(owner.id for owner in agreement.contract.owners),
+        level=level,
+        position=position,
+        ledger_size=size,
+    )
+
+
+def _proof(run: Run) -> Document:
+    if run.proof is None:
+        raise BundleForged(what="the run has no proof")
+    return {
+        "checkpoint": run.proof.checkpoint,
+        "evidence": dict(run.proof.evidence),
+        "grants": dict(run.proof.grants),
+        "statistic": run.proof.statistic,
+        "signature": encode_bytes(run.proof.signature),
+    }
+
+
+def _manifest(snapshot: PublishedSnapshot) -> Document:
+    return {
+        "document": encode_bytes(snapshot.document),
+        "signature": encode_bytes(snapshot.signature),
+        "endorsements": {owner: encode_bytes(value) for owner, value in snapshot.endorsements.items()},
+        "owner": snapshot.manifest.owner,
+    }
+
+
+def _check_manifests(job: Job, items: list[object], agreement: Agreement) -> None:
+    """Every input of the job is a manifest that its owner signed, or that all owners endorsed."""
+    digests = set()
+    for item in items:
+        fields = Fields(item, document="bundle", place="manifests")
+        document, signature = fields.octets("document"), fields.octets("signature") if fields.has("signature") else b""
+        owner = PartyId(fields.name("owner"))
+        with fields.mapping("endorsements") as raw:
+            endorsements = {PartyId(name): raw.octets(name) for name in raw.names()}
+        fields.close()
+        if endorsements:
+            manifest = verify_links(SignedLinks(document=document, endorsements=endorsements), agreement.contract)
+        else:
+            key = agreement.contract.party(owner).signing_key
+            manifest = verify_manifest(SignedManifest(document=document, signature=signature), key)
+        digests.add(manifest_digest(manifest))
+    if digests != {item.manifest for item in job.inputs}:
+        raise BundleForged(what="the manifests are not those of the job")
+
+
+def _evidence(fields: Fields) -> dict[PartyId, Evidence]:
+    with fields.mapping("evidence") as raw:
+        return {PartyId(owner): read_evidence(raw.anything(owner)) for owner in raw.names()}
+
+
+def _check_grants(
+    job: Job, fields: Fields, evidence: dict[PartyId, Evidence], *, agreement: Agreement, appraise: Appraise
+) -> int:
+    """Every owner granted this job to this runtime, whose evidence was bound to it; returns the level."""
+    contract = agreement.contract
+    keys = ledger_keys(contract)
+    note = fields.text("checkpoint")
+    checkpoint = verify_checkpoint(note, log_key=keys.log, witness_keys=keys.witnesses, quorum=len(keys.witnesses))
+    with fields.mapping("grants") as raw:
+        grants = {PartyId(owner): read_grant(raw.anything(owner)) for owner in raw.names()}
+    owners = {owner.id for owner in contract.owners}
+    if set(grants) != owners or set(evidence) != owners:
+        raise BundleForged(what="an owner's grant or evidence is missing")
+    levels = []
+    for owner in contract.owners:
+        grant, shown = grants[owner.id], evidence[owner.id]
+        _check_grant(grant, job, shown, owner=owner.id, key=owner.signing_key)
+        binding = Binding(
+            nonce=grant.nonce,
+            contract=agreement.digest,
+            job=digest(job.to_document()),
+            profile=contract.profile,
+            checkpoint=checkpoint_digest(checkpoint.text),
+            sealing_key=shown.sealing_key,
+            signing_key=shown.signing_key,
+        )
+        appraisal = appraise(shown, binding=binding, measurements=contract.measurements, minimum_level=contract.level)
+        levels.append(appraisal.level)
+    return min(levels)
+
+
+def _check_grant(grant: Grant, job: Job, evidence: Evidence, *, owner: PartyId, key: bytes) -> None:
+    verify(key, purpose=Purpose.GRANT, payload=canonical(grant.body()), signature=grant.signature)
+    bound = (grant.owner, grant.run, grant.contract, grant.job, grant.evidence)
+    if bound != (owner, job.run, job.contract, digest(job.to_document()), digest(evidence.to_document())):
+        raise BundleForged(what="a grant is for another run")
+
+
+def _check_statistic(
+    job: Job, statistic: Statistic, document: object, evidence: dict[PartyId, Evidence], *, signature: bytes
+) -> None:
+    """The runtime that got the keys signed this statistic for this job."""
+    if len({item.signing_key for item in evidence.values()}) != 1:
+        raise BundleForged(what="the owners granted to different runtimes")
+    key = next(iter(evidence.values())).signing_key
+    try:
+        verify(key, purpose=Purpose.STATISTIC, payload=canonical(document), signature=signature)
+    except SignatureInvalid:
+        raise BundleForged(what="the statistic was not signed by the runtime") from None
+    if (statistic.run, statistic.contract, statistic.job) != (job.run, job.contract, digest(job.to_document())):
+        raise BundleForged(what="the statistic is of another run")
+
+
+def _check_entry(
+    fields: Fields, release: ReleaseId, statistic: object, agreement: Agreement, job: Job
+) -> tuple[int, int]:
+    """The ledger, witnessed by every owner, records the release of exactly this statistic."""
+    entry = LedgerEntry.from_document(fields.anything("entry"))
+    keys = ledger_keys(agreement.contract)
+    verified = verify_entry_proof(
+        fields.text("proof"),
+        entry=entry,
+        log_key=keys.log,
+        witness_keys=keys.witnesses,
+        quorum=len(keys.witnesses),
+    )
+    facts = {"contract": agreement.digest, "run": job.run, "statistic": digest(statistic)}
+    if entry.act is not Act.RELEASE_RELEASED or entry.subject != release or dict(entry.facts) != facts:
+        raise BundleForged(what="the ledger records something else")
+    return verified.index, verified.witnessed.checkpoint.size

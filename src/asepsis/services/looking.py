@@ -1,0 +1,45 @@
+"""Looking into a source: find a restore point by what a person types, and judge its whole history."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from asepsis.domain.integrity import HistoryVerdict, ObjectFacts
+from asepsis.domain.names import RestorePointId
+from asepsis.domain.source import Entry, RestorePoint
+from asepsis.errors.room import RecordMissing
+from asepsis.integrity.last_clean import Listing, assess_history
+from asepsis.integrity.observation import observe
+from asepsis.ports import Source
+
+LATEST: Final = "latest"
+LAST_CLEAN: Final = "last-clean"
+
+
+def find_point(source: Source, wanted: str) -> RestorePoint:
+    """The restore point with that id or beginning of an id; 'latest' and 'last-clean' are names too.
+
+    Raises RecordMissing if there is none, or more than one.
+    """
+    points = source.restore_points()
+    if wanted == LATEST and points:
+        return points[-1]
+    if wanted == LAST_CLEAN:
+        clean = last_clean(source).last_clean
+        points = [point for point in points if point.id == clean]
+    else:
+        points = [point for point in points if point.id.startswith(wanted)]
+    if len(points) != 1:
+        raise RecordMissing(subject="restore point", id=wanted)
+    return points[0]
+
+
+def last_clean(source: Source) -> HistoryVerdict:
+    """Verdicts on all restore points of a source, and the newest clean one; each different object is read once."""
+
+    def look(point: RestorePointId, entry: Entry) -> ObjectFacts:
+        with source.open(point, entry.path) as stream:
+            return observe(stream, size=entry.size)
+
+    points = source.restore_points()
+    return assess_history((Listing(point=point, entries=source.walk(point.id)) for point in points), look)

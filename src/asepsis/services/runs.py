@@ -1,0 +1,244 @@
+"""Runs: from a job to a signed statistic, with every owner's desk in between.
+
+The order of steps is the guarantee: the ledger knows of a run before it starts; evidence is bound to nonces of
+the desks; no key moves before every desk has looked at the job itself; the statistic counts only if the very
+runtime that got the keys signed it. A run that was interrupted goes on as the same run and the same job, so
+that no owner's budget is charged twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from asepsis.domain.access import LINKED, READS
+from asepsis.domain.analysis import Analysis, AnalysisKind, Job, SnapshotInput
+from asepsis.domain.attestation import read_evidence
+from asepsis.domain.documents import Document, encode_bytes
+from asepsis.domain.keydesk import GrantRequest
+from asepsis.domain.ledger import Act, LedgerEntry
+from asepsis.domain.names import Digest, PartyId, RunId
+from asepsis.domain.room import PublishedSnapshot
+from asepsis.domain.run import Run, RunProof, RunStatus, move
+from asepsis.domain.statistic import Statistic, read_statistic
+from asepsis.errors import AsepsisError
+from asepsis.errors.room import LinksMissing, SnapshotsMissing
+from asepsis.errors.runtime import StatisticNotTrusted
+from asepsis.errors.sealing import SignatureInvalid
+from asepsis.ports import Clock, Desk, Randomness, RoomState, RuntimeLauncher, SnapshotFiles
+from asepsis.sealing.agreement import Agreement
+from asepsis.sealing.canonical import canonical, digest
+from asepsis.sealing.links import LINKS
+from asepsis.sealing.signing import Purpose, verify
+from asepsis.services.audit import Audit
+from asepsis.services.contracts import Contracts
+
+Progress = Callable[[str], None]
+"""Called with the name of a step as it begins."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Executed:
+    """A run that brought a verified statistic, not yet settled.
+
+    The caller writes ``finished`` over ``started`` with ``entry``, in the transaction of what it decides.
+    """
+
+    started: Run
+    finished: Run
+    entry: LedgerEntry
+    statistic: Statistic
+
+
+@dataclass(frozen=True, slots=True)
+class Runs:
+    """Submits jobs and executes them."""
+
+    state: RoomState
+    files: SnapshotFiles
+    desks: Mapping[PartyId, Desk]
+    launcher: RuntimeLauncher
+    audit: Audit
+    contracts: Contracts
+    clock: Clock
+    randomness: Randomness
+
+    def inputs(self, agreement: Agreement, kind: AnalysisKind) -> tuple[SnapshotInput, ...]:
+        """The newest snapshot of every dataset that this kind reads. Raises SnapshotsMissing or LinksMissing."""
+        contract = agreement.contract
+        newest = {snapshot.manifest.dataset: snapshot for snapshot in self.state.snapshots()}
+        inputs = []
+        for dataset in contract.datasets:
+            if dataset.holds in READS[kind]:
+                if dataset.name not in newest:
+                    raise SnapshotsMissing(dataset=dataset.name)
+                inputs.append(_input(newest[dataset.name]))
+        if kind in LINKED and len(contract.owners) > 1:
+            if LINKS not in newest:
+                raise LinksMissing
+            inputs.append(_input(newest[LINKS]))
+        return tuple(inputs)
+
+    def submit(
+        self, agreement: Agreement, analysis: Analysis, *, question: Digest, inputs: tuple[SnapshotInput, ...]
+    ) -> Run:
+        """The run for this question: the one that waits, was interrupted or refused, or a new one."""
+        for run in reversed(self.state.runs()):
+            if run.question == question and run.job.analysis == analysis and run.status is not RunStatus.FINISHED:
+                return run
+        run_id = RunId("run-" + self.randomness(8).hex())
+        job = Job(run=run_id, contract=agreement.digest, analysis=analysis, inputs=inputs)
+        run = Run(id=run_id, job=job, question=question, status=RunStatus.SUBMITTED, submitted_at=self.clock())
+        entry = self._entry(Act.RUN_SUBMITTED, run, actor=analysis.author, analysis=digest(analysis.to_document()))
+        with self.state.acting(entry) as tables:
+            tables.put_run(run, was=None)
+        return run
+
+    def execute(
+        self, run: Run, *, approvals: Mapping[PartyId, bytes] | None = None, progress: Progress = lambda _: None
+    ) -> Executed:
+        """Run it: start, prove, grant, compute, verify.
+
+        Raises whatever a desk or the runtime refuses with; the run is then FAILED and may be started again.
+        """
+        agreement = self.contracts.in_force()
+        started = replace(run, status=move(run.status, RunStatus.STARTED))
+        with self.state.acting(self._entry(Act.RUN_STARTED, run, job=digest(run.job.to_document()))) as tables:
+            tables.put_run(started, was=run)
+        try:
+            proof = self._dialogue(started, agreement, approvals or {}, progress)
+            statistic = verify_statistic(started, proof)
+        except AsepsisError as error:
+            self._fail(started, error)
+            raise
+        finished = replace(started, status=move(started.status, RunStatus.FINISHED), proof=proof)
+        entry = self._entry(Act.RUN_FINISHED, run, statistic=digest(proof.statistic))
+        return Executed(started=started, finished=finished, entry=entry, statistic=statistic)
+
+    def answered(self, question: Digest) -> Run | None:
+        """The finished run for this question, if there is one."""
+        return next((run for run in self.state.runs() if run.question == question and run.proof is not None), None)
+
+    def _dialogue(
+        self, run: Run, agreement: Agreement, approvals: Mapping[PartyId, bytes], progress: Progress
+    ) -> RunProof:
+        progress("cosign")
+        checkpoint = self.audit.checkpoint()
+        nonces = {owner.id: self.desks[owner.id].nonce() for owner in agreement.contract.owners}
+        with self.launcher.start() as runtime:
+            progress("prove")
+            evidence = runtime.prove(self._order(run, nonces=nonces, checkpoint=checkpoint, approvals=approvals))
+            progress("grant")
+            grants = {
+                owner: self._grant(
+                    owner,
+                    run,
+                    nonce=nonce,
+                    evidence=evidence.get(owner, {}),
+                    checkpoint=checkpoint,
+                    approvals=approvals,
+                )
+                for owner, nonce in nonces.items()
+            }
+            progress("compute")
+            statistic, signature = runtime.finish(list(grants.values()))
+        return RunProof(
+            checkpoint=checkpoint, evidence=evidence, grants=grants, statistic=statistic, signature=signature
+        )
+
+    def _order(
+        self, run: Run, *, nonces: Mapping[PartyId, bytes], checkpoint: str, approvals: Mapping[PartyId, bytes]
+    ) -> Document:
+        by_id = {snapshot.manifest.snapshot: snapshot for snapshot in self.state.snapshots()}
+        papers = self.contracts.papers()
+        return {
+            **papers.to_document(),
+            "job": run.job.to_document(),
+            "snapshots": [self._snapshot_document(by_id[item.snapshot]) for item in run.job.inputs],
+            "nonces": _encoded(nonces),
+            "approvals": _encoded(approvals),
+            "checkpoint": self.audit.digest_of(checkpoint),
+            "output": str(self.files.packages(run.id)),
+        }
+
+    def _snapshot_document(self, snapshot: PublishedSnapshot) -> Document:
+        return {
+            "owner": snapshot.manifest.owner,
+            "manifest": encode_bytes(snapshot.document),
+            "signature": encode_bytes(snapshot.signature),
+            "endorsements": _encoded(snapshot.endorsements),
+            "folder": str(self.files.folder(snapshot.manifest.snapshot)),
+        }
+
+    def _grant(
+        self,
+        owner: PartyId,
+        run: Run,
+        *,
+        nonce: bytes,
+        evidence: Document,
+        checkpoint: str,
+        approvals: Mapping[PartyId, bytes],
+    ) -> Document:
+        papers = self.contracts.papers()
+        request = GrantRequest(
+            contract=papers.contract,
+            signatures=papers.signatures,
+            statements=papers.statements,
+            job=run.job.to_document(),
+            evidence=evidence,
+            nonce=nonce,
+            checkpoint=checkpoint,
+            approvals=approvals,
+        )
+        return self.desks[owner].grant(request).to_document()
+
+    def _fail(self, run: Run, error: AsepsisError) -> None:
+        failed = replace(run, status=move(run.status, RunStatus.FAILED))
+        with self.state.acting(self._entry(Act.RUN_FAILED, run, code=error.code)) as tables:
+            tables.put_run(failed, was=run)
+
+    def _entry(self, act: Act, run: Run, *, actor: PartyId | None = None, **facts: str) -> LedgerEntry:
+        facts = {"contract": run.contract, **facts}
+        return LedgerEntry(at=self.clock(), actor=actor or self.audit.host, act=act, subject=run.id, facts=facts)
+
+
+def question_digest(contract: Digest, *, analysis: Analysis, inputs: Iterable[SnapshotInput]) -> Digest:
+    """What makes two analyses the same question: contract, text or plan, arguments and the exact inputs."""
+    return digest(
+        {
+            "contract": contract,
+            "kind": analysis.kind.value,
+            "body": analysis.body,
+            "arguments": analysis.to_document()["arguments"],
+            "inputs": sorted(item.manifest for item in inputs),
+        }
+    )
+
+
+def verify_statistic(run: Run, proof: RunProof) -> Statistic:
+    """Check that the runtime to which every desk sealed keys signed this statistic. Raises StatisticNotTrusted."""
+    if not proof.evidence or set(proof.evidence) != set(proof.grants):
+        raise StatisticNotTrusted(run=run.id, what="evidence or grants are missing")
+    for item in proof.evidence.values():
+        key = read_evidence(item).signing_key
+        payload = canonical(proof.statistic)
+        try:
+            verify(key, purpose=Purpose.STATISTIC, payload=payload, signature=proof.signature)
+        except SignatureInvalid:
+            raise StatisticNotTrusted(run=run.id, what="its signature is another's") from None
+    statistic = read_statistic(proof.statistic)
+    if (statistic.run, statistic.contract, statistic.job) != (run.id, run.contract, digest(run.job.to_document())):
+        raise StatisticNotTrusted(run=run.id, what="it belongs to another run")
+    return statistic
+
+
+def _input(snapshot: PublishedSnapshot) -> SnapshotInput:
+    manifest = snapshot.manifest
+    return SnapshotInput(
+        owner=manifest.owner, dataset=manifest.dataset, snapshot=manifest.snapshot, manifest=snapshot.digest
+    )
+
+
+def _encoded(values: Mapping[PartyId, bytes]) -> Document:
+    return {name: encode_bytes(value) for name, value in values.items()}

@@ -1,0 +1,63 @@
+"""The ciphertext store on a local file system: one folder per snapshot, moved into place when it is whole."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from asepsis.domain.names import RunId, SnapshotId
+
+
+@dataclass(frozen=True, slots=True)
+class LocalSnapshotFiles:
+    """Sealed files below one root. Nothing in it is readable without the owners' keys."""
+
+    root: Path
+
+    def incoming(self, snapshot: SnapshotId) -> Path:
+        """An empty folder for a snapshot that is being made; leftovers of a killed run are removed."""
+        folder = self._incoming(snapshot)
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True, mode=0o700)
+        return folder
+
+    def publish(self, snapshot: SnapshotId) -> None:
+        """Move the incoming folder to its place; files and folders are on disk before it returns."""
+        incoming, target = self._incoming(snapshot), self.folder(snapshot)
+        for path in incoming.iterdir():
+            _flush(path)
+        _flush(incoming)
+        target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        incoming.rename(target)
+        _flush(target.parent)
+
+    def folder(self, snapshot: SnapshotId) -> Path:
+        """Where the sealed files of a published snapshot lie."""
+        return self.root / "snapshots" / snapshot
+
+    def packages(self, run: RunId) -> Path:
+        """The folder for the sealed packages of one referral run."""
+        folder = self.root / "packages" / run
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return folder
+
+    def adopt(self, run: RunId, *, snapshot: SnapshotId) -> None:
+        """Move what a run wrote to the place of a snapshot, durably."""
+        incoming = self._incoming(snapshot)
+        shutil.rmtree(incoming, ignore_errors=True)
+        incoming.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.packages(run).rename(incoming)
+        self.publish(snapshot)
+
+    def _incoming(self, snapshot: SnapshotId) -> Path:
+        return self.root / "incoming" / snapshot
+
+
+def _flush(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
