@@ -197,6 +197,7 @@ HEADER: dict[str, Any] = {
         {**HEADER, "format": "asepsis/ledger-bundle/2"},
         {**HEADER, "extra": 1},
         {**HEADER, "witness_keys": "none"},
+        {**HEADER, "witness_keys": 1},
         {**HEADER, "witness_keys": [1]},
         {**HEADER, "witness_keys": ["a+b+c"]},
         {**HEADER, "witness_keys": HEADER["witness_keys"][::-1]},

@@ -57,7 +57,7 @@ class WitnessedCheckpoint:
 def parse_checkpoint(text: str) -> Checkpoint:
     """Read the text of a checkpoint; raises `CheckpointRefused`."""
     lines = text.split("\n")
-    if len(lines) != _LINES + 1 or lines[_LINES] or not lines[0] or _SIZE.fullmatch(lines[1]) is None:
+    if len(lines) != _LINES + 1 or not lines[0] or _SIZE.fullmatch(lines[1]) is None:
         raise CheckpointRefused
     try:
         root = base64.b64decode(lines[2], validate=True)

@@ -142,9 +142,9 @@ def cosignature_line(text: str, *, name: str, private_key: bytes, at: datetime) 
 
 def add_signature(note: str, *, line: str) -> str:
     """Put one more signature line under a note; raises `NoteRefused` if either is malformed."""
-    _split(note + line)
-    if not line.startswith(_DASH) or line.count("\n") != 1:
+    if line.count("\n") != 1:
         raise NoteRefused
+    _split(note + line)
     return note + line
 
 

@@ -180,5 +180,11 @@ def test_a_commitment_opens_with_its_value_and_salt_only() -> None:
         assert "Example" not in str(refusal.value)
 
 
+@pytest.mark.parametrize("length", [0, 16, 31, 33])
+def test_a_salt_of_another_length_hides_nothing_for_sure_and_is_refused(length: int) -> None:
+    with pytest.raises(CommitmentRefused):
+        commit(bytes(length), "Dr A. Example")
+
+
 def test_the_same_value_never_gives_the_same_commitment_twice() -> None:
     assert commit(new_salt(), "Dr A. Example") != commit(new_salt(), "Dr A. Example")

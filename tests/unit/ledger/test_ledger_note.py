@@ -100,6 +100,7 @@ MALFORMED = [
     NOTE + "\n",
     TEXT + LINE,
     TEXT + "\n" + LINE.replace("— ", "- "),
+    TEXT + "\n" + LINE.replace("— ", ""),
     TEXT + "\n" + LINE.replace("—", "\u2013"),
     TEXT + "\n" + LINE.replace(" x08", "  x08"),
     TEXT + "\n" + LINE.replace("PeterNeumann ", ""),
@@ -110,9 +111,13 @@ MALFORMED = [
     NOTE.replace("\n", "\r\n"),
     NOTE.replace("think", "think\x00"),
     NOTE.replace("think", "think\ud800"),
+    NOTE + "— Paul x08gow==\n",
+    NOTE + LINE.replace("Peter", "Peter+"),
     TEXT + "\n" + LINE + LINE,
     TEXT + "\n" + LINE * 101,
-    "x" * 1_000_001 + "\n\n" + LINE,
+    sign_note("x" * 1_000_000 + "\n", name="PeterNeumann", private_key=PETER_PRIVATE),
+    signature_line(b"\n", name="PeterNeumann", private_key=PETER_PRIVATE),
+    NOTE + "".join(LINE.replace("PeterNeumann", f"stranger{number}") for number in range(100)),
 ]
 
 
@@ -138,6 +143,11 @@ def test_two_keys_that_answer_to_one_identity_are_refused(monkeypatch: pytest.Mo
     monkeypatch.setattr(VerifierKey, "id", b"same")
     with pytest.raises(NoteRefused):
         verify_note(NOTE, keys=[PETER_KEY, replace(PETER_KEY, public_key=LOG.public_key)])
+
+
+def test_up_to_a_hundred_signatures_are_read() -> None:
+    strangers = "".join(LINE.replace("PeterNeumann", f"stranger{number}") for number in range(99))
+    assert verify_note(NOTE + strangers, keys=[PETER_KEY]).unknown == 99
 
 
 @pytest.mark.parametrize("text", ["", "no newline", "tab\t\n", "\ud800\n"])
@@ -169,6 +179,7 @@ ROOT = base64.b64encode(CHECKPOINT.root).decode()
     [
         "",
         f"a\n1\n{ROOT}",
+        f"a\n1\n{ROOT}\nmore",
         f"a\n1\n{ROOT}\nextension\n",
         f"\n1\n{ROOT}\n",
         f"a\n01\n{ROOT}\n",
@@ -178,6 +189,7 @@ ROOT = base64.b64encode(CHECKPOINT.root).decode()
         f"a\n{10**18}\n{ROOT}\n",
         f"a\n1\n{ROOT[:-4]}\n",
         f"a\n1\n{ROOT[:-1]}\n",
+        f"a\n1\n{ROOT[:-2]}{chr(ord(ROOT[-2]) + 1)}=\n",
         "a\n1\nAAAA\n",
         "a\n1\n!\n",
     ],
