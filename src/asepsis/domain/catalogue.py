@@ -48,10 +48,16 @@ class Column:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
-    """One table of the catalogue with its columns."""
+    """One table of the catalogue with its columns.
+
+    ``one_per_person`` says that the table describes persons, one row each; rows of a person whom two owners know
+    are merged when the table is opened. ``key`` names the unique key of a public look-up table.
+    """
 
     name: str
     columns: tuple[Column, ...]
+    one_per_person: bool = False
+    key: str | None = None
 
     def column(self, name: str) -> Column | None:
         """The column of that name, if the catalogue has it."""
@@ -76,12 +82,22 @@ class Catalogue:
 
 def read_table(name: str, fields: Fields) -> Table:
     """Read one table of a contract's ``tables`` mapping."""
-    return Table(name=name, columns=fields.each("columns", _read_column))
+    columns = fields.each("columns", _read_column)
+    key = fields.name("key") if fields.has("key") else None
+    if key is not None and key not in {column.name for column in columns}:
+        raise fields.malformed("key", "the key must be one of the columns")
+    one_per_person = fields.flag("one_per_person", default=False)
+    return Table(name=name, columns=columns, one_per_person=one_per_person, key=key)
 
 
 def table_document(table: Table) -> Document:
     """The document that :func:`read_table` reads."""
-    return {"columns": {column.name: _column_document(column) for column in table.columns}}
+    document: Document = {"columns": {column.name: _column_document(column) for column in table.columns}}
+    if table.one_per_person:
+        document["one_per_person"] = True
+    if table.key is not None:
+        document["key"] = table.key
+    return document
 
 
 def _read_column(name: str, fields: Fields) -> Column:

@@ -1,1 +1,4 @@
-"""Query text becomes a typed plan and the plan becomes SQL; user text never reaches an engine."""
+"""From SQL text to a typed plan that carries the privacy unit, and from the plan to generated SQL.
+
+Invariant: what runs is generated from the plan. The author's text reaches an engine as bound values at most.
+"""

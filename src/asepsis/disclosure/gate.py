@@ -1,0 +1,137 @@
+"""The gate for cells: from sealed cells to a released table, with a word on everything that was done.
+
+What the findings and notes say about a grouped result does not depend on the data, so that a group of a few
+persons and a group of none look the same. Order, limit and conditions on groups see protected values only.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from asepsis.disclosure.derive import ProtectedRow, action_of, holds, rank, value_of
+from asepsis.disclosure.measures import protect
+from asepsis.disclosure.profiles import Profile
+from asepsis.domain.cells import (
+    BranchShape,
+    CellRow,
+    CellTable,
+    MeasureKind,
+    Shape,
+)
+from asepsis.domain.finding import Assessment, Finding, Severity
+from asepsis.domain.release import Cell, CellAction, Released
+from asepsis.domain.sealed import Sealed
+from asepsis.errors.disclosure import WithheldError
+
+WITHHELD: Final = "Groups that the rules do not let out are left out, whether they exist or not."
+_TOTALS: Final = frozenset(set(MeasureKind) - {MeasureKind.PERSONS})
+
+
+class Outcome(StrEnum):
+    """What came of an assessment."""
+
+    RELEASED = "released"
+    SUPPRESSED = "suppressed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assessed:
+    """The gate's answer: the protected table, or None where nothing can be shown, and all findings."""
+
+    released: Released | None
+    assessment: Assessment
+
+    @property
+    def outcome(self) -> Outcome:
+        """Whether anything was released."""
+        return Outcome.SUPPRESSED if self.released is None else Outcome.RELEASED
+
+    def use(self) -> Released:
+        """The protected table. Raises WithheldError where nothing was released."""
+        if self.released is None:
+            raise WithheldError
+        return self.released
+
+
+def assess(result: Sealed[CellTable], shape: Shape, profile: Profile) -> Assessed:
+    """Judge the cells of an analysis and release what the profile allows."""
+    table = result.unseal()
+    rows: list[tuple[tuple[Cell, ...], tuple[CellAction, ...], tuple[object, ...]]] = []
+    for branch, cells in zip(shape.branches, table.branches, strict=True):
+        for row in _protected(branch, cells, profile):
+            actions = tuple(
+                action_of(output, value, branch.measures)
+                for output, value in zip(branch.outputs, row.cells, strict=True)
+            )
+            order = tuple(rank(value_of(key.output, row), descending=key.descending) for key in shape.order)
+            rows.append((row.cells, actions, order))
+    if shape.order:
+        rows.sort(key=lambda row: row[2])
+    rows = rows[: shape.limit] if shape.limit is not None else rows
+    released = Released(
+        columns=shape.columns,
+        rows=tuple(cells for cells, _, _ in rows),
+        actions=tuple(actions for _, actions, _ in rows),
+        notes=(WITHHELD,) if any(branch.keys for branch in shape.branches) else (),
+    )
+    findings = _findings(shape, profile, shown=bool(rows))
+    assessment = Assessment(profile=profile.label, findings=findings)
+    return Assessed(released=released if rows else None, assessment=assessment)
+
+
+def _protected(branch: BranchShape, cells: tuple[CellRow, ...], profile: Profile) -> list[ProtectedRow]:
+    """The rows of a branch that can be shown, with their outputs."""
+    shown: list[ProtectedRow] = []
+    for cell in cells:
+        if not _may_show(cell, profile):
+            continue
+        pairs = zip(branch.measures, cell.measures, strict=True)
+        measures = tuple(protect(spec, contribution, cell, profile) for spec, contribution in pairs)
+        if branch.measures and all(measure is None for measure in measures):
+            continue
+        row = ProtectedRow(keys=cell.keys, measures=measures)
+        for output in branch.outputs:
+            row.cells = (*row.cells, value_of(output, row))
+        if branch.having is None or holds(branch.having, row):
+            shown.append(row)
+    return shown
+
+
+def _may_show(cell: CellRow, profile: Profile) -> bool:
+    """The threshold on persons, and the persons that each single owner does not know."""
+    if cell.persons < profile.threshold:
+        return False
+    return cell.outside is None or cell.outside >= profile.outside
+
+
+def _findings(shape: Shape, profile: Profile, *, shown: bool) -> tuple[Finding, ...]:
+    findings = [
+        Finding(
+            code="disclosure.threshold",
+            severity=Severity.PASS,
+            reason=f"Nothing is shown about fewer than {profile.threshold} persons, nor about all but so few of a group.",
+        ),
+        Finding(
+            code="disclosure.rounded",
+            severity=Severity.PASS,
+            reason=f"Counts are rounded ({profile.rounding.value}, {profile.base}); other values derive from such parts.",
+        ),
+    ]
+    if any(spec.kind in _TOTALS for branch in shape.branches for spec in branch.measures):
+        reason = "Totals and means that a few persons dominate are not shown."
+        findings.append(Finding(code="disclosure.dominance", severity=Severity.PASS, reason=reason))
+    if profile.outside:
+        reason = f"Nothing is shown unless {profile.outside} of its persons are unknown to each single owner."
+        findings.append(Finding(code="disclosure.owners", severity=Severity.PASS, reason=reason))
+    if not shown:
+        findings.append(
+            Finding(
+                code="disclosure.below_threshold",
+                severity=Severity.REFUSE,
+                reason="No part of this result can be shown under the rules.",
+                advice="Ask about more persons: fewer conditions, or coarser groups.",
+            )
+        )
+    return tuple(findings)

@@ -1,0 +1,112 @@
+"""SQL that opens owners' files as room-wide tables: one person key, one bit per owner, clustered by person."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from asepsis.domain.catalogue import Column, ColumnType, Table, Use
+
+LINKS: Final = "links_"
+PERSON: Final = "person_"
+OWNERS: Final = "owner_"
+
+_TYPES: Final = {
+    ColumnType.INTEGER: "BIGINT",
+    ColumnType.NUMBER: "DOUBLE",
+    ColumnType.DATE: "DATE",
+    ColumnType.TEXT: "VARCHAR",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnerFile:
+    """One owner's file of a table: the number of the owner, the bound name of its path, its columns."""
+
+    owner: int
+    path: str
+    columns: frozenset[str]
+
+
+def link_sql(unit: str, path: str, owner: int) -> str:
+    """Give every person of a file who has no room-wide id yet a new one."""
+    return f"""
+        INSERT INTO {LINKS}
+        SELECT {owner}, person, (SELECT coalesce(max(link), 0) FROM {LINKS}) + row_number() OVER (ORDER BY person)
+        FROM (
+            SELECT DISTINCT CAST("{unit}" AS BIGINT) AS person FROM read_parquet(${path}) WHERE "{unit}" IS NOT NULL
+        )
+        WHERE person NOT IN (SELECT person FROM {LINKS} WHERE owner = {owner})
+    """  # noqa: S608 - names of the catalogue and numbers only
+
+
+def table_sql(table: Table, files: list[OwnerFile]) -> str:
+    """Create the room-wide table from the files of all owners."""
+    parts = [_rows(table, file) for file in files] or [_no_rows(table)]
+    union = " UNION ALL ".join(parts)
+    if table.unit is None:
+        body = _look_up(table, union)
+    elif table.one_per_person:
+        body = _merged(table, union, table.unit.name)
+    else:
+        body = f"{union} ORDER BY {_quoted(table.unit)}"
+    return f'CREATE TABLE "{table.name}" AS {body}'
+
+
+def _rows(table: Table, file: OwnerFile) -> str:
+    columns = ", ".join(f"{_value(column, file)} AS {_quoted(column)}" for column in _used(table))
+    source = f"read_parquet(${file.path}) AS source"
+    if table.unit is None:
+        return f"SELECT CAST({1 << file.owner} AS BIGINT) AS {OWNERS}, {columns} FROM {source}"  # noqa: S608
+    return f"""
+        SELECT CAST({1 << file.owner} AS BIGINT) AS {OWNERS}, {columns}
+        FROM {source} JOIN {LINKS} AS links
+        ON links.owner = {file.owner} AND links.person = CAST(source.{_quoted(table.unit)} AS BIGINT)
+    """  # noqa: S608 - names of the catalogue and numbers only
+
+
+def _no_rows(table: Table) -> str:
+    columns = ", ".join(f"CAST(NULL AS {_TYPES[column.type]}) AS {_quoted(column)}" for column in _used(table))
+    return f"SELECT CAST(0 AS BIGINT) AS {OWNERS}, {columns} WHERE FALSE"
+
+
+def _value(column: Column, file: OwnerFile) -> str:
+    if Use.UNIT in column.uses:
+        return "links.link"
+    if column.name not in file.columns:
+        return f"CAST(NULL AS {_TYPES[column.type]})"
+    value = f"CAST(source.{_quoted(column)} AS {_TYPES[column.type]})"
+    if column.type is ColumnType.NUMBER:
+        # NaN and infinity would poison sums: for an analysis such a value is missing.
+        return f"CASE WHEN isfinite({value}) THEN {value} END"
+    return value
+
+
+def _merged(table: Table, union: str, unit: str) -> str:
+    """One row per person: of each column the first value, in the order of the owners, that is not missing."""
+    columns = ", ".join(
+        f"arg_min({_quoted(column)}, {OWNERS}) FILTER (WHERE {_quoted(column)} IS NOT NULL) AS {_quoted(column)}"
+        for column in _used(table)
+        if Use.UNIT not in column.uses
+    )
+    chosen = f'"{unit}", bit_or({OWNERS}) AS {OWNERS}' + (f", {columns}" if columns else "")
+    return f'SELECT {chosen} FROM ({union}) GROUP BY "{unit}" ORDER BY "{unit}"'  # noqa: S608
+
+
+def _look_up(table: Table, union: str) -> str:
+    """A public table once: by its key the row of the first owner, without a key all distinct rows."""
+    columns = ", ".join(_quoted(column) for column in _used(table))
+    if table.key is None:
+        return f"SELECT DISTINCT {columns} FROM ({union})"  # noqa: S608
+    ranked = (
+        f'SELECT *, row_number() OVER (PARTITION BY "{table.key}" ORDER BY {OWNERS}, {columns}) AS rank_ FROM ({union})'  # noqa: S608
+    )
+    return f"SELECT {columns} FROM ({ranked}) WHERE rank_ = 1"  # noqa: S608
+
+
+def _used(table: Table) -> list[Column]:
+    return [column for column in table.columns if column.uses]
+
+
+def _quoted(column: Column) -> str:
+    return f'"{column.name}"'

@@ -1,0 +1,184 @@
+"""The room of one run: owners' tables in one private DuckDB, linked, locked, and answering in sealed values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import MappingProxyType, TracebackType
+from typing import Final, Self, TypeVar
+
+import duckdb
+import pyarrow
+
+from asepsis.domain.catalogue import Table
+from asepsis.domain.cells import CellTable, MeasureKind
+from asepsis.domain.names import PartyId
+from asepsis.domain.sealed import Sealed
+from asepsis.engines.query.answers import Rows, cell_rows
+from asepsis.engines.query.guard import guarded, timed
+from asepsis.engines.query.loading import LINKS, OwnerFile, link_sql, table_sql
+from asepsis.errors.engine import EngineDataError, EngineLockedError, EngineOwnersError, EngineTableError
+from asepsis.sql.duckdb import Generated, cells_sql, people_sql, quantile_sql
+from asepsis.sql.plan import Cohort, Grouping, QueryPlan
+
+T = TypeVar("T")
+
+MOST_OWNERS: Final = 60
+DEFAULT_SECONDS: Final = 60.0
+_NOTHING: Final[Mapping[str, object]] = MappingProxyType({})
+
+
+class QueryRoom:
+    """Loads tables, locks itself, then answers plans. One per run, inside the runtime's own process."""
+
+    def __init__(
+        self, temp_directory: Path, *, threads: int = 1, memory_limit: str = "1GB", seconds: float = DEFAULT_SECONDS
+    ) -> None:
+        settings: dict[str, str | bool | int] = {
+            "threads": threads,
+            "memory_limit": memory_limit,
+            "temp_directory": str(temp_directory),
+            "autoinstall_known_extensions": False,
+            "autoload_known_extensions": False,
+            "allow_community_extensions": False,
+            "preserve_insertion_order": True,
+        }
+        self._seconds = seconds
+        self._owners: list[PartyId] = []
+        self._links: set[Path] = set()
+        self._locked = False
+        self._connection = guarded(lambda: duckdb.connect(":memory:", config=settings))
+        self._do(f"CREATE TABLE {LINKS} (owner INTEGER, person BIGINT, link BIGINT)")
+
+    def __enter__(self) -> Self:
+        """The room itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the engine."""
+        self.close()
+
+    def close(self) -> None:
+        """Forget everything."""
+        guarded(self._connection.close)
+
+    @property
+    def owners(self) -> tuple[PartyId, ...]:
+        """The owners whose files were loaded."""
+        return tuple(self._owners)
+
+    def load(self, table: Table, files: Mapping[PartyId, Path], links: Path | None = None) -> None:
+        """Open the owners' Parquet files of one table as a single table of linked persons.
+
+        ``links`` is a Parquet file (owner VARCHAR, person_id BIGINT, link_id BIGINT); persons whom it does not
+        name get ids of their own, so persons of different owners coincide only where it says so.
+        Raises EngineTableError, EngineOwnersError, EngineLockedError.
+        """
+        if self._locked:
+            raise EngineLockedError
+        if links is not None and links not in self._links:
+            self._read_links(links)
+        opened = [self._open(table, owner, path) for owner, path in sorted(files.items())]
+        paths = {file.path: str(files[self._owners[file.owner]]) for file in opened}
+        self._naming(table, "the owners", lambda: self._connection.execute(table_sql(table, opened), paths))
+
+    def lock(self) -> None:
+        """Close all doors of the engine: no files, no extensions, no change of settings. Only then it answers."""
+        self._do("SET enable_external_access = false")
+        self._do("SET lock_configuration = true")
+        self._locked = True
+
+    def cells(self, plan: QueryPlan) -> Sealed[CellTable]:
+        """The cells of a plan. Raises EngineMemoryError, EngineTimeError, EngineDataError, EngineLockedError."""
+        return Sealed(CellTable(branches=tuple(self._cells(grouping) for grouping in plan.groupings)))
+
+    def people(self, cohort: Cohort) -> Sealed[pyarrow.Table]:
+        """The persons of a cohort as their owners know them: owner, person_id (the owner's own), link_id."""
+        persons = people_sql(cohort)
+        names = ", ".join(f"({place}, '{owner}')" for place, owner in enumerate(self._owners)) or "(-1, '')"
+        text = f"""
+            SELECT names.name AS owner, links.person AS person_id, links.link AS link_id
+            FROM ({persons.text}) AS persons
+            JOIN {LINKS} AS links ON links.link = persons.unit_
+            JOIN (VALUES {names}) AS names (number, name) ON names.number = links.owner
+            ORDER BY ALL
+        """  # noqa: S608 - generated text and party names
+        return Sealed(self._table(Generated(text=text, parameters=persons.parameters)))
+
+    def statement(self, text: str, parameters: Mapping[str, object] = _NOTHING) -> Sealed[pyarrow.Table]:
+        """The result of a method's own generated SQL."""
+        return Sealed(self._answer(lambda: self._connection.execute(text, dict(parameters)).to_arrow_table()))
+
+    def _cells(self, grouping: Grouping) -> Rows:
+        owners = len(self._owners)
+        generated = cells_sql(grouping, owners=owners)
+        rows = self._fetch(generated)
+        quantiles = {
+            place: self._fetch(quantile_sql(grouping, place))
+            for place, measure in enumerate(grouping.measures)
+            if measure.spec.kind is MeasureKind.QUANTILE
+        }
+        return cell_rows(rows, grouping, owners=owners, quantiles=quantiles)
+
+    def _fetch(self, generated: Generated) -> list[tuple[object, ...]]:
+        run = lambda: self._connection.execute(generated.text, dict(generated.parameters)).fetchall()  # noqa: E731
+        return self._answer(run)
+
+    def _table(self, generated: Generated) -> pyarrow.Table:
+        return self._answer(
+            lambda: self._connection.execute(generated.text, dict(generated.parameters)).to_arrow_table()
+        )
+
+    def _answer(self, run: Callable[[], T]) -> T:
+        if not self._locked:
+            raise EngineLockedError
+        return timed(self._connection, self._seconds, run)
+
+    def _do(self, text: str, parameters: Mapping[str, object] = _NOTHING) -> None:
+        guarded(lambda: self._connection.execute(text, dict(parameters)))
+
+    def _number(self, owner: PartyId) -> int:
+        if owner not in self._owners:
+            if len(self._owners) >= MOST_OWNERS:
+                raise EngineOwnersError(limit=MOST_OWNERS)
+            self._owners.append(owner)
+        return self._owners.index(owner)
+
+    def _read_links(self, path: Path) -> None:
+        self._links.add(path)
+        text = "SELECT DISTINCT owner FROM read_parquet($path) ORDER BY owner"
+        owners = guarded(lambda: self._connection.execute(text, {"path": str(path)}).fetchall())
+        for (owner,) in owners:
+            insert = f"""
+                INSERT INTO {LINKS} SELECT $number, CAST(person_id AS BIGINT), CAST(link_id AS BIGINT)
+                FROM read_parquet($path) WHERE owner = $owner
+            """  # noqa: S608 - a constant
+            number = self._number(PartyId(str(owner)))
+            self._do(insert, {"path": str(path), "owner": owner, "number": number})
+
+    def _open(self, table: Table, owner: PartyId, path: Path) -> OwnerFile:
+        number = self._number(owner)
+        source = {"path": str(path)}
+
+        def columns() -> frozenset[str]:
+            described = self._connection.execute("SELECT * FROM read_parquet($path) LIMIT 0", source).description
+            return frozenset(str(column[0]) for column in described)
+
+        names = self._naming(table, owner, columns)
+        if table.unit is not None:
+            unit = table.unit.name
+            if unit not in names:
+                raise EngineTableError(owner=owner, table=table.name)
+            self._naming(table, owner, lambda: self._connection.execute(link_sql(unit, "path", number), source))
+        return OwnerFile(owner=number, path=f"path{number}", columns=names)
+
+    @staticmethod
+    def _naming(table: Table, owner: str, run: Callable[[], T]) -> T:
+        """Run a step of loading; what does not fit is told by the names of table and owner."""
+        try:
+            return guarded(run)
+        except EngineDataError:
+            pass
+        raise EngineTableError(owner=owner, table=table.name)

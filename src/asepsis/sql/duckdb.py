@@ -1,0 +1,329 @@
+"""The plan as DuckDB SQL. Every literal is a bound parameter; every name comes from the catalogue or is a number.
+
+A grouping is computed in two phases: first one row per person and cell, then the cells. So fan-out of joins cannot
+multiply persons, thresholds count persons, and the contribution of the largest persons is known. Both phases add
+up over disjoint ranges of persons.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from asepsis.domain.cells import MeasureKind
+from asepsis.sql.plan import (
+    And,
+    Appended,
+    Bin,
+    Choice,
+    Cohort,
+    ColumnRef,
+    Compare,
+    DatePart,
+    DateShift,
+    DaysBetween,
+    Difference,
+    Exists,
+    Feature,
+    FeatureKind,
+    Grouping,
+    Literal,
+    LookupScan,
+    Measure,
+    Member,
+    Missing,
+    Or,
+    PeriodStart,
+    PerPerson,
+    Predicate,
+    Projection,
+    Relational,
+    Rows,
+    Scalar,
+    Source,
+    TableScan,
+    Truth,
+    UnitRef,
+    Value,
+)
+
+UNIT: Final = "unit_"
+"""The column of the person's key in every relation that is not a table."""
+
+OWNERS: Final = "owner_"
+"""The column with one bit per owner that knows the row."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Generated:
+    """Generated SQL and the values that are bound to it."""
+
+    text: str
+    parameters: Mapping[str, Value]
+
+
+@dataclass(slots=True, kw_only=True)
+class _Printer:
+    parameters: dict[str, Value] = field(default_factory=dict)
+    units: dict[int, str] = field(default_factory=dict)
+
+    def bind(self, value: Value) -> str:
+        name = f"p{len(self.parameters)}"
+        self.parameters[name] = value
+        return f"${name}"
+
+    # -- scalars
+
+    def scalar(self, value: Scalar) -> str:  # noqa: C901, PLR0911, PLR0912 - one arm per node of a closed union
+        match value:
+            case ColumnRef():
+                return f'{self.alias(value.source)}."{value.name}"'
+            case UnitRef():
+                return self.unit(value.source)
+            case Literal():
+                return self.literal(value.value)
+            case DatePart():
+                return f"date_part('{value.part.value}', {self.scalar(value.argument)})"
+            case PeriodStart():
+                return f"CAST(date_trunc('{value.period.value}', {self.scalar(value.argument)}) AS DATE)"
+            case DateShift():
+                return f"({self.scalar(value.argument)} + CAST({self.bind(value.days)} AS INTEGER))"
+            case DaysBetween():
+                return f"date_diff('day', {self.scalar(value.start)}, {self.scalar(value.end)})"
+            case Difference():
+                return f"({self.scalar(value.left)} - {self.scalar(value.right)})"
+            case Bin():
+                return self.bin(value)
+            case Choice():
+                whens = " ".join(f"WHEN {self.predicate(when)} THEN {self.scalar(then)}" for when, then in value.whens)
+                otherwise = "NULL" if value.otherwise is None else self.scalar(value.otherwise)
+                return f"CASE {whens} ELSE {otherwise} END"
+
+    def literal(self, value: Value) -> str:
+        kinds: dict[type, str] = {int: "BIGINT", float: "DOUBLE", str: "VARCHAR"}
+        return f"CAST({self.bind(value)} AS {kinds.get(type(value), 'DATE')})"
+
+    def bin(self, value: Bin) -> str:
+        width = f"CAST({self.bind(value.width)} AS BIGINT)"
+        floor = f"TRY_CAST(floor({self.scalar(value.argument)} / {width}) AS BIGINT)"
+        return f"({floor} * {width})" if value.scaled else floor
+
+    @staticmethod
+    def alias(source: int) -> str:
+        return f"t{source}"
+
+    def unit(self, source: int) -> str:
+        return f'{self.alias(source)}."{self.units[source]}"'
+
+    # -- predicates
+
+    def predicate(self, value: Predicate) -> str:
+        match value:
+            case Truth():
+                return "TRUE" if value.value else "FALSE"
+            case Compare():
+                return f"({self.scalar(value.left)} {value.relation.value} {self.scalar(value.right)})"
+            case Member():
+                values = ", ".join(self.literal(item) for item in value.values)
+                return f"({self.scalar(value.argument)} {'NOT ' if value.negated else ''}IN ({values}))"
+            case Missing():
+                return f"({self.scalar(value.argument)} IS {'NOT ' if value.negated else ''}NULL)"
+            case And():
+                return "(" + " AND ".join(self.predicate(item) for item in value.items) + ")"
+            case Or():
+                return "(" + " OR ".join(self.predicate(item) for item in value.items) + ")"
+            case Exists():
+                return self.exists(value)
+
+    def exists(self, value: Exists) -> str:
+        body = self.rows(value.rows, tie=(value.inner, value.outer))
+        return f"({'NOT ' if value.negated else ''}EXISTS (SELECT 1 {body}))"
+
+    # -- relations
+
+    def rows(self, rows: Rows, *, tie: tuple[int, int] | None = None, persons: tuple[int, int] | None = None) -> str:
+        """FROM and WHERE of some rows.
+
+        ``tie`` equates the persons of a source inside and one outside; ``persons`` is a range of persons.
+        """
+        first, *others = rows.sources
+        parts = [f"FROM {self.source(first)}"]
+        parts += [self.join(source, first) for source in others]
+        conditions = [] if rows.where == Truth(value=True) else [self.predicate(rows.where)]
+        if tie is not None:
+            conditions.append(f"{self.unit(tie[0])} = {self.unit(tie[1])}")
+        if persons is not None:
+            low, high = (f"CAST({self.bind(end)} AS BIGINT)" for end in persons)
+            conditions += [f"{self.unit(source.number)} BETWEEN {low} AND {high}" for source in inner_sources(rows)]
+        return " ".join(parts) + (" WHERE " + " AND ".join(conditions) if conditions else "")
+
+    def join(self, source: Source, first: Source) -> str:
+        printed = self.source(source)
+        kind = "LEFT JOIN" if source.outer else "JOIN"
+        if source.key is not None and isinstance(source.relation, LookupScan):
+            condition = f'{self.alias(source.number)}."{source.relation.key}" = {self.scalar(source.key)}'
+        else:
+            condition = f"{self.unit(source.number)} = {self.unit(first.number)}"
+        if source.matches != Truth(value=True):
+            condition += f" AND {self.predicate(source.matches)}"
+        return f"{kind} {printed} ON {condition}"
+
+    def source(self, source: Source) -> str:
+        relation = source.relation
+        self.units[source.number] = relation.unit if isinstance(relation, TableScan) else UNIT
+        printed = self.relation(relation)
+        if isinstance(relation, PerPerson) and relation.having != Truth(value=True):
+            alias = self.alias(source.number)
+            printed = f"(SELECT * FROM {printed} AS {alias} WHERE {self.predicate(relation.having)})"
+        return f"{printed} AS {self.alias(source.number)}"
+
+    def relation(self, relation: Relational) -> str:
+        match relation:
+            case TableScan() | LookupScan():
+                return f'"{relation.table}"'
+            case Projection():
+                return f"({self.projection(relation)})"
+            case PerPerson():
+                return f"({self.stage(relation)})"
+            case Appended():
+                return "(" + " UNION ALL ".join(self.part(part) for part in relation.parts) + ")"
+
+    def part(self, part: Projection | PerPerson) -> str:
+        return self.projection(part) if isinstance(part, Projection) else self.stage(part)
+
+    def projection(self, relation: Projection) -> str:
+        body = self.rows(relation.rows)
+        columns = [f"{self.scalar(column)} AS c{place}" for place, column in enumerate(relation.columns)]
+        owners = self.owners(relation.rows)
+        if not relation.distinct:
+            return f"SELECT {', '.join([f'{self.person(relation.rows)} AS {UNIT}', f'{owners} AS {OWNERS}', *columns])} {body}"
+        chosen = [f"{self.person(relation.rows)} AS {UNIT}", f"bit_or({owners}) AS {OWNERS}", *columns]
+        return f"SELECT {', '.join(chosen)} {body} GROUP BY ALL"
+
+    def stage(self, relation: PerPerson) -> str:
+        body = self.rows(relation.rows)
+        keys = [f"{self.scalar(key)} AS c{place}" for place, key in enumerate(relation.keys)]
+        features = [
+            f"{self.feature(feature)} AS c{len(keys) + place}" for place, feature in enumerate(relation.features)
+        ]
+        person = self.person(relation.rows)
+        groups = ", ".join([person, *(self.scalar(key) for key in relation.keys)])
+        groups = "ALL" if keys else groups
+        owners = f"bit_or({self.owners(relation.rows)}) AS {OWNERS}"
+        return f"SELECT {', '.join([f'{person} AS {UNIT}', owners, *keys, *features])} {body} GROUP BY {groups}"
+
+    def feature(self, feature: Feature) -> str:
+        argument = "*" if feature.argument is None else self.scalar(feature.argument)
+        if feature.kind is FeatureKind.KINDS:
+            call = f"count(DISTINCT {argument})"
+        elif feature.kind in {FeatureKind.SUM, FeatureKind.MEAN}:
+            call = f"{feature.kind.value}(CAST({argument} AS DOUBLE))"
+        else:
+            call = f"{feature.kind.value}({argument})"
+        return call + self.filter(feature.where)
+
+    def filter(self, where: Predicate) -> str:
+        return "" if where == Truth(value=True) else f" FILTER (WHERE {self.predicate(where)})"
+
+    def person(self, rows: Rows) -> str:
+        return self.unit(rows.sources[0].number)
+
+    def owners(self, rows: Rows) -> str:
+        """The owners that know a joined row: those of any of its sources."""
+        bits = []
+        for source in rows.sources:
+            if isinstance(source.relation, LookupScan):
+                continue
+            name = f"{self.alias(source.number)}.{OWNERS}"
+            bits.append(f"coalesce({name}, 0)" if source.outer else name)
+        return " | ".join(bits)
+
+
+def inner_sources(rows: Rows) -> tuple[Source, ...]:
+    """The sources that every row has, all about the same person."""
+    return tuple(source for source in rows.sources if not source.outer and source.key is None)
+
+
+def cells_sql(grouping: Grouping, *, owners: int, persons: tuple[int, int] | None = None) -> Generated:
+    """The cells of a grouping: keys, persons, persons outside each owner, then ten columns per measure.
+
+    ``persons`` limits the work to a range of persons (both ends included).
+    """
+    printer = _Printer()
+    body = printer.rows(grouping.rows, persons=persons)
+    keys = [f"k{place}" for place in range(len(grouping.keys))]
+    inner = [f"{printer.person(grouping.rows)} AS {UNIT}"]
+    inner += [f"{printer.scalar(key)} AS {name}" for name, key in zip(keys, grouping.keys, strict=True)]
+    inner += [f"bit_or({printer.owners(grouping.rows)}) AS {OWNERS}"] if owners > 1 else []
+    outer = [*keys, "count(*) AS persons"]
+    outer += [f"count(*) FILTER (WHERE ({OWNERS} & {1 << owner}) = 0)" for owner in range(owners)] if owners > 1 else []
+    for place, measure in enumerate(grouping.measures):
+        inner += _person_columns(printer, measure, place)
+        outer += _cell_columns(measure, place)
+    text = f"SELECT {', '.join(outer)} FROM (SELECT {', '.join(inner)} {body} GROUP BY ALL) AS person_cell"
+    return Generated(text=text + (f" GROUP BY {', '.join(keys)}" if keys else ""), parameters=printer.parameters)
+
+
+def _person_columns(printer: _Printer, measure: Measure, place: int) -> list[str]:
+    """What a person contributes to a cell."""
+    where = printer.filter(measure.where)
+    if measure.spec.kind is MeasureKind.PERSONS:
+        return [f"count(*){where} AS n{place}"] if where else []
+    if measure.argument is None:
+        return [f"count(*){where} AS n{place}"]
+    value = f"CAST({printer.scalar(measure.argument)} AS DOUBLE)"
+    columns = [f"count({value}){where} AS n{place}", f"sum({value}){where} AS s{place}"]
+    if measure.spec.kind in {MeasureKind.VARIANCE, MeasureKind.DEVIATION}:
+        columns.append(f"sum({value} * {value}){where} AS q{place}")
+    return columns
+
+
+def _cell_columns(measure: Measure, place: int) -> list[str]:
+    """Persons, rows, total, absolute, the two largest, squares: the fields of a contribution, in this order."""
+    kind = measure.spec.kind
+    if kind is MeasureKind.PERSONS:
+        persons = "count(*)" if measure.where == Truth(value=True) else f"count(*) FILTER (WHERE n{place} > 0)"
+        return [persons, "0", "0", "0", "NULL", "0"]
+    persons, rows = f"count(*) FILTER (WHERE n{place} > 0)", f"sum(n{place})"
+    if kind is MeasureKind.ROWS:
+        return [persons, rows, rows, rows, f"max(n{place}, 2)", "0"]
+    squares = f"sum(q{place})" if kind in {MeasureKind.VARIANCE, MeasureKind.DEVIATION} else "0"
+    return [persons, rows, f"sum(s{place})", f"sum(abs(s{place}))", f"max(abs(s{place}), 2)", squares]
+
+
+def quantile_sql(grouping: Grouping, place: int) -> Generated:
+    """A quantile measure: keys, its value, and the persons with a value on or below, and on or above, it."""
+    measure = grouping.measures[place]
+    if measure.argument is None or measure.level is None:
+        raise ValueError(place)
+    printer = _Printer()
+    body = printer.rows(grouping.rows)
+    keys = [f"k{number}" for number in range(len(grouping.keys))]
+    columns = [f"{printer.scalar(key)} AS {name}" for name, key in zip(keys, grouping.keys, strict=True)]
+    columns += [
+        f"{printer.person(grouping.rows)} AS {UNIT}",
+        f"CAST({printer.scalar(measure.argument)} AS DOUBLE) AS v",
+    ]
+    columns.append(f"{printer.predicate(measure.where)} AS chosen")
+    level = printer.bind(measure.level)
+    partition = f"PARTITION BY {', '.join(keys)}" if keys else ""
+    chosen = f"SELECT * FROM (SELECT {', '.join(columns)} {body}) AS person_rows WHERE chosen AND v IS NOT NULL"
+    ranked = (
+        f"SELECT *, quantile_cont(v, CAST({level} AS DOUBLE)) OVER ({partition}) AS q FROM ({chosen}) AS chosen_rows"
+    )
+    measures = [
+        "any_value(q)",
+        f"count(DISTINCT {UNIT}) FILTER (WHERE v <= q)",
+        f"count(DISTINCT {UNIT}) FILTER (WHERE v >= q)",
+    ]
+    text = f"SELECT {', '.join([*keys, *measures])} FROM ({ranked}) AS ranked_rows"
+    return Generated(text=text + (f" GROUP BY {', '.join(keys)}" if keys else ""), parameters=printer.parameters)
+
+
+def people_sql(cohort: Cohort) -> Generated:
+    """The distinct persons of a cohort, for a referral."""
+    printer = _Printer()
+    body = printer.rows(cohort.rows)
+    text = f"SELECT DISTINCT {printer.unit(cohort.unit)} AS {UNIT} {body}"
+    return Generated(text=text, parameters=printer.parameters)

@@ -1,0 +1,68 @@
+"""Built-in roles for the columns of OMOP CDM tables: what ``rehearse --profile`` assumes without a contract.
+
+``person_id`` is the privacy unit; concept ids, years, sex, care sites and other coded columns are comparable and
+groupable; dates are used through calendar parts, months and differences; numbers are aggregated and compared at
+registered bins; row identifiers, times, source values and free text have no use at all.
+Table and column names: OMOP Common Data Model 5.4, https://ohdsi.github.io/CommonDataModel/cdm54.html.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from asepsis.domain.catalogue import Catalogue, Column, ColumnType, Table, Use
+
+UNIT: Final = "person_id"
+_CODED: Final = frozenset({Use.COMPARE, Use.GROUP})
+_BINNED_WIDTH: Final = 1
+_ONE_PER_PERSON: Final = frozenset({"person", "death"})
+_NUMBERS: Final = frozenset({
+    "value_as_number", "range_low", "range_high", "quantity", "days_supply", "refills", "dose_value",
+    "drug_dose", "amount_value", "cost", "total_charge", "total_cost", "total_paid",
+})  # fmt: skip
+_SHARED_IDS: Final = frozenset({"location_id", "care_site_id"})
+_CODED_NAMES: Final = frozenset({
+    "year_of_birth", "month_of_birth", "state", "county", "zip", "country_concept_id",
+    "domain_id", "vocabulary_id", "concept_class_id", "standard_concept",
+})  # fmt: skip
+_LOOKUPS: Final[Mapping[str, str]] = {"concept": "concept_id", "care_site": "care_site_id", "location": "location_id"}
+_LOOKUP_TEXTS: Final = frozenset({"concept_name", "care_site_name"})
+
+
+def omop_catalogue(tables: Mapping[str, Iterable[tuple[str, ColumnType]]]) -> Catalogue:
+    """The catalogue of some OMOP tables from the names and types of their columns."""
+    return Catalogue(tables=tuple(_table(name.lower(), columns) for name, columns in sorted(tables.items())))
+
+
+def _table(name: str, columns: Iterable[tuple[str, ColumnType]]) -> Table:
+    built = tuple(_column(name, column.lower(), kind) for column, kind in columns)
+    key = _LOOKUPS.get(name)
+    names = {column.name for column in built}
+    return Table(
+        name=name,
+        columns=built,
+        one_per_person=name in _ONE_PER_PERSON and UNIT in names,
+        key=key if key in names and UNIT not in names else None,
+    )
+
+
+def _column(table: str, name: str, kind: ColumnType) -> Column:
+    if name == UNIT:
+        return Column(name=name, type=ColumnType.INTEGER, uses=frozenset({Use.UNIT}))
+    if name in _NUMBERS:
+        number = kind if kind is ColumnType.INTEGER else ColumnType.NUMBER
+        return Column(name=name, type=number, uses=frozenset({Use.AGGREGATE}), bin_width=_BINNED_WIDTH)
+    return Column(name=name, type=kind, uses=_uses(table, name, kind))
+
+
+def _uses(table: str, name: str, kind: ColumnType) -> frozenset[Use]:
+    if table in _LOOKUPS and (name in _LOOKUP_TEXTS or name == _LOOKUPS[table]):
+        return _CODED
+    if name.endswith("_source_concept_id") or name.endswith("_source_value"):
+        return frozenset()
+    if name.endswith("_concept_id") or name in _SHARED_IDS or name in _CODED_NAMES:
+        return _CODED
+    if name.endswith("_date") and kind is ColumnType.DATE:
+        return frozenset({Use.DATE})
+    return frozenset()
