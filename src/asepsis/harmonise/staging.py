@@ -10,7 +10,6 @@ value that is emitted. All SQL names come from checked mappings, all literals ar
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Final
 
 from asepsis.harmonise.expressions import Expressions, quote_name, quote_text
@@ -40,27 +39,41 @@ def rows_table(spec: str) -> str:
     return quote_name(f"rows_{spec}")
 
 
-@dataclass(slots=True)
 class _Query:
-    """A growing select: each layer adds columns to the one below, so that later ones may use earlier ones."""
+    """A growing select: each layer adds columns to the one below, so that later columns may use earlier ones.
 
-    sql: str
-    quarantine: list[str] = field(default_factory=list)
-    last_resort: list[str] = field(default_factory=list)
-    exclude: list[str] = field(default_factory=list)
-    flags: list[str] = field(default_factory=list)
-    repairs: list[str] = field(default_factory=list)
-    rejects: list[str] = field(default_factory=list)
-    kept: list[str] = field(default_factory=list)
+    Columns that do not use each other share a layer: the time to plan a query grows with its depth.
+    """
 
-    def add(self, **columns: str) -> None:
-        """Add computed columns; keyword names are column names."""
-        self.add_all(columns)
+    def __init__(self, sql: str) -> None:
+        self._below = sql
+        self._layer: dict[str, str] = {}
+        self.quarantine: list[str] = []
+        self.last_resort: list[str] = []
+        self.exclude: list[str] = []
+        self.flags: list[str] = []
+        self.repairs: list[str] = []
+        self.rejects: list[str] = []
+        self.kept: list[str] = []
 
-    def add_all(self, columns: dict[str, str]) -> None:
-        """Add computed columns in one layer."""
-        added = ", ".join(f"{sql} AS {quote_name(name)}" for name, sql in columns.items())
-        self.sql = f"SELECT *, {added} FROM ({self.sql})"
+    @property
+    def sql(self) -> str:
+        """The select with every column so far."""
+        if self._layer:
+            added = ", ".join(f"{sql} AS {quote_name(name)}" for name, sql in self._layer.items())
+            self._below = f"SELECT *, {added} FROM ({self._below})"
+            self._layer = {}
+        return self._below
+
+    def add(self, name: str, sql: str) -> None:
+        """Add one computed column."""
+        if any(known in sql for known in self._layer):
+            self._below = self.sql
+        self._layer[name] = sql
+
+    def look_up(self, columns: str, join: str) -> None:
+        """Add columns of a joined table; ``l`` is the query so far."""
+        self._below = f"SELECT l.*, {columns} FROM ({self.sql}) l LEFT JOIN {join}"
 
 
 class EntryPlan:
@@ -159,15 +172,17 @@ class EntryPlan:
             "repairs": _joined(query.repairs),
             "rejects": _joined(query.rejects, "STRUCT(field VARCHAR, reason VARCHAR)[]"),
         }
-        query.add_all(lists)
-        query.add(quarantine_reasons="CASE WHEN len(named_reasons) > 0 THEN named_reasons ELSE other_reasons END")
-        query.add(loadable="len(exclude_reasons) = 0 AND len(quarantine_reasons) = 0")
-        query.add(first=self._first())
+        for name, sql in lists.items():
+            query.add(name, sql)
+        query.add("quarantine_reasons", "CASE WHEN len(named_reasons) > 0 THEN named_reasons ELSE other_reasons END")
+        query.add("loadable", "len(exclude_reasons) = 0 AND len(quarantine_reasons) = 0")
+        query.add("first", self._first())
         self._add_repeated_persons(query)
         query.add(
-            state="CASE WHEN len(exclude_reasons) > 0 THEN 'excluded' WHEN len(quarantine_reasons) > 0 OR repeated "
+            "state",
+            "CASE WHEN len(exclude_reasons) > 0 THEN 'excluded' WHEN len(quarantine_reasons) > 0 OR repeated "
             "THEN 'quarantined' WHEN first.rec_no <> rec_no OR first.file_id <> file_id THEN 'merged' "
-            "ELSE 'accepted' END"
+            "ELSE 'accepted' END",
         )
         reasons = "CASE WHEN repeated THEN ['repeated_person'] ELSE quarantine_reasons END AS quarantine_reasons"
         kept = ", ".join([*_KEPT, *query.kept, "state", "first", "exclude_reasons", "flags", "repairs", "rejects"])
@@ -183,12 +198,12 @@ class EntryPlan:
 
     def _add_repeated_persons(self, query: _Query) -> None:
         if not self._defines_persons:
-            query.add(repeated="FALSE")
+            query.add("repeated", "FALSE")
             return
         spec = next(spec for spec in self._specs if spec.table == "person")
-        query.add(leads="loadable AND first.rec_no = rec_no AND first.file_id = file_id")
+        query.add("leads", "loadable AND first.rec_no = rec_no AND first.file_id = file_id")
         order = f"row_number() OVER (PARTITION BY leads, {_person(spec)} ORDER BY file_id, rec_no)"
-        query.add(repeated=f"leads AND {order} > 1")
+        query.add("repeated", f"leads AND {order} > 1")
 
 
 class _SpecColumns:
@@ -207,9 +222,9 @@ class _SpecColumns:
         spec, query = self._spec, self._query
         for column in spec.let:
             self._add_column(column, f"let.{column.name}", None)
-        query.add_all({f"{spec.name}>person": f"({self._compile(spec.person, 'person')})::VARCHAR"})
+        query.add(f"{spec.name}>person", f"({self._compile(spec.person, 'person')})::VARCHAR")
         where = "TRUE" if spec.where is None else f"coalesce({self._compile(spec.where, 'where')}, FALSE)"
-        query.add_all({f"{spec.name}?where": where})
+        query.add(f"{spec.name}?where", where)
         for column in spec.fields:
             self._add_column(column, f"fields.{column.name}", spec.target.columns[column.name])
         self._add_person_check()
@@ -222,7 +237,7 @@ class _SpecColumns:
         expressions = self._plan.expressions(self._spec, self._names if names is None else names, key)
         sql = expressions.compile(text)
         for name, lookup in expressions.lookups.items():
-            self._query.add_all({name: lookup})
+            self._query.add(name, lookup)
         return sql
 
     def _own(self, name: str) -> str:
@@ -238,33 +253,30 @@ class _SpecColumns:
     def _add_value(self, column: Column, key: str, sql_type: str | None) -> None:
         name = f"{self._spec.name}.{column.name}"
         raw = f"{name}~raw"
-        self._query.add_all({raw: self._compile(column.expr, key)})
+        self._query.add(raw, self._compile(column.expr, key))
         value = quote_name(raw)
         if column.repair is not None:
             names = {**self._names, column.name: value}
             fix = f"{name}~fix"
             when = self._compile(column.repair.when, f"{key}.repair.when", names)
-            self._query.add_all({fix: f"coalesce({when}, FALSE)"})
+            self._query.add(fix, f"coalesce({when}, FALSE)")
             repaired = self._compile(column.repair.to, f"{key}.repair.to", names)
             value = f"CASE WHEN {quote_name(fix)} THEN {repaired} ELSE {value} END"
             self._query.repairs.append(_when(quote_name(fix), column.repair.reason))
         if sql_type is not None:
             lost = f"{name}~lost"
-            self._query.add_all({name: f"try_cast({value} AS {sql_type})"})
-            self._query.add_all({lost: f"{quote_name(name)} IS NULL AND {value} IS NOT NULL"})
+            self._query.add(name, f"try_cast({value} AS {sql_type})")
+            self._query.add(lost, f"{quote_name(name)} IS NULL AND {value} IS NOT NULL")
             self._reject(quote_name(lost), column.name, "value_does_not_fit")
         else:
-            self._query.add_all({name: value})
+            self._query.add(name, value)
 
     def _add_concept(self, column: Column, key: str) -> None:
         name = f"{self._spec.name}.{column.name}"
         code, grade = quote_name(f"{name}~code"), quote_name(f"{name}~grade")
-        self._query.add_all({f"{name}~code": f"({self._compile(column.expr, key)})::VARCHAR"})
-        table = code_table(str(column.code_map))
-        self._query.sql = (
-            f"SELECT l.*, coalesce(c.target_concept_id, 0) AS {quote_name(name)}, c.grade AS {grade} "
-            f"FROM ({self._query.sql}) l LEFT JOIN {table} c ON c.source_code = l.{code}"
-        )
+        self._query.add(f"{name}~code", f"({self._compile(column.expr, key)})::VARCHAR")
+        columns = f"coalesce(c.target_concept_id, 0) AS {quote_name(name)}, c.grade AS {grade}"
+        self._query.look_up(columns, f"{code_table(str(column.code_map))} c ON c.source_code = l.{code}")
         where = quote_name(f"{self._spec.name}?where")
         self._query.flags.append(_when(f"{where} AND {grade} IS NULL", f"unmapped_{column.name}"))
         self._query.flags.append(_when(f"{where} AND {grade} = 'not_mapped'", f"not_mapped_{column.name}"))
@@ -277,10 +289,8 @@ class _SpecColumns:
                 self._query.quarantine.append(_when(f"{person} IS NULL", "person_key_missing"))
             return
         known = f"{self._spec.name}>known"
-        self._query.sql = (
-            f"SELECT l.*, p.person_id IS NOT NULL AS {quote_name(known)} "
-            f"FROM ({self._query.sql}) l LEFT JOIN persons p ON p.person_key = l.{person}"
-        )
+        known_sql = f"p.person_id IS NOT NULL AS {quote_name(known)}"
+        self._query.look_up(known_sql, f"persons p ON p.person_key = l.{person}")
         self._query.quarantine.append(_when(f"{where} AND NOT {quote_name(known)}", "unknown_person"))
 
     def _add_rules(self) -> None:
@@ -289,8 +299,8 @@ class _SpecColumns:
         for number, rule in enumerate(self._rules()):
             failed = f"NOT coalesce({self._compile(rule.expr, f'require[{number}]')}, FALSE)"
             columns[f"{self._spec.name}!{number}"] = f"{where} AND {failed}"
-        if columns:
-            self._query.add_all(columns)
+        for name, sql in columns.items():
+            self._query.add(name, sql)
         for number, rule in enumerate(self._rules()):
             is_declared = number < len(self._spec.require)
             self._settle(rule, quote_name(f"{self._spec.name}!{number}"), is_declared=is_declared)
@@ -333,16 +343,12 @@ class _SpecColumns:
             values[f"{spec.name}={column.name}"] = (
                 f"CASE WHEN NOT ({' OR '.join(failed)}) THEN {value} END" if failed else value
             )
-        if values:
-            self._query.add_all(values)
+        for name, sql in values.items():
+            self._query.add(name, sql)
         self._query.kept += [quote_name(name) for name in values]
         required = [f"{quote_name(f'{spec.name}={name}')} IS NOT NULL" for name in spec.target.required]
-        self._query.add_all(
-            {
-                f"{spec.name}?emit": " AND ".join([quote_name(f"{spec.name}?where"), *required]),
-                f"{spec.name}>grade": f"coalesce({', '.join([*self._grades, 'NULL::VARCHAR'])})",
-            }
-        )
+        self._query.add(f"{spec.name}?emit", " AND ".join([quote_name(f"{spec.name}?where"), *required]))
+        self._query.add(f"{spec.name}>grade", f"coalesce({', '.join([*self._grades, 'NULL::VARCHAR'])})")
 
 
 def _emitted(spec: TableSpec, name: str, sql_type: str, *, is_filled: bool) -> str:

@@ -141,6 +141,24 @@ def sources() -> dict[str, dict[str, bytes]]:
 
 
 @pytest.fixture(scope="session")
+def northgate_run(northgate: SourceMapping, tmp_path_factory: pytest.TempPathFactory) -> HarmonisedRun:
+    resources = Resources(memory="256MB", threads=1)
+    folder = tmp_path_factory.mktemp("northgate")
+    return harmonise(
+        northgate, openers(northgate_files()), workdir=folder, run="r", person_key=KEY, resources=resources
+    )
+
+
+@pytest.fixture(scope="session")
+def riverside_run(riverside: SourceMapping, tmp_path_factory: pytest.TempPathFactory) -> HarmonisedRun:
+    resources = Resources(memory="256MB", threads=1)
+    folder = tmp_path_factory.mktemp("riverside")
+    return harmonise(
+        riverside, openers(riverside_files()), workdir=folder, run="r", person_key=KEY, resources=resources
+    )
+
+
+@pytest.fixture(scope="session")
 def shared() -> Path:
     folder = Path(os.environ.get("ASEPSIS_SHARED", ROOT.parent / "shared")) / "data"
     if not (folder / "two_hospitals_truth").is_dir():

@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 import pyarrow.parquet as pq
 import pytest
 
-from asepsis.engines.harmonise import Resources, harmonise, run_mapping_tests, where_from
+from asepsis.engines.harmonise import HarmonisedRun, Resources, harmonise, run_mapping_tests, where_from
 from asepsis.errors.harmonise import (
     MappingMalformed,
     PersonKeyRefused,
@@ -36,10 +36,8 @@ def rows(path: Path) -> list[dict[str, Any]]:
     return pq.read_table(path).to_pylist()
 
 
-def test_every_record_of_northgate_ends_in_the_state_that_its_faults_ask_for(
-    northgate: Mapping, sources: Sources, run: Run
-) -> None:
-    result = run(northgate, sources["northgate"])
+def test_every_record_of_northgate_ends_in_the_state_that_its_faults_ask_for(northgate_run: HarmonisedRun) -> None:
+    result = northgate_run
     diagnoses, patients = sorted(result.books.files, key=lambda file: file.path)
     assert (patients.landed, patients.accepted, patients.excluded, patients.residue) == (5, 3, 1, 1)
     assert patients.exclusions == {"test_patient": 1}
@@ -52,8 +50,8 @@ def test_every_record_of_northgate_ends_in_the_state_that_its_faults_ask_for(
     assert diagnoses.flags == {"invalid_code": 1, "unmapped_condition_concept_id": 1}
 
 
-def test_northgate_becomes_omop_rows_with_concepts_and_dates(northgate: Mapping, sources: Sources, run: Run) -> None:
-    result = run(northgate, sources["northgate"])
+def test_northgate_becomes_omop_rows_with_concepts_and_dates(northgate_run: HarmonisedRun) -> None:
+    result = northgate_run
     born = {
         (row["year_of_birth"], row["month_of_birth"], row["gender_concept_id"]) for row in rows(result.tables["person"])
     }
@@ -89,8 +87,8 @@ def test_quarantine_keeps_the_raw_bytes_and_their_offset(northgate: Mapping, sou
     assert (merged["rec_no"], merged["into_rec_no"]) == (9, 1)
 
 
-def test_a_row_is_traced_to_the_bytes_it_was_made_from(northgate: Mapping, sources: Sources, run: Run) -> None:
-    result = run(northgate, sources["northgate"])
+def test_a_row_is_traced_to_the_bytes_it_was_made_from(northgate_run: HarmonisedRun, sources: Sources) -> None:
+    result = northgate_run
     for row in rows(result.tables["condition_occurrence"]):
         origin = where_from(result.provenance, table="condition_occurrence", row=row["condition_occurrence_id"])
         raw = sources["northgate"][origin.file][origin.offset : origin.offset + 54]
@@ -99,8 +97,8 @@ def test_a_row_is_traced_to_the_bytes_it_was_made_from(northgate: Mapping, sourc
         where_from(result.provenance, table="condition_occurrence", row=999)
 
 
-def test_the_grade_of_a_wider_code_is_kept_with_the_row(northgate: Mapping, sources: Sources, run: Run) -> None:
-    result = run(northgate, sources["northgate"])
+def test_the_grade_of_a_wider_code_is_kept_with_the_row(northgate_run: HarmonisedRun) -> None:
+    result = northgate_run
     grades = {row["grade"] for row in rows(result.provenance) if row["target_table"] == "condition_occurrence"}
     assert "broader" in grades
 
@@ -113,8 +111,10 @@ def test_gaucher_disease_meets_in_one_concept(northgate: Mapping, riverside: Map
     assert {row.concept_id for row in old.values()} <= {row.concept_id for row in new.values()}
 
 
-def test_riverside_is_read_plain_and_compressed_alike(riverside: Mapping, sources: Sources, run: Run) -> None:
-    plain = run(riverside, sources["riverside"], "plain")
+def test_riverside_is_read_plain_and_compressed_alike(
+    riverside: Mapping, riverside_run: HarmonisedRun, sources: Sources, run: Run
+) -> None:
+    plain = riverside_run
     packed = {f"{path}.gz": gzip.compress(content) for path, content in sources["riverside"].items()}
     compressed = run(riverside, packed, "compressed")
     for name, path in plain.tables.items():
@@ -128,11 +128,8 @@ def test_riverside_is_read_plain_and_compressed_alike(riverside: Mapping, source
     }
 
 
-def test_identifiers_never_enter_a_clinical_table(
-    northgate: Mapping, riverside: Mapping, sources: Sources, run: Run
-) -> None:
-    for name, mapping in (("northgate", northgate), ("riverside", riverside)):
-        result = run(mapping, sources[name], name)
+def test_identifiers_never_enter_a_clinical_table(northgate_run: HarmonisedRun, riverside_run: HarmonisedRun) -> None:
+    for result in (northgate_run, riverside_run):
         secrets = {
             str(value)
             for row in rows(result.identity)
@@ -145,8 +142,8 @@ def test_identifiers_never_enter_a_clinical_table(
         assert "identity" not in result.tables
 
 
-def test_tables_are_clustered_by_person_and_typed_as_omop_says(northgate: Mapping, sources: Sources, run: Run) -> None:
-    result = run(northgate, sources["northgate"])
+def test_tables_are_clustered_by_person_and_typed_as_omop_says(northgate_run: HarmonisedRun) -> None:
+    result = northgate_run
     for name, path in result.tables.items():
         table = pq.read_table(path)
         people = table["person_id"].to_pylist()
@@ -156,17 +153,19 @@ def test_tables_are_clustered_by_person_and_typed_as_omop_says(northgate: Mappin
 
 
 def test_equal_inputs_give_equal_bytes_and_stable_person_ids(
-    northgate: Mapping, sources: Sources, run: Run, tmp_path: Path
+    northgate: Mapping, northgate_run: HarmonisedRun, sources: Sources, run: Run
 ) -> None:
-    first = run(northgate, sources["northgate"], "one")
+    first = northgate_run
     digests = {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in first.tables.items()}
     again = run(northgate, sources["northgate"], "two")
     assert digests == {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in again.tables.items()}
     assert first.identity.read_bytes() == again.identity.read_bytes()
 
 
-def test_person_ids_of_another_owner_are_others(northgate: Mapping, sources: Sources, run: Run, tmp_path: Path) -> None:
-    ours = {row["person_id"] for row in rows(run(northgate, sources["northgate"]).identity)}
+def test_person_ids_of_another_owner_are_others(
+    northgate: Mapping, northgate_run: HarmonisedRun, sources: Sources, tmp_path: Path
+) -> None:
+    ours = {row["person_id"] for row in rows(northgate_run.identity)}
     other = harmonise(northgate, openers(sources["northgate"]), workdir=tmp_path, run="other", person_key=b"x" * 32)
     assert not ours & {row["person_id"] for row in rows(other.identity)}
 

@@ -13,7 +13,10 @@ from typing import Any, Final
 
 import yaml
 
-from asepsis.errors.harmonise import MappingMalformed, MappingMissing
+from asepsis.engines.harmonise.guard import connect
+from asepsis.engines.harmonise.land import create_landed
+from asepsis.engines.harmonise.split import create_code_tables, settle
+from asepsis.errors.harmonise import HarmoniseFailed, MappingMalformed, MappingMissing
 from asepsis.harmonise.mapping import Mapping, Parts, mapping_from_parts
 from asepsis.harmonise.staging import EntryPlan
 
@@ -37,6 +40,7 @@ def load_mapping(folder: Path) -> Mapping:
     mapping = mapping_from_parts(parts)
     for entry in mapping.entries:
         EntryPlan(mapping, entry).settle()
+    _check_types(mapping)
     return mapping
 
 
@@ -56,6 +60,22 @@ def read_yaml(folder: Path, name: str) -> Any:
         raise MappingMalformed(file=name, key=f"line {line}", problem=problem) from None
     except (yaml.YAMLError, ValueError, RecursionError):
         raise MappingMalformed(file=name, key="the file", problem="it is not valid YAML") from None
+
+
+def _check_types(mapping: Mapping) -> None:
+    """Stage no records at all: the engine then judges the types of every expression."""
+    connection = connect(Path(":memory:"), scratch=Path(), memory="256MB", threads=1)
+    try:
+        create_code_tables(connection, mapping)
+        for entry in mapping.entries:
+            create_landed(connection, entry)
+            problem = "two values of different types are compared or combined"
+            try:
+                settle(connection, EntryPlan(mapping, entry))
+            except HarmoniseFailed:
+                raise MappingMalformed(file="tables/", key=f"from: {entry.name}", problem=problem) from None
+    finally:
+        connection.close()
 
 
 class _NotStrict(yaml.MarkedYAMLError):
