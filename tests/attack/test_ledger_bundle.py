@@ -312,6 +312,7 @@ def test_any_flipped_bit_of_a_receipt_is_refused(position: int) -> None:
         check_receipt(text, entry=ENTRIES[6])
 
 
+HASH = RECEIPT.split("\n")[2]
 MALFORMED = {
     "empty": "",
     "other version": RECEIPT.replace("@v1", "@v2"),
@@ -319,6 +320,7 @@ MALFORMED = {
     "extra data": RECEIPT.replace("index 6", "extra QQ==\nindex 6"),
     "no index": RECEIPT.replace("index 6\n", ""),
     "short hash": RECEIPT.replace("index 6\n", "index 6\nAAAA\n"),
+    "another spelling": RECEIPT.replace(HASH, HASH[:-2] + chr(ord(HASH[-2]) + 1) + "="),
     "no base64": RECEIPT.replace("index 6\n", "index 6\n!\n"),
     "too many hashes": RECEIPT.replace("index 6\n", "index 6\n" + ("A" * 43 + "=\n") * 64),
     "no checkpoint": RECEIPT.partition("\n\n")[0],

@@ -91,6 +91,12 @@ def test_a_name_that_no_note_can_carry_is_refused(name: str) -> None:
         replace(LOG, name=name)
 
 
+@pytest.mark.parametrize("length", [0, 31, 33])
+def test_a_verifier_key_of_another_length_is_refused(length: int) -> None:
+    with pytest.raises(VerifierKeyMalformed):
+        replace(LOG, public_key=bytes(length))
+
+
 MALFORMED = [
     "",
     "\n",

@@ -212,6 +212,30 @@ def test_a_shortened_lengthened_or_changed_proof_is_refused(data: st.DataObject)
                 check(wrong)
 
 
+def test_bytes_cannot_be_moved_between_two_children() -> None:
+    longer, shorter = LEAVES[0] + LEAVES[1][:1], LEAVES[1][1:]
+    with pytest.raises(InclusionRefused):
+        verify_inclusion(longer, index=0, size=2, proof=[shorter], root=ROOTS[2])
+    with pytest.raises(ConsistencyRefused):
+        verify_consistency([shorter], old_size=1, new_size=2, old_root=longer, new_root=ROOTS[2])
+
+
+def test_a_proof_cannot_climb_above_the_root_of_its_size() -> None:
+    above = node_hash(LEAVES[1], LEAVES[0])
+    with pytest.raises(InclusionRefused):
+        verify_inclusion(LEAVES[0], index=0, size=1, proof=[LEAVES[1]], root=above)
+    proof = consistency_proof(NODES, old_size=3, new_size=4)
+    old, new = node_hash(LEAVES[5], ROOTS[3]), node_hash(LEAVES[5], ROOTS[4])
+    with pytest.raises(ConsistencyRefused):
+        verify_consistency([*proof, LEAVES[5]], old_size=3, new_size=4, old_root=old, new_root=new)
+
+
+@pytest.mark.parametrize(("old", "new"), [(2, 1), (1, 0), (4, 2), (-1, 1), (-1, -1), (1, -1)])
+def test_sizes_out_of_order_are_refused_even_for_one_root(old: int, new: int) -> None:
+    with pytest.raises(ConsistencyRefused):
+        verify_consistency([], old_size=old, new_size=new, old_root=ROOTS[2], new_root=ROOTS[2])
+
+
 def test_equal_sizes_and_the_empty_tree_need_an_empty_proof_and_the_right_root() -> None:
     consistent(5, 5, [])
     consistent(0, 5, [])
