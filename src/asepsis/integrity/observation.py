@@ -32,6 +32,7 @@ _EBCDIC_TEXT: Final = " .<(+&!$*);-/,%_>?:#@'=\"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdef
 )
 _EBCDIC_SHARE: Final = 0.6
 _EBCDIC_BLOCK_SHARE: Final = 0.45
+_NEARLY_ALL_VALUES: Final = 240
 _UTF_16: Final = (b"\xff\xfe", b"\xfe\xff")
 
 # Chi-square over 256 values has mean 255 and standard deviation 22.6 for noise; text, tables and code lie in
@@ -73,11 +74,11 @@ def is_noise(sample: bytes) -> bool:
 def _text_or_noise(head: bytes, rest: Iterator[bytes], *, size: int) -> ObjectFacts:
     if head.startswith(_UTF_16):
         return ObjectFacts(format=formats.TEXT, size=size, faults=_utf16_faults(rest))
+    if _is_ebcdic(head):
+        return ObjectFacts(format=formats.EBCDIC, size=size, faults=_ebcdic_faults(rest))
     blocks = list(_blocks(head))
     if sum(map(_is_text, blocks)) * 2 > len(blocks):
         return _text(head, rest, size=size)
-    if _share(head, _EBCDIC_TEXT) >= _EBCDIC_SHARE:
-        return ObjectFacts(format=formats.EBCDIC, size=size, faults=_ebcdic_faults(rest))
     return ObjectFacts(format=formats.UNKNOWN, size=size, is_random=is_noise(head))
 
 
@@ -167,10 +168,20 @@ def _utf16_faults(pieces: Iterator[bytes]) -> tuple[str, ...]:
     return () if sound else ("format.unreadable_text",)
 
 
+def _is_ebcdic(head: bytes) -> bool:
+    """Mostly letters, digits and marks of cp037, with its space (which is ``@`` in ASCII) as the commoner one."""
+    return _share(head, _EBCDIC_TEXT) >= _EBCDIC_SHARE and head.count(b"\x40") > head.count(b"\x20")
+
+
 def _ebcdic_faults(pieces: Iterator[bytes]) -> tuple[str, ...]:
     blocks = (block for piece in pieces for block in _blocks(piece) if len(block) >= _SMALLEST_SAMPLE)
-    sound = all(_share(block, _EBCDIC_TEXT) >= _EBCDIC_BLOCK_SHARE for block in blocks)
-    return () if sound else ("format.uneven_text",)
+    return () if all(map(_is_ebcdic_block, blocks)) else ("format.uneven_text",)
+
+
+def _is_ebcdic_block(block: bytes) -> bool:
+    """Text and packed numbers use some 170 values; noise between them uses all."""
+    has_all_values = len(block) == BLOCK and len(set(block)) >= _NEARLY_ALL_VALUES
+    return _share(block, _EBCDIC_TEXT) >= _EBCDIC_BLOCK_SHARE and not has_all_values
 
 
 def _begins_with_json(head: bytes, *, is_whole: bool) -> bool:

@@ -1,20 +1,25 @@
 from __future__ import annotations
 
+import contextlib
 import json
+import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from restic_writer import COST, Writer, seal
 
 from asepsis.domain.names import RestorePointId
 from asepsis.errors import AsepsisError, Kind
+from asepsis.errors.source import SourceError
 from asepsis.sources.limits import Limits
 from asepsis.sources.restic.crypto import Key, NotAuthenticError
 from asepsis.sources.restic.source import ResticSource
 from asepsis.sources.restic.tree import unquoted
+
+KEYS = ["nodes", "name", "type", "size", "content", "subtree", "packs", "blobs", "id", "supersedes", "time", "tree"]
 
 
 @pytest.fixture
@@ -111,6 +116,7 @@ def test_a_damaged_snapshot_is_listed_with_its_fault_and_not_readable(writer: Wr
     source = opened(writer)
     assert {point.id: point.fault for point in source.restore_points()} == {good: None, bad: "source.object_damaged"}
     assert refusal(lambda: list(source.walk(RestorePointId(bad)))).code == "source.object_damaged"
+    assert [fault.object for fault in source.verify(RestorePointId(bad))] == [f"snapshot {bad}"]
 
 
 def test_a_snapshot_under_another_name_is_refused(writer: Writer) -> None:
@@ -302,3 +308,32 @@ def test_a_short_id_finds_its_restore_point(writer: Writer) -> None:
     point = one_point(writer, writer.file("f", b"x"))
     writer.flush()
     assert [entry.path for entry in opened(writer).walk(RestorePointId(point[:8]))] == ["/f"]
+
+
+any_json = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5) | st.just("a" * 64),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(KEYS), inner, max_size=4),
+    max_leaves=8,
+)
+
+
+@settings(max_examples=120, deadline=None)
+@given(document=any_json, where=st.sampled_from(["tree", "index", "snapshot", "config"]))
+def test_no_document_of_any_shape_gives_anything_but_entries_or_a_named_error(document: object, where: str) -> None:
+    with tempfile.TemporaryDirectory() as scratch:
+        writer = Writer(Path(scratch) / "r")
+        plain = json.dumps(document).encode()
+        point = writer.snapshot(writer.blob(plain) if where == "tree" else writer.tree(writer.file("f", b"x")))
+        writer.flush()
+        if where == "index":
+            writer.put("index", seal(writer.key, plain))
+        if where == "snapshot":
+            point = writer.put("snapshots", seal(writer.key, plain))
+        if where == "config":
+            writer.write("config", plain)
+        with contextlib.suppress(SourceError):
+            source = opened(writer)
+            source.restore_points()
+            list(source.walk(RestorePointId(point)))
+        with contextlib.suppress(SourceError):
+            list(opened(writer).verify(RestorePointId(point)))

@@ -88,6 +88,14 @@ def items(fields: Mapping[str, Any], key: str, *, name: str) -> list[dict[str, A
     return value
 
 
+def object_ids(fields: Mapping[str, Any], key: str, *, name: str) -> tuple[str, ...]:
+    """A list of ids (``null`` and absence are the empty list); raises UnsupportedFormatError otherwise."""
+    value = fields.get(key) or []
+    if not isinstance(value, list):
+        raise UnsupportedFormatError(name=name)
+    return tuple(object_id(item, name=name) for item in value)
+
+
 def object_id(value: Any, *, name: str) -> str:
     """A SHA-256 in hex, as every stored object is named; raises UnsupportedFormatError otherwise."""
     if not isinstance(value, str) or not _OBJECT_ID.fullmatch(value):

@@ -57,15 +57,20 @@ class Index:
 
 
 def merged(files: Mapping[str, dict[str, Any] | ObjectDamagedError | UnsupportedFormatError]) -> Index:
-    """One index out of all index files; a file that another present one supersedes adds nothing."""
+    """One index out of all index files; a file that another present one supersedes adds nothing.
+
+    Raises:
+        UnsupportedFormatError: an authentic index is of an unknown shape.
+    """
     index = Index()
     readable = {}
+    superseded: set[str] = set()
     for name, content in files.items():
         if isinstance(content, dict):
             readable[name] = content
+            superseded.update(documents.object_ids(content, "supersedes", name=f"index/{name}"))
         else:
             index.faults[name] = content.code
-    superseded = {old for content in readable.values() for old in content.get("supersedes") or ()}
     for name, content in readable.items():
         if name not in superseded:
             _add_all(index, content, name=f"index/{name}")

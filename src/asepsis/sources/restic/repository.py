@@ -133,13 +133,13 @@ class Repository:
         return f"data/{pack[:2]}/{pack}"
 
     def _first_readable(self, blob: str) -> bytes:
-        fault: ObjectMissingError | ObjectDamagedError = self._unknown(blob)
+        fault: ObjectMissingError | ObjectDamagedError | None = None
         for place in self.index.places(blob):
             try:
                 return self._read(blob, place)
             except (ObjectMissingError, ObjectDamagedError) as error:
                 fault = error
-        raise fault
+        raise fault or self._unknown(blob)
 
     def _read(self, blob: str, place: Place) -> bytes:
         if place.length > self.limits.blob_bytes:

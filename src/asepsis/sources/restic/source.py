@@ -76,7 +76,13 @@ class ResticSource:
 
     def verify(self, point: RestorePointId) -> Iterator[ObjectFault]:
         """Read every pack that the restore point needs, whole, and report what is missing or damaged."""
-        return faults(self._repository, self._trees, self._root(point))
+        snapshot = self._full_id(point)
+        try:
+            root = self._root(RestorePointId(snapshot))
+        except (ObjectDamagedError, UnsupportedFormatError) as error:
+            yield ObjectFault(object=f"snapshot {snapshot}", code=error.code)
+            return
+        yield from faults(self._repository, self._trees, root)
 
     def _node(self, point: RestorePointId, path: str) -> Node:
         names = names_of(path)

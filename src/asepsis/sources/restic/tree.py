@@ -126,7 +126,7 @@ class Trees:
             type=kind,
             size=documents.number(fields, "size", name=name, default=0),
             modified_at=moment(fields.get("mtime")),
-            content=_content(fields, name=name) if kind is EntryType.FILE else (),
+            content=documents.object_ids(fields, "content", name=name) if kind is EntryType.FILE else (),
             subtree=documents.object_id(fields.get("subtree"), name=name) if is_directory else None,
             target=_target(fields, name=name) if kind is EntryType.LINK else None,
         )
@@ -182,13 +182,6 @@ def _unescaped(match: re.Match[str], *, name: str) -> bytes:
         return chr(int(short or long, 16)).encode("utf-8", "surrogatepass")
     except (ValueError, OverflowError):
         raise UnsupportedFormatError(name=name) from None
-
-
-def _content(fields: dict[str, Any], *, name: str) -> tuple[str, ...]:
-    value = fields.get("content") or []
-    if not isinstance(value, list):
-        raise UnsupportedFormatError(name=name)
-    return tuple(documents.object_id(item, name=name) for item in value)
 
 
 def _target(fields: dict[str, Any], *, name: str) -> str:

@@ -36,6 +36,7 @@ class TarSource:
     def __init__(self, uri: str, *, archives: dict[str, Path], limits: Limits = DEFAULT) -> None:
         self.uri = uri
         self._paths = archives
+        self._limits = limits
         self._archives = {name: Archive(path, limits=limits) for name, path in archives.items()}
 
     @classmethod
@@ -96,7 +97,7 @@ class TarSource:
         """
         self._archive(point)
         try:
-            list(Archive(self._paths[point], limits=DEFAULT).entries)
+            list(Archive(self._paths[point], limits=self._limits).entries)
         except SourceError as error:
             yield ObjectFault(object=point, code=error.code)
 
