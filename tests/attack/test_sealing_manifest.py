@@ -190,6 +190,7 @@ CHANGES: list[tuple[str, Any]] = [
     ("origin.mapping", "A" * 64),
     ("origin.books", "a" * 63),
     ("origin.restore_point", ""),
+    ("origin.restore_point", "a\nb"),
     ("origin.source_kind", "x" * 300),
     ("files.id", "../person"),
     ("files.id", "/etc/passwd"),
