@@ -67,5 +67,3 @@ def _precision_without_ids(evidence: Evidence, chance: float) -> float | None:
 
 def _ratio(part: int, whole: int) -> float | None:
     return part / whole if whole >= FEWEST_WITNESSES else None
-
-

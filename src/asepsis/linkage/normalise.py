@@ -10,30 +10,22 @@ import re
 import unicodedata
 from dataclasses import dataclass
 from datetime import date
+from itertools import pairwise
 from typing import Final
 
 from asepsis.linkage.nicknames import CANONICAL
 from asepsis.linkage.phonetics import soundex
+from asepsis.linkage.words import NO_NAMES, NO_STREETS, PARTICLES, SUFFIXES, TITLES
 
 _LETTERS: Final = str.maketrans(
-    {"ł": "l", "ø": "o", "đ": "d", "ð": "d", "þ": "th", "æ": "ae", "œ": "oe", "ı": "i", "ħ": "h", "ŋ": "ng"},
-)
-_PARTICLES: Final = frozenset(
-    "van von der den de del della di da do dos das du des la le las los el al bin ibn ben ter ten zu zur y".split(),
-)
-_SUFFIXES: Final = frozenset("jr sr junior senior ii iii iv md phd".split())
-_TITLES: Final = frozenset("mr mrs ms miss dr prof sir frau herr sra sr don dona".split())
-_NO_NAMES: Final = frozenset(
-    "unknown unk unbekannt inconnu desconocido na none null nil test testpatient zztest zzz xxx xx donotuse dummy "
-    "baby babyboy babygirl boy girl infant newborn neugeborenes bebe male female patient anonymous anonym "
-    "notknown noname unidentified johndoe janedoe deceased twin twina twinb".split(),
+    {"ł": "l", "ø": "o", "đ": "d", "ð": "d", "þ": "th", "æ": "ae", "œ": "oe", "\u0131": "i", "ħ": "h", "ŋ": "ng"},
 )
 _MOJIBAKE: Final = re.compile("[ÃÂÄÅ][\u0080-\u00bf\u0152-\u2122]")
+_APOSTROPHES: Final = re.compile("['’`´ʼ]")  # noqa: RUF001 - as names are typed with
 _WORDS: Final = re.compile(r"[^\W\d_]+")
 _NUMBER: Final = re.compile(r"\d+")
-_NO_STREETS: Final = frozenset(
-    "apt apartment suite ste unit flat floor fl room rm no nr number n s e w north south east west the po box".split(),
-)
+_SEPARATORS: Final = re.compile(r"[^a-z0-9]+")
+_NO_DIGITS: Final = re.compile(r"\D+")
 _STREET_ENDS: Final = re.compile(r"(?<=\w{3})(strasse|str|gasse|weg|platz)$")
 _KNOWN_DUMMIES: Final = frozenset({"078051120", "219099999", "457555462"})
 """Numbers that were printed on sample cards and then used by thousands (US Social Security Administration)."""
@@ -78,6 +70,8 @@ class Birth:
 
 def letters(text: str) -> str:
     """Lower case without diacritics; UTF-8 that was read as Latin-1 is put right first."""
+    if text.isascii():
+        return text.lower()
     if _MOJIBAKE.search(text):
         text = _unscramble(text)
     decomposed = unicodedata.normalize("NFKD", text.casefold())
@@ -94,16 +88,15 @@ def _unscramble(text: str) -> str:
 
 
 def _words(text: str) -> list[str]:
-    joined = re.sub(r"['’`´ʼ]", "", letters(text))  # noqa: RUF001 - the apostrophes that names are typed with
-    return _WORDS.findall(joined)
+    return _WORDS.findall(_APOSTROPHES.sub("", letters(text)))
 
 
 def family_name(text: str | None) -> FamilyName | None:
     """The forms of a family name: whole, parts of a double name; ``None`` for a placeholder."""
-    words = [word for word in _words(text or "") if word not in _SUFFIXES]
-    parts = [word for word in words if word not in _PARTICLES] or words
+    words = [word for word in _words(text or "") if word not in SUFFIXES]
+    parts = [word for word in words if word not in PARTICLES] or words
     whole = "".join(parts)
-    if not whole or whole in _NO_NAMES or all(part in _NO_NAMES for part in parts):
+    if not whole or whole in NO_NAMES or all(part in NO_NAMES for part in parts):
         return None
     forms = dict.fromkeys([whole, "".join(words), *(part for part in parts if len(part) > 2)])  # noqa: PLR2004
     return FamilyName(whole=whole, forms=tuple(forms), sound=soundex(whole))
@@ -111,8 +104,8 @@ def family_name(text: str | None) -> FamilyName | None:
 
 def given_name(text: str | None) -> GivenName | None:
     """The first given name and its forms; ``None`` for a placeholder."""
-    words = [word for word in _words(text or "") if word not in _TITLES]
-    if not words or "".join(words) in _NO_NAMES or words[0] in _NO_NAMES:
+    words = [word for word in _words(text or "") if word not in TITLES]
+    if not words or "".join(words) in NO_NAMES or words[0] in NO_NAMES:
         return None
     first = words[0]
     return GivenName(
@@ -152,17 +145,19 @@ def _full_date(source: str | None) -> str | None:
 
 def national_id(text: str | None) -> str | None:
     """Letters and digits of a national id; ``None`` for a placeholder (one repeated sign, a run, a sample card)."""
-    kept = "".join(sign for sign in letters(text or "") if sign.isascii() and sign.isalnum())
-    is_dummy = len(kept) < _SHORTEST_ID or not any(sign.isdigit() for sign in kept)
+    kept = _SEPARATORS.sub("", letters(text or ""))
+    is_dummy = len(kept) < _SHORTEST_ID or not _NUMBER.search(kept)
     return None if is_dummy or kept in _KNOWN_DUMMIES or _is_run(kept) else kept
 
 
 def _is_run(text: str) -> bool:
     """Whether all steps from sign to sign are equal and small: 999999999, 123456789, 0123456789, 987654321."""
     if not text.isdigit():
-        return len(set(text)) == 1
-    steps = {(int(after) - int(before)) % 10 for before, after in zip(text, text[1:], strict=False)}
-    return len(steps) == 1 and steps <= {0, 1, 9}
+        return False
+    step = (int(text[1]) - int(text[0])) % 10
+    if step not in {0, 1, 9}:
+        return False
+    return all((int(after) - int(before)) % 10 == step for before, after in pairwise(text))
 
 
 def postal_code(text: str | None) -> str | None:
@@ -174,7 +169,7 @@ def postal_code(text: str | None) -> str | None:
 
 def phone(text: str | None) -> str | None:
     """The last nine digits of a phone number, so that country and trunk codes do not matter."""
-    digits = "".join(_NUMBER.findall(text or ""))
+    digits = _NO_DIGITS.sub("", text or "")
     is_dummy = len(digits) < _SHORTEST_PHONE or len(set(digits)) < 3 or _is_run(digits)  # noqa: PLR2004
     return None if is_dummy else digits[-_PHONE_DIGITS:]
 
@@ -183,7 +178,7 @@ def address(text: str | None) -> str | None:
     """House number and first word of the street; ``None`` where either is missing."""
     plain = letters(text or "")
     number = _NUMBER.search(plain)
-    streets = [word for word in _words(plain) if len(word) > 1 and word not in _NO_STREETS]
+    streets = [word for word in _words(plain) if len(word) > 1 and word not in NO_STREETS]
     if number is None or not streets:
         return None
     return f"{number.group().lstrip('0')} {_STREET_ENDS.sub('', streets[0])}"

@@ -9,6 +9,7 @@ the US census of 1990).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -93,7 +94,7 @@ RULES: Final = (
         grade=Grade.STRONG,
         key=_same(Trait.NATIONAL_ID, Trait.BIRTH),
         conditions=(Condition.YEARS_AGREE,),
-        reasoning="An id is unique by design; a mistyped one meets another person of the same birth date once in 30,000.",
+        reasoning="An id is unique by design; a mistyped one meets another person of its birth date once in 30,000.",
     ),
     Rule(
         name="id_and_names",
@@ -141,7 +142,7 @@ RULES: Final = (
         grade=Grade.FAIR,
         key=_same(Trait.GIVEN_CANONICAL, Trait.BIRTH, Trait.ADDRESS),
         conditions=(Condition.YEARS_AGREE, Condition.SEXES_AGREE),
-        reasoning="Two people of one birth date and one given name do not live in one house; the family name changed.",
+        reasoning="Two people of one birth date and given name do not share a house; the family name changed.",
     ),
     Rule(
         name="given_birth_and_phone",
@@ -172,7 +173,7 @@ RULES: Final = (
         grade=Grade.LOOSE,
         key=_same(Trait.GIVEN_CANONICAL, Trait.BIRTH, Trait.SEX),
         conditions=(Condition.YEARS_AGREE, Condition.FAMILY_NEAR),
-        reasoning="About 1,700 pairs share given name, birth date and sex; 1 of 300 has so similar a family name.",
+        reasoning="About 1,700 pairs share given name, birth date and sex; 1 of 300 has so near a family name.",
     ),
     Rule(
         name="family_sound_given_and_birth",
@@ -198,20 +199,20 @@ RULES: Final = (
         grade=Grade.LOOSE,
         key=_same(Trait.FAMILY_FORM, Trait.BIRTH, Trait.SEX, Trait.INITIAL),
         conditions=(Condition.YEARS_AGREE, Condition.GIVEN_NEAR, Condition.NO_TWIN),
-        reasoning="About 170 pairs share family name, birth date and sex, half of them twins; 1 of 50 has so near a given name.",
+        reasoning="About 170 pairs share family name, birth date and sex, half of them twins; 1 of 50 is so near.",
     ),
     Rule(
         name="names_postal_code_and_near_birth",
         grade=Grade.LOOSE,
         key=_same(Trait.FAMILY, Trait.GIVEN_CANONICAL, Trait.POSTAL_CODE),
-        conditions=(Condition.YEARS_AGREE, Condition.SEXES_AGREE, Condition.BIRTH_ONE_DIGIT),
+        conditions=(Condition.SEXES_AGREE, Condition.BIRTH_ONE_DIGIT),
         reasoning="One of about 700 pairs of birth dates differs in one digit; father and son seldom do.",
     ),
     Rule(
         name="names_phone_and_near_birth",
         grade=Grade.LOOSE,
         key=_same(Trait.FAMILY, Trait.GIVEN_CANONICAL, Trait.PHONE),
-        conditions=(Condition.YEARS_AGREE, Condition.SEXES_AGREE, Condition.BIRTH_ONE_DIGIT),
+        conditions=(Condition.SEXES_AGREE, Condition.BIRTH_ONE_DIGIT),
         reasoning="As above with the phone.",
     ),
     Rule(
@@ -219,7 +220,7 @@ RULES: Final = (
         grade=Grade.LOOSE,
         key=_same(Trait.GIVEN_CANONICAL, Trait.BIRTH, Trait.POSTAL_CODE),
         conditions=(Condition.YEARS_AGREE, Condition.FEMALE),
-        reasoning="A family name changed by marriage: 1,700 pairs share given name and birth date, 1 of 500 the postal code.",
+        reasoning="A name changed by marriage: 1,700 pairs share given name and birth date, 1 of 500 the postal code.",
     ),
 )
 """The order is the order of trust: a clusterer follows it and never goes back."""
@@ -227,11 +228,10 @@ RULES: Final = (
 LARGEST_BLOCK: Final = 60
 """Records that may share one key value: 1,770 pairs. More records than that say nothing about a person."""
 
-COMMON_FACTOR: Final = 10
-COMMON_FLOOR: Final[dict[Trait, int]] = {
-    Trait.NATIONAL_ID: 4,
-    Trait.PHONE: 20,
-    Trait.ADDRESS: 60,
-    Trait.BIRTH: 20,
+COMMON_FROM: Final[Mapping[Trait, tuple[int, int]]] = {
+    Trait.NATIONAL_ID: (4, 0),
+    Trait.PHONE: (20, 0),
+    Trait.ADDRESS: (60, 0),
+    Trait.BIRTH: (20, 10),
 }
-"""A value is a default of its owner when it occurs more often than this and than ``COMMON_FACTOR`` times the mean."""
+"""A default: more persons of one owner have it than this number, and than this many times the mean of other values."""

@@ -20,9 +20,9 @@ from asepsis.domain.names import PartyId
 from asepsis.engines.linkage.guard import one_number
 from asepsis.errors.linkage import IdentityColumnRefused, IdentityUnreadable, PersonIdMissing
 from asepsis.linkage import normalise
-from asepsis.linkage.rules import COMMON_FACTOR, COMMON_FLOOR
+from asepsis.linkage.rules import COMMON_FROM
 
-_BATCH_ROWS: Final = 65_536
+_BATCH_ROWS: Final = 131_072
 _FACE: Final = pa.schema(
     [
         ("owner", pa.int32()),
@@ -65,7 +65,7 @@ def load(connection: duckdb.DuckDBPyConnection, identities: Mapping[PartyId, Pat
     for number, owner in enumerate(sorted(identities)):
         for batch in _batches(owner, identities[owner]):
             _refuse_missing_ids(owner, batch)
-            connection.register("batch", _normalised(number, batch))
+            connection.register("batch", _readable(owner, number, batch))
             connection.execute("INSERT INTO line SELECT * FROM batch")
     connection.unregister("batch")
     dropped = _drop_defaults(connection)
@@ -115,6 +115,14 @@ def _refuse_missing_ids(owner: PartyId, batch: pa.RecordBatch) -> None:
     missing = batch.column("person_id").null_count
     if missing:
         raise PersonIdMissing(owner=owner, count=missing)
+
+
+def _readable(owner: PartyId, number: int, batch: pa.RecordBatch) -> pa.Table:
+    """Text that is no UTF-8 and dates that are none show only when they are read; their errors quote them."""
+    try:
+        return _normalised(number, batch)
+    except (pa.ArrowException, ValueError, OverflowError):
+        raise IdentityUnreadable(owner=owner) from None
 
 
 def _normalised(owner: int, batch: pa.RecordBatch) -> pa.Table:
@@ -176,7 +184,7 @@ def _births(values: list[date | None], sources: list[str | None]) -> dict[str, l
 def _drop_defaults(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
     """A value that one owner's records carry far too often is a default of its system, not a trait of persons."""
     dropped = {}
-    for trait, floor in COMMON_FLOOR.items():
+    for trait, (floor, factor) in COMMON_FROM.items():
         connection.execute(
             f"""
             CREATE OR REPLACE TEMP TABLE common AS
@@ -185,7 +193,11 @@ def _drop_defaults(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
                 FROM line WHERE {trait} IS NOT NULL GROUP BY ALL
             )
             SELECT owner, {trait}, n FROM counted
-            QUALIFY n > greatest({floor}, {COMMON_FACTOR} * avg(n) OVER (PARTITION BY owner))
+            WINDOW one_owner AS (PARTITION BY owner)
+            QUALIFY n > {floor} AND (
+                n * (count(*) OVER one_owner - 1) > {factor} * (sum(n) OVER one_owner - n)
+                OR count(*) OVER one_owner = 1
+            )
             """,  # noqa: S608 - trait names and numbers are constants of the rules
         )
         cleared = ", ".join(f"{column} = NULL" for column in _CLEARED.get(trait, (trait,)))
@@ -214,5 +226,5 @@ WINDOW same_birth AS (PARTITION BY line.owner, family, birth);
 
 DROP TABLE line;
 
-CREATE VIEW face_form AS SELECT *, unnest(family_forms) AS family_form FROM face;
+CREATE TABLE face_form AS SELECT *, unnest(family_forms) AS family_form FROM face;
 """

@@ -1,10 +1,11 @@
 """The link map: one row for every record, with an identifier that says nothing but "the same person".
 
-Invariant: identifiers are random, never derived from what was linked; the file appears whole or not at all.
+Invariant: identifiers are random, never derived from what was linked.
 """
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
@@ -44,11 +45,8 @@ def draw_ids(count: int, *, randomness: Callable[[int], bytes]) -> list[int]:
 
 
 def write(output: Path, *, owners: Sequence[str], person_ids: Sequence[int], link_ids: Sequence[int]) -> None:
-    """Write the link map beside its place and move it there."""
+    """Write the link map in one piece, so that ``output`` may be anonymous memory, which has no place beside it."""
     table = pa.table({"owner": owners, "person_id": person_ids, "link_id": link_ids}, schema=_SCHEMA)
-    part = output.with_name(output.name + ".part")
-    try:
-        pq.write_table(table, part, compression="zstd")
-        part.replace(output)
-    finally:
-        part.unlink(missing_ok=True)
+    content = io.BytesIO()
+    pq.write_table(table, content, compression="zstd")
+    output.write_bytes(content.getvalue())

@@ -10,12 +10,12 @@ from hashlib import blake2b
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import duckdb
 import pyarrow as pa
 
-from asepsis.domain.linkage import LinkageReport
+from asepsis.domain.linkage import Grade, LinkageReport
 from asepsis.domain.names import PartyId
 from asepsis.engines.linkage import faces, link_map, pairs, report
 from asepsis.engines.linkage.guard import one_number, private_engine, withheld
@@ -71,16 +71,12 @@ def link(
 
 def _overrule(connection: duckdb.DuckDBPyConnection) -> int:
     """Take from pairs with different national ids the rules that are too weak to stand against that."""
-    strong = report.bits(rule for rule in RULES if _stands_alone(rule))
+    strong = report.bits(rule for rule in RULES if rule.grade is Grade.STRONG)
     connection.execute(
-        "CREATE TABLE candidate AS SELECT l, r, is_across, id_state, name_state, rules AS found, "
-        f"CASE WHEN id_state = 1 THEN rules & {strong} ELSE rules END AS rules FROM pair",  # noqa: S608 - a constant
+        "CREATE TABLE candidate AS SELECT l, r, is_across, id_state, name_state, rules AS found, "  # noqa: S608 - a constant
+        f"CASE WHEN id_state = 1 THEN rules & {strong} ELSE rules END AS rules FROM pair",
     )
     return one_number(connection, "SELECT count(*) FROM candidate WHERE found <> 0 AND rules = 0")
-
-
-def _stands_alone(rule: Rule) -> bool:
-    return rule.grade is rule.grade.STRONG
 
 
 def _members(connection: duckdb.DuckDBPyConnection, owners: list[PartyId]) -> dict[Node, Member]:
@@ -95,10 +91,10 @@ def _members(connection: duckdb.DuckDBPyConnection, owners: list[PartyId]) -> di
     }
 
 
-def _traits(row: tuple[object, ...]) -> Traits:
+def _traits(row: tuple[Any, ...]) -> Traits:
     national_id, forms, *rest = row
     names = ("given", "given_every", "given_canonical", "birth", "birth_swapped", "year", "sex", "address")
-    return Traits(national_id=national_id, families=frozenset(forms), **dict(zip(names, rest, strict=True)))  # type: ignore[arg-type]
+    return Traits(national_id=national_id, families=frozenset(forms), **dict(zip(names, rest, strict=True)))
 
 
 def _order(owner: PartyId, person_id: int) -> bytes:
@@ -128,6 +124,8 @@ def _write(
         person_ids=[person_id for _, person_id in rows],
         link_ids=[drawn[name] for name in names],
     )
-    connection.register("names", pa.table({"node": pa.array(range(len(names)), pa.int64()), "name": pa.array(names, pa.int64())}))
+    connection.register(
+        "names", pa.table({"node": pa.array(range(len(names)), pa.int64()), "name": pa.array(names, pa.int64())})
+    )
     connection.execute("CREATE TABLE link AS SELECT node.*, name FROM node JOIN names USING (node)")
     connection.unregister("names")

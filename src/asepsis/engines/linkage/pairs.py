@@ -12,9 +12,9 @@ from typing import Final
 import duckdb
 
 from asepsis.domain.linkage import Grade
-from asepsis.engines.linkage.guard import one_number
 from asepsis.linkage.rules import LARGEST_BLOCK, Condition, Rule, Trait, Witness
 
+_ONE_DIGIT: Final = "hamming(l.birth, r.birth) = 1 AND coalesce(l.year[:2] = r.year[:2], true)"
 CONDITIONS: Final[Mapping[Condition, str]] = {
     Condition.YEARS_AGREE: "(l.year IS NULL OR r.year IS NULL OR l.year = r.year)",
     Condition.SEXES_AGREE: "(l.sex IS NULL OR r.sex IS NULL OR l.sex = r.sex)",
@@ -26,8 +26,8 @@ CONDITIONS: Final[Mapping[Condition, str]] = {
         " AND (damerau_levenshtein(l.given, r.given) <= 1 OR l.given_sound = r.given_sound))"
     ),
     Condition.ONE_IS_INITIAL: "(length(l.given) = 1 OR length(r.given) = 1)",
-    Condition.BIRTH_ONE_DIGIT: "hamming(l.birth, r.birth) = 1",
-    Condition.BIRTH_NEAR: "(l.birth = r.birth_swapped OR hamming(l.birth, r.birth) = 1)",
+    Condition.BIRTH_ONE_DIGIT: f"({_ONE_DIGIT})",
+    Condition.BIRTH_NEAR: f"({_ONE_DIGIT} OR l.birth = r.birth_swapped AND coalesce(l.year = r.year, true))",
     Condition.NO_TWIN: "NOT (l.has_twin OR r.has_twin)",
 }
 _FOUND: Final = "CREATE OR REPLACE TABLE hit (l BIGINT, r BIGINT, rule UTINYINT)"
@@ -55,40 +55,59 @@ STATE: Final[Mapping[Witness, str]] = {Witness.NATIONAL_ID: "id_state", Witness.
 def find_pairs(connection: duckdb.DuckDBPyConnection, rules: Sequence[Rule]) -> int:
     """Fill the table ``pair`` from the tables ``face`` and ``node``; return how many key values were too crowded."""
     connection.execute(_FOUND)
-    crowded = sum(_apply(connection, number, rule) for number, rule in enumerate(rules))
+    crowded = connection.execute(" UNION ALL BY NAME ".join(_crowded_count(*item) for item in enumerate(rules)))
+    numbers: dict[int, int] = dict(crowded.fetchall())
+    for number, rule in enumerate(rules):
+        connection.execute(_join(number, rule, is_crowded=numbers[number] > 0))
     connection.execute(_COMPARED)
     connection.execute("DROP TABLE hit")
-    return crowded
+    return sum(numbers.values())
 
 
-def _apply(connection: duckdb.DuckDBPyConnection, number: int, rule: Rule) -> int:
-    for side, position in (("side_l", 0), ("side_r", 1)):
-        connection.execute(f"CREATE OR REPLACE TEMP TABLE {side} AS {_side(rule, position)}")
-    connection.execute(_CROWDED)
-    conditions = " AND ".join(["true", *(CONDITIONS[condition] for condition in rule.conditions)])
-    owners = "true" if rule.grade is Grade.STRONG else "l.owner <> r.owner"
-    connection.execute(
-        f"""
-        INSERT INTO hit
-        SELECT DISTINCT least(l.node, r.node), greatest(l.node, r.node), {number}
-        FROM side_l l JOIN side_r r ON l.key = r.key
-        WHERE l.node <> r.node AND {owners} AND {conditions} AND l.key NOT IN (SELECT key FROM crowded)
-        """,  # noqa: S608 - compiled from the constants of the rules
+def _join(number: int, rule: Rule, *, is_crowded: bool) -> str:
+    source = _source(rule)
+    terms = [f"l.{left} = r.{right}" for left, right in rule.key]
+    terms += [CONDITIONS[condition] for condition in rule.conditions]
+    terms.append("l.node < r.node" if _is_symmetrical(rule) else "l.node <> r.node")
+    if rule.grade is not Grade.STRONG:
+        terms.append("l.owner <> r.owner")
+    if is_crowded:
+        terms += [f"{_key(rule, side)} NOT IN (FROM crowded)" for side in ("l", "r")]
+    return (
+        f"INSERT INTO hit WITH crowded AS ({_crowded(rule)}) "  # noqa: S608 - compiled from the constants of the rules
+        f"SELECT DISTINCT least(l.node, r.node), greatest(l.node, r.node), {number} "
+        f"FROM {source} l JOIN {source} r ON {' AND '.join(terms)}"
     )
-    return one_number(connection, "SELECT count(*) FROM crowded")
 
 
-def _side(rule: Rule, position: int) -> str:
-    traits = [pair[position] for pair in rule.key]
-    source = "face_form" if Trait.FAMILY_FORM in traits else "face"
+def _crowded_count(number: int, rule: Rule) -> str:
+    return f"SELECT {number} AS rule, count(*) AS keys FROM ({_crowded(rule)})"  # noqa: S608 - as above
+
+
+def _source(rule: Rule) -> str:
+    is_formed = any(Trait.FAMILY_FORM in pair for pair in rule.key)
+    return "face_form" if is_formed else "face"
+
+
+def _is_symmetrical(rule: Rule) -> bool:
+    return all(left == right for left, right in rule.key)
+
+
+def _key(rule: Rule, side: str) -> str:
+    """The key of one side as one text, from columns that are not NULL."""
+    traits = (pair["lr".index(side)] for pair in rule.key)
+    return f"concat_ws(chr(31), {', '.join(f'{side}.{trait}' for trait in traits)})"
+
+
+def _crowded(rule: Rule) -> str:
+    """The keys that too many records share, on either side."""
+    return " UNION ".join(_crowded_side(rule, side) for side in ("l" if _is_symmetrical(rule) else "lr"))
+
+
+def _crowded_side(rule: Rule, side: str) -> str:
+    traits = [f"{side}.{pair['lr'.index(side)]}" for pair in rule.key]
     present = " AND ".join(f"{trait} IS NOT NULL" for trait in traits)
-    key = ", ".join(traits)
-    return f"SELECT concat_ws(chr(31), {key}) AS key, * FROM {source} WHERE {present}"  # noqa: S608 - as above
-
-
-_CROWDED: Final = f"""
-CREATE OR REPLACE TEMP TABLE crowded AS
-SELECT key FROM side_l GROUP BY key HAVING count(DISTINCT node) > {LARGEST_BLOCK}
-UNION
-SELECT key FROM side_r GROUP BY key HAVING count(DISTINCT node) > {LARGEST_BLOCK}
-"""  # noqa: S608 - as above
+    return (
+        f"SELECT any_value({_key(rule, side)}) AS key FROM {_source(rule)} {side} WHERE {present} "  # noqa: S608 - as above
+        f"GROUP BY {', '.join(traits)} HAVING count(*) > {LARGEST_BLOCK} AND count(DISTINCT node) > {LARGEST_BLOCK}"
+    )

@@ -43,7 +43,7 @@ def make_report(connection: duckdb.DuckDBPyConnection, owners: Sequence[PartyId]
         persons_in_several_owners=one_number(connection, "SELECT count(*) FROM size WHERE owners > 1"),
         linked_pairs=across,
         duplicate_pairs=one_number(connection, "SELECT sum(n * (n - 1) // 2 - across) FROM size"),
-        rules=tuple(_rule_count(connection, number, rule, outcome.clusters) for number, rule in enumerate(RULES)),
+        rules=tuple(_rule_counts(connection, outcome.clusters)),
         conflicts=_conflicts(outcome.clusters),
         overruled_pairs=outcome.overruled,
         crowded_keys=outcome.crowded,
@@ -62,22 +62,25 @@ def _conflicts(clusters: Clusters) -> dict[Conflict, int]:
     )
 
 
-def _rule_count(connection: duckdb.DuckDBPyConnection, number: int, rule: Rule, clusters: Clusters) -> RuleCount:
-    state = STATE[rule.witness]
-    row = connection.execute(
-        f"SELECT count(*), count_if({state} > 0), count_if({state} = 2) "  # noqa: S608 - constants
-        f"FROM candidate WHERE is_across AND (found >> {number}) & 1 = 1",
-    ).fetchone()
-    candidates, witnessed, agreeing = (number or 0 for number in row or (0, 0, 0))
-    return RuleCount(
-        rule=rule.name,
-        grade=rule.grade,
-        candidates=candidates,
-        witnessed=witnessed,
-        agreeing=agreeing,
-        linked=clusters.linked[number],
-        ambiguous=clusters.ambiguous[number],
-    )
+def _rule_counts(connection: duckdb.DuckDBPyConnection, clusters: Clusters) -> list[RuleCount]:
+    terms = []
+    for number, rule in enumerate(RULES):
+        found, state = f"(found >> {number}) & 1 = 1", STATE[rule.witness]
+        terms += [f"count_if({found} AND {state} >= {least})" for least in range(3)]
+    row = connection.execute(f"SELECT {', '.join(terms)} FROM candidate WHERE is_across").fetchone() or ()  # noqa: S608
+    numbers = [int(number or 0) for number in row]
+    return [
+        RuleCount(
+            rule=rule.name,
+            grade=rule.grade,
+            candidates=numbers[3 * at],
+            witnessed=numbers[3 * at + 1],
+            agreeing=numbers[3 * at + 2],
+            linked=clusters.linked[at],
+            ambiguous=clusters.ambiguous[at],
+        )
+        for at, rule in enumerate(RULES)
+    ]
 
 
 def _chance(connection: duckdb.DuckDBPyConnection) -> tuple[int, int]:
@@ -110,7 +113,16 @@ def _evidence(connection: duckdb.DuckDBPyConnection) -> Evidence:
         )
         """,  # noqa: S608 - constants
     ).fetchone()
-    names = ("ids_agree", "ids_differ", "ids_silent", "judged", "judged_alike", "silver", "silver_found", "silver_linked")
+    names = (
+        "ids_agree",
+        "ids_differ",
+        "ids_silent",
+        "judged",
+        "judged_alike",
+        "silver",
+        "silver_found",
+        "silver_linked",
+    )
     return Evidence(**dict(zip(names, (number or 0 for number in row or [0] * len(names)), strict=True)))
 
 
