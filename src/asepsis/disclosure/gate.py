@@ -26,6 +26,12 @@ from asepsis.domain.sealed import Sealed
 from asepsis.errors.disclosure import WithheldError
 
 WITHHELD: Final = "Groups that the rules do not let out are left out, whether they exist or not."
+NOTHING_SHOWN: Final = Finding(
+    code="disclosure.below_threshold",
+    severity=Severity.REFUSE,
+    reason="No part of this result can be shown under the rules.",
+    advice="Ask about more persons: fewer conditions, or coarser groups.",
+)
 _TOTALS: Final = frozenset(set(MeasureKind) - {MeasureKind.PERSONS})
 
 
@@ -107,31 +113,15 @@ def _may_show(cell: CellRow, profile: Profile) -> bool:
 
 
 def _findings(shape: Shape, profile: Profile, *, shown: bool) -> tuple[Finding, ...]:
-    findings = [
-        Finding(
-            code="disclosure.threshold",
-            severity=Severity.PASS,
-            reason=f"Nothing is shown about fewer than {profile.threshold} persons, nor about all but so few of a group.",
-        ),
-        Finding(
-            code="disclosure.rounded",
-            severity=Severity.PASS,
-            reason=f"Counts are rounded ({profile.rounding.value}, {profile.base}); other values derive from such parts.",
-        ),
-    ]
+    least = profile.threshold
+    rules = {
+        "disclosure.threshold": f"Nothing is shown about fewer than {least} persons, or about all but so few.",
+        "disclosure.rounded": f"Counts are rounded ({profile.rounding.value} {profile.base}); the rest derives from it.",
+    }
     if any(spec.kind in _TOTALS for branch in shape.branches for spec in branch.measures):
-        reason = "Totals and means that a few persons dominate are not shown."
-        findings.append(Finding(code="disclosure.dominance", severity=Severity.PASS, reason=reason))
+        rules["disclosure.dominance"] = "Totals and means that a few persons dominate are not shown."
     if profile.outside:
         reason = f"Nothing is shown unless {profile.outside} of its persons are unknown to each single owner."
-        findings.append(Finding(code="disclosure.owners", severity=Severity.PASS, reason=reason))
-    if not shown:
-        findings.append(
-            Finding(
-                code="disclosure.below_threshold",
-                severity=Severity.REFUSE,
-                reason="No part of this result can be shown under the rules.",
-                advice="Ask about more persons: fewer conditions, or coarser groups.",
-            )
-        )
-    return tuple(findings)
+        rules["disclosure.owners"] = reason
+    findings = [Finding(code=code, severity=Severity.PASS, reason=reason) for code, reason in rules.items()]
+    return tuple(findings) if shown else (*findings, NOTHING_SHOWN)

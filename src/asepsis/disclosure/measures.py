@@ -25,7 +25,9 @@ def protect(spec: MeasureSpec, contribution: Contribution, row: CellRow, profile
         return None
     if spec.kind in _DOMINATED and dominated(contribution, profile):
         return None
-    return _SHOWN[spec.kind](spec, contribution, profile)
+    if spec.kind is MeasureKind.QUANTILE:
+        return _quantile(spec, contribution, profile)
+    return _SHOWN[spec.kind](contribution, profile)
 
 
 def dominated(contribution: Contribution, profile: Profile) -> bool:
@@ -47,24 +49,24 @@ def significant(value: float, digits: int) -> float | None:
     return round(value, digits - 1 - math.floor(math.log10(abs(value))))
 
 
-def _persons(spec: MeasureSpec, contribution: Contribution, profile: Profile) -> Protected:
+def _persons(contribution: Contribution, profile: Profile) -> Protected:
     return profile.round_count(contribution.persons)
 
 
-def _rows(spec: MeasureSpec, contribution: Contribution, profile: Profile) -> Protected:
+def _rows(contribution: Contribution, profile: Profile) -> Protected:
     return profile.round_count(contribution.rows)
 
 
-def _mean(spec: MeasureSpec, contribution: Contribution, profile: Profile) -> Protected:
+def _mean(contribution: Contribution, profile: Profile) -> Protected:
     return significant(contribution.total / contribution.rows, profile.digits)
 
 
-def _sum(spec: MeasureSpec, contribution: Contribution, profile: Profile) -> Protected:
+def _sum(contribution: Contribution, profile: Profile) -> Protected:
     mean = significant(contribution.total / contribution.rows, profile.digits)
     return None if mean is None else significant(mean * profile.round_count(contribution.rows), profile.digits)
 
 
-def _variance(spec: MeasureSpec, contribution: Contribution, profile: Profile) -> Protected:
+def _variance(contribution: Contribution, profile: Profile) -> Protected:
     if contribution.persons - 1 < profile.freedom:
         return None
     mean = contribution.total / contribution.rows
@@ -72,8 +74,8 @@ def _variance(spec: MeasureSpec, contribution: Contribution, profile: Profile) -
     return significant(spread / (contribution.rows - 1), profile.digits)
 
 
-def _deviation(spec: MeasureSpec, contribution: Contribution, profile: Profile) -> Protected:
-    variance = _variance(spec, contribution, profile)
+def _deviation(contribution: Contribution, profile: Profile) -> Protected:
+    variance = _variance(contribution, profile)
     return None if variance is None else significant(math.sqrt(variance), profile.digits)
 
 
@@ -87,12 +89,11 @@ def _quantile(spec: MeasureSpec, contribution: Contribution, profile: Profile) -
 
 
 _DOMINATED: Final = frozenset(set(MeasureKind) - {MeasureKind.PERSONS, MeasureKind.QUANTILE})
-_SHOWN: Final[dict[MeasureKind, Callable[[MeasureSpec, Contribution, Profile], Protected]]] = {
+_SHOWN: Final[dict[MeasureKind, Callable[[Contribution, Profile], Protected]]] = {
     MeasureKind.PERSONS: _persons,
     MeasureKind.ROWS: _rows,
     MeasureKind.SUM: _sum,
     MeasureKind.MEAN: _mean,
     MeasureKind.VARIANCE: _variance,
     MeasureKind.DEVIATION: _deviation,
-    MeasureKind.QUANTILE: _quantile,
 }

@@ -2,3 +2,7 @@
 
 Invariant: what runs is generated from the plan. The author's text reaches an engine as bound values at most.
 """
+
+from asepsis.sql.planner import Planned, PlannedCohort, plan_cohort, plan_query
+
+__all__ = ["Planned", "PlannedCohort", "plan_cohort", "plan_query"]

@@ -8,7 +8,6 @@ import json
 from collections.abc import Iterable
 from datetime import date
 from enum import Enum
-from functools import reduce
 
 from asepsis.domain.cells import Relation
 from asepsis.sql.plan import And, Compare, Exists, Member, Missing, Or, Predicate, Truth
@@ -108,8 +107,3 @@ def _joined(items: list[Predicate]) -> Predicate:
 def flatten_and(item: Predicate) -> tuple[Predicate, ...]:
     """The conjuncts of a predicate."""
     return item.items if isinstance(item, And) else () if item == Truth(value=True) else (item,)
-
-
-def all_of(*items: Predicate) -> Predicate:
-    """The conjunction of a few predicates."""
-    return reduce(lambda left, right: conjunction((left, right)), items, Truth(value=True))

@@ -54,7 +54,7 @@ def member(argument: Typed, values: list[Value], node: exp.Expr) -> Predicate:
         raise RefusedError("sql.too_long", node)
     if Use.COMPARE not in argument.uses or argument.labels is not None or argument.is_literal:
         raise RefusedError("sql.column_not_usable", node)
-    converted = sorted({_convert(argument.type, value, node) for value in values})  # type: ignore[type-var]
+    converted = sorted({_convert(argument.type, value, node) for value in values})
     if len(converted) == 1:
         return Compare(relation=Relation.EQUAL, left=argument.scalar, right=Literal(value=converted[0]))
     return Member(argument=argument.scalar, values=tuple(converted))

@@ -75,7 +75,7 @@ class _Printer:
 
     # -- scalars
 
-    def scalar(self, value: Scalar) -> str:  # noqa: C901, PLR0911, PLR0912 - one arm per node of a closed union
+    def scalar(self, value: Scalar) -> str:  # noqa: C901, PLR0911 - one arm per node of a closed union
         match value:
             case ColumnRef():
                 return f'{self.alias(value.source)}."{value.name}"'

@@ -59,7 +59,7 @@ def _column(table: str, name: str, kind: ColumnType) -> Column:
 def _uses(table: str, name: str, kind: ColumnType) -> frozenset[Use]:
     if table in _LOOKUPS and (name in _LOOKUP_TEXTS or name == _LOOKUPS[table]):
         return _CODED
-    if name.endswith("_source_concept_id") or name.endswith("_source_value"):
+    if name.endswith(("_source_concept_id", "_source_value")):
         return frozenset()
     if name.endswith("_concept_id") or name in _SHARED_IDS or name in _CODED_NAMES:
         return _CODED

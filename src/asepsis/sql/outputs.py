@@ -40,7 +40,7 @@ LOWEST_LEVEL: Final = 0.05
 HIGHEST_LEVEL: Final = 0.95
 MOST_DIGITS: Final = 6
 _EVERYTHING: Final = Truth(value=True)
-_OPERATORS: Final = {
+_OPERATORS: Final[dict[type[exp.Expr], Operator]] = {
     exp.Add: Operator.ADD,
     exp.Sub: Operator.SUBTRACT,
     exp.Mul: Operator.MULTIPLY,

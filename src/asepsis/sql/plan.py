@@ -192,7 +192,7 @@ class LookupScan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Projection:
-    """Rows reduced to the person and some columns, named ``c0``, ``c1``, …"""
+    """Rows reduced to the person and some columns, named ``c0``, ``c1``, …."""
 
     rows: Rows
     columns: tuple[Scalar, ...]

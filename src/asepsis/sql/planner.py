@@ -14,8 +14,8 @@ from asepsis.domain.catalogue import Catalogue
 from asepsis.domain.cells import BranchShape, ColumnOutput, Condition, ConstantOutput, Ordering, Output, Shape
 from asepsis.domain.finding import Finding
 from asepsis.sql.aggregates import has_aggregate
-from asepsis.sql.normal import normalised
 from asepsis.sql.canonical import digest
+from asepsis.sql.normal import normalised
 from asepsis.sql.outputs import Outputs, bind_key
 from asepsis.sql.parse import parse
 from asepsis.sql.plan import Cohort, Grouping, QueryPlan, UnitRef
@@ -62,7 +62,6 @@ class PlannedCohort:
 
     cohort: Cohort | None
     findings: tuple[Finding, ...] = ()
-    rewrite: str | None = None
 
 
 def plan_query(text: str, catalogue: Catalogue, *, parameters: Mapping[str, Argument] = _NO_PARAMETERS) -> Planned:

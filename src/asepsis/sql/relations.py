@@ -172,34 +172,6 @@ def _related(
     return Related(relation=relation, number=number, unit=unit, columns=columns, single=single)
 
 
-def _stage(query: exp.Select, bound: Bound, context: Context) -> Related:
-    scope = bound.scope
-    keys = _stage_keys(query, scope, context)
-    if not any(typed.is_unit for typed in keys):
-        raise RefusedError("sql.no_person_in_subquery", query)
-    plain = [typed for typed in keys if not typed.is_unit]
-    features: list[Feature] = []
-    named: list[tuple[str, Typed]] = []
-    unit = ""
-    for position, node in enumerate(query.expressions):
-        name = output_name(node, position)
-        typed = _stage_output(node.unalias(), plain, features, scope, context)
-        unit = name if typed.is_unit and not unit else unit
-        named.append((name, typed))
-    if not unit:
-        raise RefusedError("sql.no_person_in_subquery", query)
-    having = _stage_having(query, plain, features, scope, context)
-    number = context.number()
-    stage = PerPerson(
-        rows=bound.rows,
-        keys=tuple(typed.scalar for typed in plain),
-        features=tuple(features),
-        having=_placed(having, number),
-    )
-    columns = {name: _in_source(typed, number) for name, typed in named}
-    return Related(relation=stage, number=number, unit=unit, columns=columns, single=not plain)
-
-
 _STAGE: Final = -1
 """Source number of the columns of a stage while it is being bound."""
 

@@ -213,7 +213,7 @@ def _on(node: exp.Join, entry: Entry, joining: _Joining) -> Predicate:
 
 def _unit_pair(node: exp.Expr, joining: _Joining) -> tuple[int, int] | None:
     """The sources whose person keys a condition equates, or None."""
-    sides = (node.this, node.args.get("expression")) if isinstance(node, exp.EQ) else ()
+    sides: list[exp.Expr] = [node.this, node.expression] if isinstance(node, exp.EQ) else []
     if not sides or not all(isinstance(side, exp.Column) for side in sides):
         return None
     left, right = (bind_scalar(side, joining.scope, joining.context).scalar for side in sides)
@@ -269,10 +269,27 @@ def _key_pair(node: exp.Expr, entry: Entry, key: str, joining: _Joining) -> Scal
 
 def _condition(node: exp.Expr, joining: _Joining) -> None:
     pair = _unit_pair(node, joining)
-    if pair is None:
-        joining.extras.append(joining.context.predicate(node, joining.scope, joining.context))
-    else:
+    if pair is not None:
         _link(*pair, joining, node)
+        return
+    try:
+        joining.extras.append(joining.context.predicate(node, joining.scope, joining.context))
+    except RefusedError:
+        if not _names_unit(node, joining.scope):
+            raise
+    else:
+        return
+    # Whatever else is wrong with it: a condition on the person's key is what the author must hear about.
+    raise RefusedError("sql.person_key_predicate", node)
+
+
+def _names_unit(node: exp.Expr, scope: Scope) -> bool:
+    """Whether a condition names the person's key, outside of its subqueries."""
+    if isinstance(node, exp.Query):
+        return False
+    if isinstance(node, exp.Column):
+        return node.name.lower() in {entry.unit for entry in scope.entries}
+    return any(_names_unit(child, scope) for child in node.iter_expressions())
 
 
 def _require_links(joining: _Joining, node: exp.Expr) -> None:

@@ -141,7 +141,7 @@ def _date(node: exp.Expr, scope: Scope, context: Context) -> Typed:
     return inner
 
 
-def _part(argument: exp.Expr, name: str, node: exp.Expr, scope: Scope, context: Context) -> Typed:  # noqa: PLR0913, PLR0917
+def _part(argument: exp.Expr, name: str, node: exp.Expr, scope: Scope, context: Context) -> Typed:
     names = {field.value: field for field in DateField} | {"dayofweek": DateField.WEEKDAY, "dow": DateField.WEEKDAY}
     if name.lower() not in names:
         raise RefusedError("sql.function_not_allowed", node)
@@ -225,7 +225,7 @@ def _subtract(node: exp.Expr, scope: Scope, context: Context) -> Typed:
     if left.type is ColumnType.DATE and right.is_literal:
         return _shift(node, -1, scope, context)
     # A calendar year less a year of birth, or less a literal: still a coded column.
-    coded = all(side.type is ColumnType.INTEGER and (side.is_literal or _CODED <= side.uses) for side in (left, right))
+    coded = all(side.type is ColumnType.INTEGER and (side.is_literal or side.uses >= _CODED) for side in (left, right))
     if not coded or (left.is_literal and right.is_literal):
         raise RefusedError("sql.construct_not_allowed", node)
     return Typed(scalar=Difference(left=left.scalar, right=right.scalar), type=ColumnType.INTEGER, uses=_CODED)

@@ -10,8 +10,8 @@ from typing import Final
 from sqlglot import exp
 
 from asepsis.domain.analysis import Argument
-from asepsis.domain.cells import Relation
 from asepsis.domain.catalogue import Catalogue, ColumnType, Use
+from asepsis.domain.cells import Relation
 from asepsis.domain.release import Cell
 from asepsis.sql.plan import Literal, Predicate, Relational, Scalar, UnitRef
 from asepsis.sql.refusals import RefusedError

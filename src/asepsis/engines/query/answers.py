@@ -76,5 +76,5 @@ def _cell(value: object) -> Cell:
 def _rank(row: CellRow) -> tuple[tuple[bool, str, float, str], ...]:
     return tuple(
         (key is None, type(key).__name__, float(key) if isinstance(key, int | float) else 0.0, str(key))
-        for key in row.keys  # noqa: SIM118 - a field, not a mapping
+        for key in row.keys
     )

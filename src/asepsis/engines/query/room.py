@@ -8,7 +8,7 @@ from types import MappingProxyType, TracebackType
 from typing import Final, Self, TypeVar
 
 import duckdb
-import pyarrow
+import pyarrow as pa
 
 from asepsis.domain.catalogue import Table
 from asepsis.domain.cells import CellTable, MeasureKind
@@ -29,15 +29,23 @@ _NOTHING: Final[Mapping[str, object]] = MappingProxyType({})
 
 
 class QueryRoom:
-    """Loads tables, locks itself, then answers plans. One per run, inside the runtime's own process."""
+    """Loads tables, locks itself, then answers plans. One per run, inside the runtime's own process.
+
+    Without ``temp_directory`` nothing is ever written to a disk: what does not fit in memory fails.
+    """
 
     def __init__(
-        self, temp_directory: Path, *, threads: int = 1, memory_limit: str = "1GB", seconds: float = DEFAULT_SECONDS
+        self,
+        temp_directory: Path | None = None,
+        *,
+        threads: int = 1,
+        memory_limit: str = "1GB",
+        seconds: float = DEFAULT_SECONDS,
     ) -> None:
-        settings: dict[str, str | bool | int] = {
+        settings: dict[str, str | bool | int | float | list[str]] = {
             "threads": threads,
             "memory_limit": memory_limit,
-            "temp_directory": str(temp_directory),
+            "temp_directory": "" if temp_directory is None else str(temp_directory),
             "autoinstall_known_extensions": False,
             "autoload_known_extensions": False,
             "allow_community_extensions": False,
@@ -94,7 +102,7 @@ class QueryRoom:
         """The cells of a plan. Raises EngineMemoryError, EngineTimeError, EngineDataError, EngineLockedError."""
         return Sealed(CellTable(branches=tuple(self._cells(grouping) for grouping in plan.groupings)))
 
-    def people(self, cohort: Cohort) -> Sealed[pyarrow.Table]:
+    def people(self, cohort: Cohort) -> Sealed[pa.Table]:
         """The persons of a cohort as their owners know them: owner, person_id (the owner's own), link_id."""
         persons = people_sql(cohort)
         names = ", ".join(f"({place}, '{owner}')" for place, owner in enumerate(self._owners)) or "(-1, '')"
@@ -107,9 +115,9 @@ class QueryRoom:
         """  # noqa: S608 - generated text and party names
         return Sealed(self._table(Generated(text=text, parameters=persons.parameters)))
 
-    def statement(self, text: str, parameters: Mapping[str, object] = _NOTHING) -> Sealed[pyarrow.Table]:
+    def statement(self, text: str, parameters: Mapping[str, object] = _NOTHING) -> Sealed[pa.Table]:
         """The result of a method's own generated SQL."""
-        return Sealed(self._answer(lambda: self._connection.execute(text, dict(parameters)).to_arrow_table()))
+        return Sealed(self._answer(lambda: self._connection.sql(text, params=dict(parameters)).to_arrow_table()))
 
     def _cells(self, grouping: Grouping) -> Rows:
         owners = len(self._owners)
@@ -126,9 +134,9 @@ class QueryRoom:
         run = lambda: self._connection.execute(generated.text, dict(generated.parameters)).fetchall()  # noqa: E731
         return self._answer(run)
 
-    def _table(self, generated: Generated) -> pyarrow.Table:
+    def _table(self, generated: Generated) -> pa.Table:
         return self._answer(
-            lambda: self._connection.execute(generated.text, dict(generated.parameters)).to_arrow_table()
+            lambda: self._connection.sql(generated.text, params=dict(generated.parameters)).to_arrow_table()
         )
 
     def _answer(self, run: Callable[[], T]) -> T:
