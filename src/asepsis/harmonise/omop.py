@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
+from asepsis.domain.identity import IDENTITY_COLUMNS
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
@@ -76,13 +78,12 @@ _DEATH: Final = Target(
     empty=frozenset({"person_id", "cause_source_value"}),
 )
 
+_IDENTITY_TYPES: Final = {"person_id": "BIGINT", "birth_date": "DATE"}
 _IDENTITY: Final = Target(
     name="identity",
     key="person_id",
     columns=_columns(
-        "person_id BIGINT, mrn VARCHAR, national_id VARCHAR, family_name VARCHAR, given_name VARCHAR, "
-        "former_family_name VARCHAR, birth_date DATE, sex VARCHAR, address VARCHAR, city VARCHAR, zip VARCHAR, "
-        "phone VARCHAR"
+        ", ".join(f"{column} {_IDENTITY_TYPES.get(column, 'VARCHAR')}" for column in IDENTITY_COLUMNS)
     ),
     empty=frozenset({"person_id"}),
 )

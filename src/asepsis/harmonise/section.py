@@ -102,7 +102,7 @@ class Section:
         value = self.text(key)
         try:
             codecs.lookup(value)
-            b"".decode(value)
+            b"A".decode(value, "replace")
         except (LookupError, ValueError):
             raise self.malformed(key, "the encoding is not known") from None
         return str(value)

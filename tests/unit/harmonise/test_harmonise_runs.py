@@ -123,7 +123,7 @@ def test_riverside_is_read_plain_and_compressed_alike(
     assert conditions.reasons == {"impossible_date": 1, "unknown_person": 1}
     assert conditions.accepted == 3
     identity = rows(plain.identity)
-    assert {(row["national_id"], row["former_family_name"], row["birth_date"]) for row in identity} == {
+    assert {(row["national_id"], row["previous_family_name"], row["birth_date"]) for row in identity} == {
         (f"12345678{n}", "Roe", date(1970 + n, 2, 3)) for n in range(3)
     }
 

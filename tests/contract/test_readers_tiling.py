@@ -1,0 +1,164 @@
+"""One contract for every reader: the records tile the stream, whatever the stream is."""
+
+from __future__ import annotations
+
+import gzip
+import io
+from collections.abc import Callable, Iterator
+from typing import BinaryIO
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from asepsis.errors.harmonise import LimitExceeded, SourceFileDamaged
+from asepsis.harmonise.readers import dbase, ebcdic, ndjson
+from asepsis.harmonise.readers.copybook import parse_copybook
+from asepsis.harmonise.readers.gunzip import gunzip
+from asepsis.harmonise.readers.record import Limits, Record, RecordKind
+
+LAYOUT = parse_copybook(
+    "01 R. 05 A PIC 9(4). 05 B PIC X(3). 05 C PIC S9(3) COMP-3. 05 D PIC S9(4) COMP. 05 E PIC S9(2)."
+)
+Reader = Callable[[BinaryIO], Iterator[Record]]
+
+READERS: dict[str, Reader] = {
+    "ebcdic": lambda stream: ebcdic.read(stream, layout=LAYOUT, encoding="cp037"),
+    "ebcdic with wide characters": lambda stream: ebcdic.read(stream, layout=LAYOUT, encoding="utf-8"),
+    "dbase": lambda stream: dbase.read(stream, encoding="cp850"),
+    "dbase with wide characters": lambda stream: dbase.read(stream, encoding="shift_jis"),
+    "ndjson": lambda stream: ndjson.read(stream, limits=Limits(record_bytes=64, nesting=3)),
+}
+
+
+def dbase_bytes(rows: int) -> bytes:
+    header = bytes([3, 99, 1, 1]) + rows.to_bytes(4, "little") + (97).to_bytes(2, "little") + (10).to_bytes(2, "little")
+    header = header.ljust(32, b"\0")
+    for name, size in (("CODE", 6), ("SEX", 3)):
+        header += name.encode().ljust(11, b"\0") + b"C" + bytes(4) + bytes([size, 0]) + bytes(14)
+    return header + b"\r" + b" ABCDEFMMM" * rows + b"\x1a"
+
+
+WHOLE = {
+    "ebcdic": ("0042ABC".encode("cp037") + bytes.fromhex("123c") + b"\0\7" + bytes.fromhex("f1d2")) * 5,
+    "dbase": dbase_bytes(5),
+    "ndjson": b'{"a":[1,{"b":"c"}]}\n\n{"a":"\xc3\xa9"}\r\n{"x":' + b"1" * 90 + b"}\n",
+}
+
+
+class Dribble(io.BytesIO):
+    """Gives fewer bytes than asked for, as sockets and decompressors do."""
+
+    def read(self, size: int | None = -1) -> bytes:
+        return super().read(min(size, 7) if size is not None and size > 7 else size)
+
+
+def check(reader: Reader, content: bytes, stream: BinaryIO) -> list[Record]:
+    records = list(reader(stream))
+    assert b"".join(record.raw for record in records) == content
+    offset = 0
+    for number, record in enumerate(records):
+        assert (record.number, record.offset, record.length) == (number, offset, len(record.raw))
+        assert record.length > 0
+        offset += record.length
+    return records
+
+
+@pytest.mark.parametrize("name", READERS)
+@given(content=st.binary(max_size=600))
+@settings(max_examples=60)
+def test_any_bytes_are_tiled(name: str, content: bytes) -> None:
+    check(READERS[name], content, io.BytesIO(content))
+    check(READERS[name], content, Dribble(content))
+
+
+@st.composite
+def mutated(draw: st.DrawFn, content: bytes) -> bytes:
+    data = bytearray(content)
+    for _ in range(draw(st.integers(1, 4))):
+        place = draw(st.integers(0, max(len(data) - 1, 0)))
+        kind = draw(st.sampled_from(["flip", "cut", "insert", "drop"]))
+        if kind == "flip" and data:
+            data[place] ^= draw(st.integers(1, 255))
+        elif kind == "cut":
+            del data[place:]
+        elif kind == "insert":
+            data[place:place] = draw(st.binary(max_size=9))
+        else:
+            del data[place : place + draw(st.integers(1, 9))]
+    return bytes(data)
+
+
+@pytest.mark.parametrize("name", READERS)
+@given(data=st.data())
+@settings(max_examples=60)
+def test_mutated_files_are_tiled(name: str, data: st.DataObject) -> None:
+    content = data.draw(mutated(WHOLE[name.split(maxsplit=1)[0]]))
+    check(READERS[name], content, io.BytesIO(content))
+
+
+@pytest.mark.parametrize(("name", "kinds"), [("ebcdic", 5 * "d"), ("dbase", "h" + 5 * "d" + "h"), ("ndjson", "dhdrr")])
+def test_whole_files_have_the_records_that_they_should(name: str, kinds: str) -> None:
+    records = check(READERS[name], WHOLE[name], io.BytesIO(WHOLE[name]))
+    letters = {RecordKind.DATA: "d", RecordKind.HEADER: "h", RecordKind.RESIDUE: "r"}
+    assert "".join(letters[record.kind] for record in records) == kinds
+    assert not any(record.defects for record in records if record.kind is RecordKind.DATA)
+
+
+def test_deleted_and_surplus_dbase_records_are_marked() -> None:
+    content = bytearray(dbase_bytes(3))
+    content[97] = ord("*")
+    content[4:8] = (2).to_bytes(4, "little")
+    records = list(dbase.read(io.BytesIO(bytes(content)), encoding="cp850"))
+    assert [record.defects for record in records] == [(), ("deleted",), (), ("beyond_declared_count",), ()]
+    assert records[2].fields == {"code": "ABCDEF", "sex": "MMM"}
+
+
+def test_a_json_bomb_of_brackets_is_a_defect() -> None:
+    (record,) = ndjson.read(io.BytesIO(b'{"a":' + b"[" * 5000 + b"}\n"))
+    assert record.defects == ("nested_too_deep",)
+    (flat,) = ndjson.read(io.BytesIO(b'{"a":"' + b"[" * 5000 + b'"}\n'))
+    assert flat.defects == ()
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_the_number_of_records_is_limited(name: str) -> None:
+    base = name.split(maxsplit=1)[0]
+    limits = Limits(records=2)
+    reader = {
+        "ebcdic": lambda stream: ebcdic.read(stream, layout=LAYOUT, encoding="cp037", limits=limits),
+        "dbase": lambda stream: dbase.read(stream, encoding="cp850", limits=limits),
+        "ndjson": lambda stream: ndjson.read(stream, limits=limits),
+    }[base]
+    with pytest.raises(LimitExceeded):
+        list(reader(io.BytesIO(WHOLE[base])))
+
+
+@given(st.binary(max_size=3000), st.integers(1, 400))
+@settings(max_examples=60)
+def test_gunzip_gives_the_same_bytes_plain_packed_and_in_members(content: bytes, size: int) -> None:
+    members = gzip.compress(content[:size]) + gzip.compress(content[size:])
+    assert gunzip(Dribble(gzip.compress(content)), name="f").read() == content
+    assert gunzip(io.BytesIO(members), name="f").read() == content
+    if content[:2] != b"\x1f\x8b":
+        assert gunzip(Dribble(content), name="f").read() == content
+
+
+@given(st.binary(min_size=1, max_size=500), st.data())
+@settings(max_examples=60)
+def test_a_damaged_gzip_member_is_refused_or_whole(content: bytes, data: st.DataObject) -> None:
+    packed = gzip.compress(content, mtime=0)
+    broken = data.draw(mutated(packed))
+    if broken[:2] != b"\x1f\x8b":
+        return
+    try:
+        read = gunzip(io.BytesIO(broken), name="f").read()
+    except SourceFileDamaged:
+        return
+    assert read == content or broken == b""
+
+
+def test_a_decompression_bomb_is_stopped() -> None:
+    bomb = gzip.compress(bytes(5_000_000))
+    with pytest.raises(LimitExceeded):
+        gunzip(io.BytesIO(bomb), name="f", max_bytes=1_000_000).read()
