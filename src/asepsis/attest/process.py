@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import platform
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Final
@@ -43,8 +44,9 @@ LIBRARIES: Final = ("cryptography", "duckdb", "pyarrow", "sqlglot")
 _FORMAT: Final = "asepsis/process-measurement/1"
 
 
+@cache
 def measure() -> Digest:
-    """The measurement of the program as it is installed here. Raises ProgramUnreadable."""
+    """The measurement of the program as it is installed here, taken once per process. Raises ProgramUnreadable."""
     package = Path(asepsis.__file__).parent
     try:
         versions = {name: version(name) for name in LIBRARIES}
