@@ -272,8 +272,8 @@ def test_too_little_memory_is_said_so(tmp_path: Path) -> None:
     many = 12_000
     names = pa.array([f"name{number}" for number in range(many)])
     columns = dict.fromkeys(("family_name", "given_name", "address", "mrn"), names)
-    nothing = {name: pa.nulls(many, pa.string()) for name in ("national_id", "previous_family_name", "birth_date_source",
-               "sex", "city", "postal_code", "phone")}  # fmt: skip
+    empty = ("national_id", "previous_family_name", "birth_date_source", "sex", "city", "postal_code", "phone")
+    nothing = {name: pa.nulls(many, pa.string()) for name in empty}
     pq.write_table(
         table(person_id=pa.array(range(many)), birth_date=pa.array([date(2000, 2, 2)] * many), **columns, **nothing),
         tmp_path / "a.parquet",

@@ -20,7 +20,7 @@ from asepsis.domain.names import PartyId
 from asepsis.engines.linkage import faces, link_map, pairs, report
 from asepsis.engines.linkage.guard import one_number, private_engine, withheld
 from asepsis.linkage.cluster import Clusters, Member, Node, Pair, cluster
-from asepsis.linkage.rules import RULES, Rule
+from asepsis.linkage.rules import RULES
 from asepsis.linkage.traits import Traits
 
 _ORDER_KEY: Final = b"asepsis linkage order v1"
@@ -92,9 +92,19 @@ def _members(connection: duckdb.DuckDBPyConnection, owners: list[PartyId]) -> di
 
 
 def _traits(row: tuple[Any, ...]) -> Traits:
-    national_id, forms, *rest = row
-    names = ("given", "given_every", "given_canonical", "birth", "birth_swapped", "year", "sex", "address")
-    return Traits(national_id=national_id, families=frozenset(forms), **dict(zip(names, rest, strict=True)))
+    national_id, forms, given, every, canonical, birth, swapped, year, sex, address = row
+    return Traits(
+        national_id=national_id,
+        families=frozenset(forms),
+        given=given,
+        given_every=every,
+        given_canonical=canonical,
+        birth=birth,
+        birth_swapped=swapped,
+        year=year,
+        sex=sex,
+        address=address,
+    )
 
 
 def _order(owner: PartyId, person_id: int) -> bytes:
