@@ -18,7 +18,7 @@ help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
 
 demo: .venv/.ready-runtime ## the story on two hospitals' backups, from contribution to release
-	@$(bin)/asepsis demo $(ARGS)
+	@$(bin)/asepsis demo --replace $(ARGS)
 
 test: check system-packages ## set-up, static gates, every test that is not long
 	@$(pytest) -m "not long" $(ARGS)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -18,15 +19,18 @@ from pathlib import Path
 from typing import Final
 
 from asepsis.attest.appraise import appraise
+from asepsis.attest.process import measure
 from asepsis.domain.contract import read_contract
 from asepsis.domain.names import Digest, PartyId, ReferralId
 from asepsis.domain.referral import Referral
+from asepsis.engines.harmonise.load import load_mapping
 from asepsis.engines.harmonise.result import HarmonisedRun
 from asepsis.engines.harmonise.run import Resources, harmonise
 from asepsis.engines.runtime_process import RuntimeProcesses
 from asepsis.errors.room import FileUnreadable, RoomMissing, RoomVersionUnknown
-from asepsis.harmonise.mapping import Mapping
+from asepsis.harmonise.mapping import Mapping as SourceMapping
 from asepsis.keys.files import FileKeys
+from asepsis.ports import Source
 from asepsis.sealing.agreement import contract_payload
 from asepsis.sealing.signing import Purpose
 from asepsis.services.analyses import Analyses
@@ -39,6 +43,7 @@ from asepsis.services.keydesk.office import Office
 from asepsis.services.linkage import Linkage
 from asepsis.services.referrals import Referrals
 from asepsis.services.runs import Runs
+from asepsis.sources.registry import open_source
 from asepsis.store.desk_state import SqlDeskState
 from asepsis.store.room_state import SqlRoomState
 from asepsis.store.snapshot_files import LocalSnapshotFiles
@@ -220,10 +225,25 @@ def open_room(folder: Path) -> Room:
     return Room(folder, PartyId(settings["host"]), settings["origin"])
 
 
-def harmoniser(mapping: Mapping, keys: FileKeys) -> Harmonise:
+def look_into(uri: str, *, secret: Callable[[], str] | None = None) -> Source:
+    """Open a backup or folder, read-only. Raises the errors of the source."""
+    return open_source(uri, secret=secret)
+
+
+def mapping_of(folder: Path) -> SourceMapping:
+    """Read and check a mapping folder. Raises MappingMissing, MappingMalformed or ExpressionRefused."""
+    return load_mapping(folder)
+
+
+def runtime_measurement() -> Digest:
+    """The measurement of the runtime as it is installed here, for a contract to name."""
+    return measure()
+
+
+def harmoniser(mapping: SourceMapping, keys: FileKeys) -> Harmonise:
     """The pipeline for one mapping under one owner's person key."""
 
-    def run(files: dict[str, Opener], *, run: str, workdir: Path, progress: Progress) -> HarmonisedRun:
+    def run(files: Mapping[str, Opener], *, run: str, workdir: Path, progress: Progress) -> HarmonisedRun:
         resources = Resources(progress=lambda step: progress(step.stage, step.subject, step.records))
         return harmonise(mapping, files, workdir=workdir, run=run, person_key=keys.person_key(), resources=resources)
 

@@ -19,13 +19,13 @@ FileArgument = Annotated[Path, typer.Argument(help="The contract, usually room.y
 
 
 @app.command("plan")
-def plan(file: FileArgument, as_json: JsonOption = False) -> None:  # noqa: FBT002
+def plan(file: FileArgument, as_json: JsonOption = False) -> None:
     """Check a contract and say in words what each party gives, gets and must sign."""
     with reported(as_json=as_json):
-        from asepsis.domain.contract import read_contract  # noqa: PLC0415
-        from asepsis.sealing.agreement import contract_digest  # noqa: PLC0415
-        from asepsis.services.wording import contract_in_words  # noqa: PLC0415
-        from asepsis.yaml_files import read_yaml  # noqa: PLC0415
+        from asepsis.domain.contract import read_contract
+        from asepsis.sealing.agreement import contract_digest
+        from asepsis.services.wording import contract_in_words
+        from asepsis.yaml_files import read_yaml
 
         contract = read_contract(read_yaml(file))
         digest = contract_digest(contract)
@@ -38,13 +38,13 @@ def sign(
     file: FileArgument,
     party: AsOption,
     room: RoomOption = DEFAULT_ROOM,
-    as_json: JsonOption = False,  # noqa: FBT002
+    as_json: JsonOption = False,
 ) -> None:
     """Sign the contract as a party; the first to do so proposes it."""
     with reported(as_json=as_json):
-        from asepsis.bootstrap import open_room  # noqa: PLC0415
-        from asepsis.domain.names import PartyId  # noqa: PLC0415
-        from asepsis.yaml_files import read_yaml  # noqa: PLC0415
+        from asepsis.bootstrap import open_room
+        from asepsis.domain.names import PartyId
+        from asepsis.yaml_files import read_yaml
 
         opened = open_room(room)
         document = read_yaml(file)
@@ -55,36 +55,36 @@ def sign(
 
 
 @app.command("status")
-def status(room: RoomOption = DEFAULT_ROOM, as_json: JsonOption = False) -> None:  # noqa: FBT002
+def status(room: RoomOption = DEFAULT_ROOM, as_json: JsonOption = False) -> None:
     """Say where the contract stands and whose turn it is."""
     with reported(as_json=as_json):
-        from asepsis.bootstrap import open_room  # noqa: PLC0415
+        from asepsis.bootstrap import open_room
 
         _show(open_room(room).contracts.status(), as_json=as_json)
 
 
 @app.command("suspend")
-def suspend(party: AsOption, room: RoomOption = DEFAULT_ROOM, as_json: JsonOption = False) -> None:  # noqa: FBT002
+def suspend(party: AsOption, room: RoomOption = DEFAULT_ROOM, as_json: JsonOption = False) -> None:
     """Stop everything under the contract, as one owner; nobody can overrule it."""
     _state("suspend", party, room, as_json=as_json)
 
 
 @app.command("resume")
-def resume(party: AsOption, room: RoomOption = DEFAULT_ROOM, as_json: JsonOption = False) -> None:  # noqa: FBT002
+def resume(party: AsOption, room: RoomOption = DEFAULT_ROOM, as_json: JsonOption = False) -> None:
     """Lift one's own suspension."""
     _state("resume", party, room, as_json=as_json)
 
 
 @app.command("end")
-def end(party: AsOption, room: RoomOption = DEFAULT_ROOM, as_json: JsonOption = False) -> None:  # noqa: FBT002
+def end(party: AsOption, room: RoomOption = DEFAULT_ROOM, as_json: JsonOption = False) -> None:
     """End the contract, as one owner, for ever."""
     _state("end", party, room, as_json=as_json)
 
 
 def _state(kind: str, party: str, room: Path, *, as_json: bool) -> None:
     with reported(as_json=as_json):
-        from asepsis.bootstrap import open_room  # noqa: PLC0415
-        from asepsis.domain.names import PartyId  # noqa: PLC0415
+        from asepsis.bootstrap import open_room
+        from asepsis.domain.names import PartyId
 
         opened = open_room(room)
         digest, desk = opened.contracts.status().digest, opened.desk(PartyId(party))

@@ -12,29 +12,32 @@ from asepsis.cli.report import emit, reported
 from asepsis.cli.steps import step_line
 
 
-def run(  # noqa: PLR0913 - one parameter per option of the command
+def run(
     mapping: Annotated[Path, typer.Option("--mapping", help="The mapping folder of the source.")],
     source: Annotated[str, typer.Option("--source", help="restic:…, tar:… or dir:…")],
     party: AsOption,
     restore_point: Annotated[
         str, typer.Option("--restore-point", help="An id or its beginning, 'latest' or 'last-clean'.")
     ] = "last-clean",
-    books: Annotated[bool, typer.Option("--books", help="Print the reconciliation of every file.")] = False,  # noqa: FBT002
+    books: Annotated[bool, typer.Option("--books", help="Print the reconciliation of every file.")] = False,
     room: RoomOption = DEFAULT_ROOM,
-    as_json: JsonOption = False,  # noqa: FBT002
+    as_json: JsonOption = False,
 ) -> None:
     """Land, map and seal one restore point; the books balance or nothing is contributed."""
     with reported(as_json=as_json):
-        from asepsis.bootstrap import harmoniser, open_room  # noqa: PLC0415
-        from asepsis.domain.names import PartyId  # noqa: PLC0415
-        from asepsis.engines.harmonise.load import load_mapping  # noqa: PLC0415
-        from asepsis.services.looking import find_point  # noqa: PLC0415
-        from asepsis.sources.registry import open_source  # noqa: PLC0415
+        from asepsis.bootstrap import (
+            harmoniser,
+            look_into,
+            mapping_of,
+            open_room,
+        )
+        from asepsis.domain.names import PartyId
+        from asepsis.services.looking import find_point
 
         owner = PartyId(party)
         opened = open_room(room)
-        loaded = load_mapping(mapping)
-        backup = open_source(source)
+        loaded = mapping_of(mapping)
+        backup = look_into(source)
         point = find_point(backup, restore_point)
         contribution = opened.contribute(owner).contribute(
             backup,

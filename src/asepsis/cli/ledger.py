@@ -14,10 +14,10 @@ app = typer.Typer(help="Show, export and verify the ledger.", no_args_is_help=Tr
 
 
 @app.command("show")
-def show(room: RoomOption = DEFAULT_ROOM, as_json: JsonOption = False) -> None:  # noqa: FBT002
+def show(room: RoomOption = DEFAULT_ROOM, as_json: JsonOption = False) -> None:
     """Print all entries, oldest first."""
     with reported(as_json=as_json):
-        from asepsis.bootstrap import open_room  # noqa: PLC0415
+        from asepsis.bootstrap import open_room
 
         entries = open_room(room).audit.entries()
         rows = [[n, e.at.strftime("%Y-%m-%d %H:%M:%S"), e.actor, e.act.value, e.subject] for n, e in enumerate(entries)]
@@ -32,11 +32,11 @@ def show(room: RoomOption = DEFAULT_ROOM, as_json: JsonOption = False) -> None: 
 def export(
     out: Annotated[Path, typer.Option("--out", help="Where to write the ledger.")] = Path("ledger.jsonl"),
     room: RoomOption = DEFAULT_ROOM,
-    as_json: JsonOption = False,  # noqa: FBT002
+    as_json: JsonOption = False,
 ) -> None:
     """Write the whole ledger, under a checkpoint that every owner cosigned, into one file."""
     with reported(as_json=as_json):
-        from asepsis.bootstrap import open_room  # noqa: PLC0415
+        from asepsis.bootstrap import open_room
 
         opened = open_room(room)
         out.write_bytes(opened.audit.export())
@@ -47,14 +47,14 @@ def export(
 def verify(
     bundle: Path,
     contract: Annotated[Path, typer.Option("--contract", help="The contract whose public keys you trust.")],
-    as_json: JsonOption = False,  # noqa: FBT002
+    as_json: JsonOption = False,
 ) -> None:
     """Check an exported ledger offline, with the public keys of the contract only."""
     with reported(as_json=as_json):
-        from asepsis.cli.files import read_bytes  # noqa: PLC0415
-        from asepsis.domain.contract import read_contract  # noqa: PLC0415
-        from asepsis.services.audit import ledger_keys, verify_export  # noqa: PLC0415
-        from asepsis.yaml_files import read_yaml  # noqa: PLC0415
+        from asepsis.cli.files import read_bytes
+        from asepsis.domain.contract import read_contract
+        from asepsis.services.audit import ledger_keys, verify_export
+        from asepsis.yaml_files import read_yaml
 
         report = verify_export(read_bytes(bundle), ledger_keys(read_contract(read_yaml(contract))))
         witnesses = sorted({cosignature.witness for cosignature in report.witnesses})

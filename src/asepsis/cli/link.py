@@ -8,10 +8,10 @@ from asepsis.cli.results import released_text
 from asepsis.cli.steps import end_steps, step_line
 
 
-def run(room: RoomOption = DEFAULT_ROOM, as_json: JsonOption = False) -> None:  # noqa: FBT002
+def run(room: RoomOption = DEFAULT_ROOM, as_json: JsonOption = False) -> None:
     """Link the newest identity snapshots inside the runtime; prints the protected quality report."""
     with reported(as_json=as_json):
-        from asepsis.bootstrap import open_room  # noqa: PLC0415
+        from asepsis.bootstrap import open_room
 
         statistic = open_room(room).linkage.link(progress=lambda step: step_line(step, quiet=as_json))
         end_steps(quiet=as_json)

@@ -58,7 +58,7 @@ def _version(value: bool) -> None:  # noqa: FBT001 - the shape of a typer callba
 
 @app.callback()
 def _root(
-    version: Annotated[  # noqa: FBT002 - a flag of the command line
+    version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:

@@ -16,15 +16,15 @@ app = typer.Typer(help="Enrol parties and show their public keys.", no_args_is_h
 @app.command("new")
 def new(
     name: str,
-    owner: Annotated[bool, typer.Option("--owner", help="The party owns data: it gets a key desk.")] = False,  # noqa: FBT002
+    owner: Annotated[bool, typer.Option("--owner", help="The party owns data: it gets a key desk.")] = False,
     origin: Annotated[str, typer.Option(help="The ledger's name, used when the room is made.")] = "asepsis.local/room",
     room: RoomOption = DEFAULT_ROOM,
-    as_json: JsonOption = False,  # noqa: FBT002
+    as_json: JsonOption = False,
 ) -> None:
     """Make a party's keys; the room is made with its first party."""
     with reported(as_json=as_json):
-        from asepsis.bootstrap import create_room  # noqa: PLC0415
-        from asepsis.domain.names import PartyId  # noqa: PLC0415
+        from asepsis.bootstrap import create_room
+        from asepsis.domain.names import PartyId
 
         keys = create_room(room, origin=origin).enrol(PartyId(name), owner=owner)
         public = keys.public()

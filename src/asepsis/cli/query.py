@@ -25,14 +25,14 @@ def run_query(
     party: AsOption,
     sql: Annotated[str, typer.Argument(help="One SELECT statement.")] = "",
     file: Annotated[Path | None, typer.Option("--file", help="Read the statement from a file.")] = None,
-    plan: PlanOption = False,  # noqa: FBT002
+    plan: PlanOption = False,
     room: RoomOption = DEFAULT_ROOM,
-    as_json: JsonOption = False,  # noqa: FBT002
+    as_json: JsonOption = False,
 ) -> None:
     """Plan, run and release one query (exit code 3 if it is refused)."""
     with reported(as_json=as_json):
-        from asepsis.domain.analysis import Analysis, AnalysisKind  # noqa: PLC0415
-        from asepsis.domain.names import PartyId  # noqa: PLC0415
+        from asepsis.domain.analysis import Analysis, AnalysisKind
+        from asepsis.domain.names import PartyId
 
         text = _text(sql, file)
         analysis = Analysis(kind=AnalysisKind.QUERY, author=PartyId(party), body=text, arguments={})
@@ -43,14 +43,14 @@ def run_method(
     name: str,
     party: AsOption,
     arguments: Annotated[list[str] | None, typer.Option("--set", help="NAME=VALUE; commas make a list.")] = None,
-    plan: PlanOption = False,  # noqa: FBT002
+    plan: PlanOption = False,
     room: RoomOption = DEFAULT_ROOM,
-    as_json: JsonOption = False,  # noqa: FBT002
+    as_json: JsonOption = False,
 ) -> None:
     """Run a predefined method, such as kaplan_meier (exit code 3 if it is refused)."""
     with reported(as_json=as_json):
-        from asepsis.domain.analysis import Analysis, AnalysisKind  # noqa: PLC0415
-        from asepsis.domain.names import PartyId  # noqa: PLC0415
+        from asepsis.domain.analysis import Analysis, AnalysisKind
+        from asepsis.domain.names import PartyId
 
         parsed = dict(_argument(text) for text in arguments or [])
         analysis = Analysis(kind=AnalysisKind.METHOD, author=PartyId(party), body=name, arguments=parsed)
@@ -58,8 +58,8 @@ def run_method(
 
 
 def _ask(analysis: Analysis, room: Path, *, plan: bool, as_json: bool) -> None:
-    from asepsis.bootstrap import open_room  # noqa: PLC0415
-    from asepsis.domain.finding import Severity  # noqa: PLC0415
+    from asepsis.bootstrap import open_room
+    from asepsis.domain.finding import Severity
 
     analyses = open_room(room).analyses
     if plan:
@@ -81,7 +81,7 @@ def _ask(analysis: Analysis, room: Path, *, plan: bool, as_json: bool) -> None:
 def _text(sql: str, file: Path | None) -> str:
     if file is None:
         return sql
-    from asepsis.errors.room import FileUnreadable  # noqa: PLC0415
+    from asepsis.errors.room import FileUnreadable
 
     try:
         return file.read_text(encoding="utf-8")

@@ -15,14 +15,14 @@ app = typer.Typer(help="Validate restore points and find the last clean one.", n
 @app.command("last-clean")
 def last_clean(
     uri: Annotated[str, typer.Argument(help="restic:…, tar:… or dir:…")],
-    as_json: JsonOption = False,  # noqa: FBT002
+    as_json: JsonOption = False,
 ) -> None:
     """Judge every restore point by content and format, and name the newest clean one (exit code 7 if none is)."""
     with reported(as_json=as_json):
-        from asepsis.services.looking import last_clean as find_last_clean  # noqa: PLC0415
-        from asepsis.sources.registry import open_source  # noqa: PLC0415
+        from asepsis.bootstrap import look_into
+        from asepsis.services.looking import last_clean as find_last_clean
 
-        history = find_last_clean(open_source(uri))
+        history = find_last_clean(look_into(uri))
         rows = [
             [v.point.id[:16], v.point.taken_at.date().isoformat(), v.verdict.value, _evidence(v)]
             for v in history.points
@@ -55,7 +55,7 @@ def last_clean(
 
 
 def _evidence(verdict: object) -> str:
-    from asepsis.domain.integrity import RestorePointVerdict  # noqa: PLC0415
+    from asepsis.domain.integrity import RestorePointVerdict
 
     if not isinstance(verdict, RestorePointVerdict):
         return ""

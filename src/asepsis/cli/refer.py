@@ -22,12 +22,12 @@ def new(
     reason: Annotated[str, typer.Option("--reason", help="Why follow-up is needed.")],
     party: AsOption,
     room: RoomOption = DEFAULT_ROOM,
-    as_json: JsonOption = False,  # noqa: FBT002
+    as_json: JsonOption = False,
 ) -> None:
     """Ask for follow-up of a cohort; every owner has to approve it."""
     with reported(as_json=as_json):
-        from asepsis.bootstrap import open_room  # noqa: PLC0415
-        from asepsis.domain.names import PartyId  # noqa: PLC0415
+        from asepsis.bootstrap import open_room
+        from asepsis.domain.names import PartyId
 
         referral = open_room(room).referrals.request(PartyId(party), cohort=cohort, reason=reason)
         _show(referral, as_json=as_json, following=f"asepsis refer approve {referral.id} --as OWNER")
@@ -38,13 +38,13 @@ def approve(
     referral: str,
     party: AsOption,
     room: RoomOption = DEFAULT_ROOM,
-    as_json: JsonOption = False,  # noqa: FBT002
+    as_json: JsonOption = False,
 ) -> None:
     """Approve exactly this referral at one's own desk; the last approval delivers it."""
     with reported(as_json=as_json):
-        from asepsis.bootstrap import open_room  # noqa: PLC0415
-        from asepsis.domain.names import PartyId, ReferralId  # noqa: PLC0415
-        from asepsis.domain.referral import ReferralStatus  # noqa: PLC0415
+        from asepsis.bootstrap import open_room
+        from asepsis.domain.names import PartyId, ReferralId
+        from asepsis.domain.referral import ReferralStatus
 
         opened = open_room(room)
         approved = opened.approve_referral(ReferralId(referral), owner=PartyId(party))
@@ -55,10 +55,10 @@ def approve(
 
 
 @app.command("ls")
-def ls(room: RoomOption = DEFAULT_ROOM, as_json: JsonOption = False) -> None:  # noqa: FBT002
+def ls(room: RoomOption = DEFAULT_ROOM, as_json: JsonOption = False) -> None:
     """List all referrals; how many patients they concern is not shown to anybody."""
     with reported(as_json=as_json):
-        from asepsis.bootstrap import open_room  # noqa: PLC0415
+        from asepsis.bootstrap import open_room
 
         referrals = open_room(room).state.referrals()
         emit(
@@ -76,12 +76,12 @@ def collect(
     referral: str,
     party: AsOption,
     room: RoomOption = DEFAULT_ROOM,
-    as_json: JsonOption = False,  # noqa: FBT002
+    as_json: JsonOption = False,
 ) -> None:
     """Open the package for one's own clinical team; it is written into the team's home, readable by it alone."""
     with reported(as_json=as_json):
-        from asepsis.bootstrap import open_room  # noqa: PLC0415
-        from asepsis.domain.names import PartyId, ReferralId  # noqa: PLC0415
+        from asepsis.bootstrap import open_room
+        from asepsis.domain.names import PartyId, ReferralId
 
         path, patients = open_room(room).collect_referral(ReferralId(referral), team=PartyId(party))
         emit(

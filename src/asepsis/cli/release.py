@@ -16,10 +16,10 @@ app = typer.Typer(help="Releases, reviews and evidence bundles.", no_args_is_hel
 
 
 @app.command("ls")
-def ls(room: RoomOption = DEFAULT_ROOM, as_json: JsonOption = False) -> None:  # noqa: FBT002
+def ls(room: RoomOption = DEFAULT_ROOM, as_json: JsonOption = False) -> None:
     """List all outputs that asked to leave the room."""
     with reported(as_json=as_json):
-        from asepsis.bootstrap import open_room  # noqa: PLC0415
+        from asepsis.bootstrap import open_room
 
         releases = [answer.release for answer in open_room(room).analyses.releases() if answer.release]
         rows = [[r.id, r.status.value, r.author, r.decided_by or "", r.decided_at.isoformat()] for r in releases]
@@ -31,11 +31,11 @@ def ls(room: RoomOption = DEFAULT_ROOM, as_json: JsonOption = False) -> None:  #
 
 
 @app.command("show")
-def show(release: str, room: RoomOption = DEFAULT_ROOM, as_json: JsonOption = False) -> None:  # noqa: FBT002
+def show(release: str, room: RoomOption = DEFAULT_ROOM, as_json: JsonOption = False) -> None:
     """Show one output: its table once it is released, and its findings."""
     with reported(as_json=as_json):
-        from asepsis.bootstrap import open_room  # noqa: PLC0415
-        from asepsis.domain.names import ReleaseId  # noqa: PLC0415
+        from asepsis.bootstrap import open_room
+        from asepsis.domain.names import ReleaseId
 
         answer = open_room(room).analyses.show(ReleaseId(release))
         emit(answer_document(answer), as_json=as_json, text=answer_text(answer))
@@ -47,12 +47,12 @@ def review(
     party: AsOption,
     approve: Annotated[bool, typer.Option("--approve/--refuse", help="Release it, or refuse it.")],
     room: RoomOption = DEFAULT_ROOM,
-    as_json: JsonOption = False,  # noqa: FBT002
+    as_json: JsonOption = False,
 ) -> None:
     """Decide on an output that waits; nobody decides on their own."""
     with reported(as_json=as_json):
-        from asepsis.bootstrap import open_room  # noqa: PLC0415
-        from asepsis.domain.names import PartyId, ReleaseId  # noqa: PLC0415
+        from asepsis.bootstrap import open_room
+        from asepsis.domain.names import PartyId, ReleaseId
 
         answer = open_room(room).analyses.review(ReleaseId(release), by=PartyId(party), release_it=approve)
         emit(answer_document(answer), as_json=as_json, text=answer_text(answer))
@@ -63,12 +63,12 @@ def get(
     release: str,
     out: Annotated[Path | None, typer.Option("--out", help="Where to write it; default <release>.json.")] = None,
     room: RoomOption = DEFAULT_ROOM,
-    as_json: JsonOption = False,  # noqa: FBT002
+    as_json: JsonOption = False,
 ) -> None:
     """Write the evidence bundle of a release."""
     with reported(as_json=as_json):
-        from asepsis.bootstrap import open_room  # noqa: PLC0415
-        from asepsis.domain.names import ReleaseId  # noqa: PLC0415
+        from asepsis.bootstrap import open_room
+        from asepsis.domain.names import ReleaseId
 
         opened = open_room(room)
         bundle = opened.evidences.bundle(ReleaseId(release))
@@ -86,13 +86,13 @@ def get(
 def verify(
     bundle: Path,
     contract: Annotated[str, typer.Option("--contract", help="The contract's digest, from an owner you trust.")],
-    as_json: JsonOption = False,  # noqa: FBT002
+    as_json: JsonOption = False,
 ) -> None:
     """Check an evidence bundle offline: contract, manifests, evidence, grants, statistic and ledger."""
     with reported(as_json=as_json):
-        from asepsis.bootstrap import verify_release_bundle  # noqa: PLC0415
-        from asepsis.cli.files import read_json  # noqa: PLC0415
-        from asepsis.domain.names import Digest  # noqa: PLC0415
+        from asepsis.bootstrap import verify_release_bundle
+        from asepsis.cli.files import read_json
+        from asepsis.domain.names import Digest
 
         verified = verify_release_bundle(read_json(bundle), contract=Digest(contract))
         document = {

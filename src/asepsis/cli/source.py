@@ -20,13 +20,13 @@ PointOption = Annotated[
 
 
 @app.command("ls")
-def ls(uri: UriArgument, restore_point: PointOption = "", as_json: JsonOption = False) -> None:  # noqa: FBT002
+def ls(uri: UriArgument, restore_point: PointOption = "", as_json: JsonOption = False) -> None:
     """List restore points, or the entries of one."""
     with reported(as_json=as_json):
-        from asepsis.services.looking import find_point  # noqa: PLC0415
-        from asepsis.sources.registry import open_source  # noqa: PLC0415
+        from asepsis.bootstrap import look_into
+        from asepsis.services.looking import find_point
 
-        source = open_source(uri)
+        source = look_into(uri)
         if not restore_point:
             points = source.restore_points()
             rows = [[point.id[:16], point.taken_at.isoformat(), point.label] for point in points]
@@ -50,23 +50,23 @@ def ls(uri: UriArgument, restore_point: PointOption = "", as_json: JsonOption = 
 def cat(uri: UriArgument, path: str, restore_point: PointOption = "latest") -> None:
     """Write one file of a restore point to standard output."""
     with reported():
-        from asepsis.services.looking import find_point  # noqa: PLC0415
-        from asepsis.sources.registry import open_source  # noqa: PLC0415
+        from asepsis.bootstrap import look_into
+        from asepsis.services.looking import find_point
 
-        source = open_source(uri)
+        source = look_into(uri)
         with source.open(find_point(source, restore_point).id, path) as stream:
             shutil.copyfileobj(stream, sys.stdout.buffer)
 
 
 @app.command("diff")
-def diff(uri: UriArgument, older: str, newer: str, as_json: JsonOption = False) -> None:  # noqa: FBT002
+def diff(uri: UriArgument, older: str, newer: str, as_json: JsonOption = False) -> None:
     """Tell how two restore points differ."""
     with reported(as_json=as_json):
-        from asepsis.integrity.differences import diff as difference  # noqa: PLC0415
-        from asepsis.services.looking import find_point  # noqa: PLC0415
-        from asepsis.sources.registry import open_source  # noqa: PLC0415
+        from asepsis.bootstrap import look_into
+        from asepsis.integrity.differences import diff as difference
+        from asepsis.services.looking import find_point
 
-        source = open_source(uri)
+        source = look_into(uri)
         changes = difference(source.walk(find_point(source, older).id), source.walk(find_point(source, newer).id))
         emit(
             [{"kind": change.kind.value, "path": change.path, "was": change.was} for change in changes],
@@ -76,13 +76,13 @@ def diff(uri: UriArgument, older: str, newer: str, as_json: JsonOption = False) 
 
 
 @app.command("verify")
-def verify(uri: UriArgument, restore_point: PointOption = "latest", as_json: JsonOption = False) -> None:  # noqa: FBT002
+def verify(uri: UriArgument, restore_point: PointOption = "latest", as_json: JsonOption = False) -> None:
     """Read everything in a restore point and tell what is damaged (exit code 7 if anything is)."""
     with reported(as_json=as_json):
-        from asepsis.services.looking import find_point  # noqa: PLC0415
-        from asepsis.sources.registry import open_source  # noqa: PLC0415
+        from asepsis.bootstrap import look_into
+        from asepsis.services.looking import find_point
 
-        source = open_source(uri)
+        source = look_into(uri)
         point = find_point(source, restore_point)
         faults = list(source.verify(point.id))
         rows = [[fault.path or "", fault.code] for fault in faults]

@@ -1,4 +1,4 @@
-"""Progress on standard error: one line that is rewritten on a terminal, one line per step elsewhere."""
+"""Progress on standard error: one line that is rewritten as the work goes on; nothing where nobody watches."""
 
 from __future__ import annotations
 
@@ -6,20 +6,15 @@ import sys
 from typing import Final
 
 _WIDTH: Final = 78
-_last = {"step": ""}
 
 
 def step_line(step: str, done: int = 0, *, quiet: bool = False) -> None:
     """Show what is being done; ``done`` counts records where that means something."""
-    if quiet:
+    if quiet or not sys.stderr.isatty():
         return
     text = f"  {step}" + (f" · {done:,}" if done else "")
-    if sys.stderr.isatty():
-        sys.stderr.write("\r" + text[:_WIDTH].ljust(_WIDTH))
-        sys.stderr.flush()
-    elif step != _last["step"]:
-        sys.stderr.write(text + "\n")
-    _last["step"] = step
+    sys.stderr.write("\r" + text[:_WIDTH].ljust(_WIDTH))
+    sys.stderr.flush()
 
 
 def end_steps(*, quiet: bool = False) -> None:

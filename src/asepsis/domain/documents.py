@@ -104,10 +104,11 @@ class Fields:
             raise self.malformed(key, "the time needs a zone, such as Z")
         return moment.astimezone(UTC)
 
-    def octets(self, key: str, *, length: int | None = None) -> bytes:
-        """Bytes in standard base64, of the given length where one is given."""
+    def octets(self, key: str, *, length: int | None = None, empty: bool = False) -> bytes:
+        """Bytes in standard base64, of the given length where one is given; none only where ``empty`` allows it."""
+        text = self.text(key, default="" if empty else None)
         try:
-            value = base64.b64decode(self.text(key), validate=True)
+            value = base64.b64decode(text, validate=True)
         except (binascii.Error, ValueError):
             raise self.malformed(key, "base64 is needed") from None
         if length is not None and len(value) != length:

@@ -15,7 +15,7 @@ from typing import IO, Final
 
 from asepsis.domain.documents import Document, Fields
 from asepsis.domain.names import PartyId
-from asepsis.errors import AsepsisError
+from asepsis.errors import AsepsisError, error_of
 from asepsis.errors.runtime import RuntimeAnswerMalformed, RuntimeLost
 
 _LONGEST_ANSWER: Final = 64 << 20
@@ -96,7 +96,7 @@ class RuntimeDialogue:
 
 def _as_error(fields: Fields) -> AsepsisError:
     """The runtime's error as the class that it names; an unknown code is an unexpected one."""
-    known = AsepsisError.registry.get(fields.text("code"), AsepsisError)
+    known = error_of(fields.text("code"))
     names = fields.anything("names")
     return known(**{str(key): str(value) for key, value in names.items()} if isinstance(names, dict) else {})
 

@@ -11,6 +11,8 @@ Kinds follow the table of the design: kind, HTTP status (RFC 9110) and exit code
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
 import re
 from enum import Enum
 from typing import ClassVar, Final
@@ -79,6 +81,13 @@ class AsepsisError(Exception):
     def as_dict(self) -> dict[str, str]:
         """The canonical shape of an error in JSON, the same on every door."""
         return {"kind": self.kind.label, "code": self.code, "detail": self.detail, "hint": self.advice}
+
+
+def error_of(code: str) -> type[AsepsisError]:
+    """The class behind a code that came from another process; the base class for a code that is unknown."""
+    for module in pkgutil.iter_modules(__path__, f"{__name__}."):
+        importlib.import_module(module.name)
+    return AsepsisError.registry.get(code, AsepsisError)
 
 
 def _public(value: str | int) -> str:

@@ -111,3 +111,12 @@ class PackageMissing(AsepsisError):
     code = "referral.package_missing"
     message = "There is no package for {team}."
     hint = "It is there once all owners have approved and the referral was delivered."
+
+
+class FolderInUse(AsepsisError):
+    """The folder for a new room is not empty."""
+
+    kind = Kind.CONFLICT
+    code = "room.folder_in_use"
+    message = "{path} is not empty."
+    hint = "Name another folder with --folder, or remove this one yourself."

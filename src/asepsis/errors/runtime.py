@@ -48,3 +48,12 @@ class StatisticNotTrusted(AsepsisError):
     code = "runtime.statistic_not_trusted"
     message = "The statistic of run {run} is not that of the runtime which the owners granted keys to: {what}."
     hint = "Do not use it; verify the ledger and run the analysis again."
+
+
+class ReferralRowsFailed(AsepsisError):
+    """The rows of a referral could not be collected."""
+
+    kind = Kind.UNAVAILABLE
+    code = "runtime.referral_rows_failed"
+    message = "The rows of the referral could not be collected."
+    hint = "Nothing was delivered; run the referral again, and see 'asepsis doctor' for memory."

@@ -82,9 +82,7 @@ _IDENTITY_TYPES: Final = {"person_id": "BIGINT", "birth_date": "DATE"}
 _IDENTITY: Final = Target(
     name="identity",
     key="person_id",
-    columns=_columns(
-        ", ".join(f"{column} {_IDENTITY_TYPES.get(column, 'VARCHAR')}" for column in IDENTITY_COLUMNS)
-    ),
+    columns=_columns(", ".join(f"{column} {_IDENTITY_TYPES.get(column, 'VARCHAR')}" for column in IDENTITY_COLUMNS)),
     empty=frozenset({"person_id"}),
 )
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Final
 
 from asepsis.domain.contract import Holding
@@ -15,6 +17,7 @@ from asepsis.runtime.order import Order
 from asepsis.runtime.vault import Vault
 from asepsis.sealing.links import LINKS
 
+_TMPFS: Final = Path("/dev/shm")  # noqa: S108 - memory, not a disk
 MEMORY_LIMIT: Final = "2GB"
 THREADS: Final = 2
 
@@ -37,9 +40,17 @@ def open_room(order: Order, vault: Vault) -> Iterator[RoomData]:
     """Unseal and load what the job may read; locked against everything but generated statements."""
     files = {snapshot.manifest.owner: vault.unseal(snapshot) for snapshot in order.held(Holding.CLINICAL)}
     links = vault.unseal(order.links)[LINKS] if order.links is not None else None
-    with QueryRoom(threads=THREADS, memory_limit=MEMORY_LIMIT) as room:
+    with (
+        TemporaryDirectory(prefix="asepsis-", dir=_memory()) as spill,
+        QueryRoom(Path(spill), threads=THREADS, memory_limit=MEMORY_LIMIT) as room,
+    ):
         for table in order.contract.catalogue.tables:
             present = {owner: tables[table.name] for owner, tables in files.items() if table.name in tables}
             room.load(table, files=present, links=links)
         room.lock()
         yield RoomData(room=room, files=files, links=links)
+
+
+def _memory() -> str | None:
+    """A file system in memory for what the engine spills, where there is one."""
+    return str(_TMPFS) if _TMPFS.is_dir() and os.access(_TMPFS, os.W_OK) else None

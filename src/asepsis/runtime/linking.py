@@ -8,12 +8,14 @@ from typing import Final
 
 from asepsis.disclosure.counts import protect_counts
 from asepsis.domain.contract import Holding, Role
-from asepsis.domain.names import RestorePointId, SnapshotId
+from asepsis.domain.names import PartyId, RestorePointId, SnapshotId
+from asepsis.domain.sealed import Sealed
 from asepsis.domain.snapshot import Label, Manifest, Origin
 from asepsis.domain.statistic import Links, Share, Statistic
 from asepsis.engines.linkage.linking import link
 from asepsis.runtime.order import Order
-from asepsis.runtime.vault import Vault, seal_file
+from asepsis.runtime.vault import Vault
+from asepsis.sealing.draft import SnapshotDraft, file_name
 from asepsis.sealing.envelope import seal_to
 from asepsis.sealing.links import LINKS, combine, share_info
 
@@ -29,21 +31,10 @@ def link_patients(order: Order, vault: Vault, *, now: datetime) -> Statistic:
     plain = vault.empty()
     report = link(identities, output=plain, randomness=secrets.token_bytes, threads=THREADS, memory_limit=MEMORY_LIMIT)
     shares = {owner: secrets.token_bytes(32) for owner in identities}
-    manifest = _manifest(order, now)
-    with plain.open("rb") as source, (order.output / LINKS).open("xb") as target:
-        file = seal_file(
-            source, target, dek=combine(shares.values()), manifest=manifest, file=(LINKS, LINKS, report.records)
-        )
-    sealed = Manifest(
-        owner=manifest.owner,
-        dataset=manifest.dataset,
-        snapshot=manifest.snapshot,
-        label=manifest.label,
-        created_at=manifest.created_at,
-        origin=manifest.origin,
-        files=(file,),
-    )
-    table, assessment = protect_counts(report.counts(), profile=order.contract.profile)
+    draft = SnapshotDraft(manifest=_manifest(order, now), dek=combine(shares.values()))
+    with plain.open("rb") as source, (order.output / file_name(LINKS)).open("wb") as target:
+        manifest = draft.finish([draft.seal(source, target, table=LINKS, rows=report.records)])
+    table, assessment = protect_counts(Sealed(report.counts()), profile=order.contract.profile)
     return Statistic(
         run=order.job.run,
         contract=order.agreement.digest,
@@ -51,7 +42,7 @@ def link_patients(order: Order, vault: Vault, *, now: datetime) -> Statistic:
         plan=order.job_digest,
         assessment=assessment,
         table=table,
-        links=Links(manifest=sealed, shares=_sealed_shares(order, sealed.snapshot, shares)),
+        links=Links(manifest=manifest, shares=_sealed_shares(order, manifest.snapshot, shares)),
     )
 
 
@@ -73,7 +64,7 @@ def _manifest(order: Order, now: datetime) -> Manifest:
     )
 
 
-def _sealed_shares(order: Order, snapshot: SnapshotId, shares: dict[str, bytes]) -> tuple[Share, ...]:
+def _sealed_shares(order: Order, snapshot: SnapshotId, shares: dict[PartyId, bytes]) -> tuple[Share, ...]:
     """Each owner's share, sealed so that only that owner's desk can keep it."""
     sealed = []
     for owner in order.contract.owners:

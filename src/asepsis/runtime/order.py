@@ -35,7 +35,7 @@ class SnapshotFolder:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """A verified order. ``snapshots`` are clinical or identity snapshots; ``links`` is the link map, if there is one."""
+    """A verified order. ``snapshots`` hold clinical or identity data; ``links`` is the link map, if there is one."""
 
     agreement: Agreement
     job: Job
@@ -114,7 +114,7 @@ def _check_allowed(job: Job, contract: Contract) -> None:
 def _read_snapshot(item: object, contract: Contract) -> SnapshotFolder:
     fields = Fields(item, document="order", place="snapshots")
     document = fields.octets("manifest")
-    signature = fields.octets("signature", length=64)
+    signature = fields.octets("signature", empty=True)
     folder = Path(fields.text("folder"))
     with fields.mapping("endorsements") as raw:
         endorsements = {PartyId(name): raw.octets(name, length=64) for name in raw.names()}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 
+import pyarrow as pa
+
 from asepsis.domain.contract import Holding
 from asepsis.domain.finding import Assessment, Finding, Severity
 from asepsis.domain.names import Digest, PartyId
@@ -16,7 +18,7 @@ from asepsis.runtime.order import Order
 from asepsis.runtime.vault import Vault
 from asepsis.sealing.envelope import seal_to
 from asepsis.sealing.package import package_info, pad
-from asepsis.sql import plan_cohort
+from asepsis.sql.planner import plan_cohort
 
 _DELIVERED = Finding(
     code="referral.delivered",
@@ -42,7 +44,7 @@ def refer(order: Order, vault: Vault) -> Statistic:
         run=order.job.run,
         contract=order.agreement.digest,
         job=order.job_digest,
-        plan=planned.digest,
+        plan=Digest(planned.cohort.digest),
         assessment=Assessment(profile=contract.profile, findings=(_DELIVERED,)),
         packages=packages,
     )
@@ -52,7 +54,7 @@ def _package(
     order: Order,
     owner: PartyId,
     *,
-    people: Sealed[frozenset[int]],
+    people: Sealed[pa.Table],
     data: RoomData,
     vault: Vault,
 ) -> Package:
@@ -65,7 +67,6 @@ def _package(
         owner=owner,
         identity=vault.unseal(identity)["identity"],
         tables=data.tables_of(owner),
-        links=data.links,
     )
     info = package_info(order.agreement.digest, job=order.job_digest, owner=owner, team=team.id)
     sealed = seal_to(team.sealing_key, pad(rows.unseal()), info=info)

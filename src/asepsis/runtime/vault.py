@@ -7,14 +7,14 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, Self
+from typing import Self
 
 from asepsis.domain.names import SnapshotId
 from asepsis.domain.snapshot import Manifest, SealedFile
 from asepsis.errors.runtime import GrantNotTrusted
 from asepsis.runtime.order import SnapshotFolder
-from asepsis.sealing.container import seal, unseal
-from asepsis.sealing.context import file_context, manifest_context
+from asepsis.sealing.container import unseal
+from asepsis.sealing.context import manifest_context
 from asepsis.sealing.keys import file_key
 from asepsis.sealing.links import combine
 from asepsis.sealing.manifest import check_files
@@ -68,22 +68,3 @@ class Vault:
         with (snapshot.folder / file.id).open("rb") as sealed, target.open("wb") as plain:
             unseal(sealed, plain, key=file_key(dek, file.id), context=context, root=file.root)
         return target
-
-
-def seal_file(
-    plain: BinaryIO, target: BinaryIO, *, dek: bytes, manifest: Manifest, file: tuple[str, str, int]
-) -> SealedFile:
-    """Seal one file (id, table, rows) of a snapshot that is being made."""
-    file_id, table, rows = file
-    context = file_context(
-        manifest.owner, dataset=manifest.dataset, snapshot=manifest.snapshot, file_id=file_id, table=table
-    )
-    receipt = seal(plain, target, key=file_key(dek, file_id), context=context)
-    return SealedFile(
-        id=file_id,
-        table=table,
-        rows=rows,
-        length=receipt.length,
-        sealed_length=receipt.sealed_length,
-        root=receipt.root,
-    )

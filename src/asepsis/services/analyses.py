@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Final
 
 from asepsis.domain.analysis import Analysis, AnalysisKind
 from asepsis.domain.contract import Contract, Role
 from asepsis.domain.finding import Assessment, Severity
 from asepsis.domain.ledger import Act, LedgerEntry
 from asepsis.domain.names import PartyId, ReleaseId, RunId
-from asepsis.domain.release import Released, ReleaseStatus
+from asepsis.domain.release import Released, ReleaseStatus, move
 from asepsis.domain.room import Release
 from asepsis.domain.statistic import Statistic, read_statistic
 from asepsis.errors.contract import ContractForbids
@@ -19,7 +20,14 @@ from asepsis.sealing.agreement import Agreement
 from asepsis.sealing.canonical import digest
 from asepsis.services.audit import Audit
 from asepsis.services.contracts import Contracts
-from asepsis.services.runs import Progress, Runs, question_digest
+from asepsis.services.planning import PlannedAnalysis, plan_analysis
+from asepsis.services.runs import Executed, Progress, Runs, question_digest
+
+_ACTS: Final = {
+    ReleaseStatus.RELEASED: Act.RELEASE_RELEASED,
+    ReleaseStatus.REFUSED: Act.RELEASE_REFUSED,
+    ReleaseStatus.IN_REVIEW: Act.REVIEW_OPENED,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,11 +57,11 @@ class Analyses:
     clock: Clock
     randomness: Randomness
 
-    def plan(self, analysis: Analysis) -> Planned:
-        """All findings about an analysis before it runs, free of charge and without any data. Raises ContractForbids."""
+    def plan(self, analysis: Analysis) -> PlannedAnalysis:
+        """All findings about an analysis before it runs: free, and without any data. Raises ContractForbids."""
         contract = self.contracts.contract()
         self._check_allowed(analysis, contract)
-        return plan(analysis, contract)
+        return plan_analysis(analysis, contract)
 
     def ask(self, analysis: Analysis, *, progress: Progress = lambda _: None) -> Answer:
         """Plan, run and settle one analysis; a question that was answered before gets the same answer, free.
@@ -65,11 +73,11 @@ class Analyses:
         agreement = self.contracts.in_force()
         progress("plan")
         planned = self.plan(analysis)
-        if planned.assessment.severity is Severity.REFUSE:
+        if planned.plan is None:
             self._note_refusal(analysis, agreement, planned.assessment)
             return Answer(assessment=planned.assessment, rewrite=planned.rewrite)
         inputs = self.runs.inputs(agreement, analysis.kind)
-        question = question_digest(agreement.digest, analysis=planned.canonical, inputs=inputs)
+        question = question_digest(agreement.digest, plan=planned.plan, inputs=inputs)
         for release in self.state.releases():
             if release.question == question:
                 return self._answer(release, repeated=True)
@@ -87,9 +95,9 @@ class Analyses:
         if not agreement.contract.party(by).roles & {Role.OWNER, Role.CHECKER}:
             raise ContractForbids(contract=agreement.contract.name, what=f"{by} deciding on outputs")
         status = ReleaseStatus.RELEASED if release_it else ReleaseStatus.REFUSED
-        decided = decide(release, to=status, by=by, at=self.clock())
+        decided = replace(release, status=move(release.status, status), decided_by=by, decided_at=self.clock())
         act = Act.RELEASE_RELEASED if release_it else Act.RELEASE_REFUSED
-        with self.state.acting(self._entry(act, decided, by)) as tables:
+        with self.state.acting(self._entry(act, decided, by, self._statistic(release.run))) as tables:
             tables.put_release(decided, was=release)
         self.audit.checkpoint()
         return self._answer(decided)
@@ -105,7 +113,7 @@ class Analyses:
     def _settle(self, executed: Executed, agreement: Agreement) -> Answer:
         """One transaction: the run is finished and its output is released, refused or waits for review."""
         run = executed.finished
-        status = outcome(executed.statistic.assessment, agreement.contract)
+        status = _outcome(executed.statistic.assessment, agreement.contract)
         release = Release(
             id=ReleaseId("release-" + self.randomness(8).hex()),
             run=run.id,
@@ -116,7 +124,7 @@ class Analyses:
             decided_by=self.audit.host if status is not ReleaseStatus.IN_REVIEW else None,
             decided_at=self.clock(),
         )
-        decided = self._entry(_ACTS[status], release, self.audit.host)
+        decided = self._entry(_ACTS[status], release, self.audit.host, executed.statistic)
         with self.state.acting(executed.entry, decided) as tables:
             tables.put_run(run, was=executed.started)
             tables.put_release(release, was=None)
@@ -146,7 +154,7 @@ class Analyses:
 
     def _note_refusal(self, analysis: Analysis, agreement: Agreement, assessment: Assessment) -> None:
         """A refused plan is an act too: probing leaves a trace, without the text of the probe."""
-        code = next(f.code for f in assessment.findings if f.severity is Severity.REFUSE)
+        code = next((finding.code for finding in assessment.findings), "sql.refused")
         facts = {"contract": agreement.digest, "code": code}
         entry = LedgerEntry(
             at=self.clock(),
@@ -158,7 +166,19 @@ class Analyses:
         with self.state.acting(entry):
             pass
 
-    def _entry(self, act: Act, release: Release, actor: PartyId) -> LedgerEntry:
-        proof = self.state.run(release.run).proof
-        facts = {"contract": release.contract, "run": release.run, "statistic": digest(proof.statistic)}
+    def _entry(self, act: Act, release: Release, actor: PartyId, statistic: Statistic) -> LedgerEntry:
+        facts = {
+            "contract": release.contract,
+            "run": release.run,
+            "statistic": digest(statistic.to_document()),
+        }
         return LedgerEntry(at=self.clock(), actor=actor, act=act, subject=release.id, facts=facts)
+
+
+def _outcome(assessment: Assessment, contract: Contract) -> ReleaseStatus:
+    """Refused by a check; released where every owner opted in and every check passed; else a person decides."""
+    if assessment.severity is Severity.REFUSE:
+        return ReleaseStatus.REFUSED
+    automatic = contract.automatic_release == {owner.id for owner in contract.owners}
+    passed = assessment.severity is Severity.PASS
+    return ReleaseStatus.RELEASED if automatic and passed else ReleaseStatus.IN_REVIEW

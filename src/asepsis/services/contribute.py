@@ -19,13 +19,12 @@ from asepsis.domain.books import Books, books_from_dict
 from asepsis.domain.ledger import Act, LedgerEntry
 from asepsis.domain.names import Digest, PartyId, RestorePointId, SnapshotId
 from asepsis.domain.room import PublishedSnapshot
-from asepsis.domain.snapshot import Label, Manifest, Origin, SealedFile
+from asepsis.domain.snapshot import Label, Manifest, Origin
 from asepsis.domain.source import EntryType
 from asepsis.ports import Clock, OwnDesk, OwnerKeys, Randomness, RoomState, SnapshotFiles, Source
 from asepsis.sealing.canonical import canonical, digest
-from asepsis.sealing.container import generate_data_key, seal
-from asepsis.sealing.context import file_context
-from asepsis.sealing.keys import file_key
+from asepsis.sealing.container import generate_data_key
+from asepsis.sealing.draft import SnapshotDraft, file_name
 from asepsis.sealing.manifest import SignedManifest, manifest_digest
 from asepsis.sealing.signing import Purpose
 from asepsis.services.audit import Audit
@@ -38,24 +37,64 @@ Progress = Callable[[str, str, int], None]
 class Harmonised(Protocol):
     """What a harmonised run leaves at the owner (see ``engines.harmonise``)."""
 
-    tables: Mapping[str, Path]
-    identity: Path
-    quarantine: Path
-    excluded: Path
-    merged: Path
-    provenance: Path
-    books: Books
-    row_counts: Mapping[str, int]
-    mapping_digest: Digest
-    label: str
+    @property
+    def tables(self) -> Mapping[str, Path]:
+        """The clinical tables, Parquet."""
+        ...
+
+    @property
+    def identity(self) -> Path:
+        """The identity table."""
+        ...
+
+    @property
+    def quarantine(self) -> Path:
+        """Records that were set aside."""
+        ...
+
+    @property
+    def excluded(self) -> Path:
+        """Records left out, with the reason."""
+        ...
+
+    @property
+    def merged(self) -> Path:
+        """Duplicates, with the record they repeat."""
+        ...
+
+    @property
+    def provenance(self) -> Path:
+        """Where every row comes from."""
+        ...
+
+    @property
+    def books(self) -> Books:
+        """The reconciliation."""
+        ...
+
+    @property
+    def row_counts(self) -> Mapping[str, int]:
+        """Rows by table."""
+        ...
+
+    @property
+    def label(self) -> str:
+        """Real or synthetic."""
+        ...
 
 
 class MappedSource(Protocol):
     """A checked mapping, as far as a contribution has to know it."""
 
-    dataset: str
-    digest: Digest
-    label: str
+    @property
+    def dataset(self) -> str:
+        """The name of the dataset that it makes."""
+        ...
+
+    @property
+    def digest(self) -> Digest:
+        """What identifies the mapping."""
+        ...
 
 
 class Harmonise(Protocol):
@@ -74,6 +113,16 @@ class Contribution:
     books: Books
     folder: Path
     repeated: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Work:
+    """A harmonised run on its way into the room."""
+
+    run: Harmonised
+    origin: Origin
+    contribution: Digest
+    progress: Progress
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,92 +165,54 @@ class Contribute:
             for entry in source.walk(point)
             if entry.type is EntryType.FILE
         }
-        work = self.home / "work"
-        run = harmonise(files, run=contribution[:16], workdir=work, progress=progress)
+        workdir = self.home / "work"
+        run = harmonise(files, run=contribution[:16], workdir=workdir, progress=progress)
         _keep(run, folder)
         origin = Origin(
-            source_kind=source.kind,
-            restore_point=point,
-            mapping=mapping.digest,
-            books=digest(run.books.as_dict()),
+            source_kind=source.kind, restore_point=point, mapping=mapping.digest, books=digest(run.books.as_dict())
         )
-        tables = {
-            f"{mapping.dataset}-clinical": dict(run.tables),
-            f"{mapping.dataset}-identity": {"identity": run.identity},
-        }
-        snapshots = tuple(
-            self._seal(dataset, paths, run=run, origin=origin, contribution=contribution, progress=progress)
-            for dataset, paths in tables.items()
-        )
-        self._publish(snapshots)
-        shutil.rmtree(work / contribution[:16], ignore_errors=True)
-        return Contribution(snapshots=snapshots, books=run.books, folder=folder, repeated=False)
+        work = _Work(run=run, origin=origin, contribution=contribution, progress=progress)
+        clinical = self._seal(self._draft(f"{mapping.dataset}-clinical", work), run.tables, work=work)
+        identity = self._seal(self._draft(f"{mapping.dataset}-identity", work), {"identity": run.identity}, work=work)
+        self._publish((clinical, identity))
+        shutil.rmtree(workdir / contribution[:16], ignore_errors=True)
+        return Contribution(snapshots=(clinical, identity), books=run.books, folder=folder, repeated=False)
 
-    def _seal(
-        self,
-        dataset: str,
-        tables: Mapping[str, Path],
-        *,
-        run: Harmonised,
-        origin: Origin,
-        contribution: Digest,
-        progress: Progress,
-    ) -> PublishedSnapshot:
-        """Seal the tables under a fresh key, sign the manifest, give the key to the desk."""
-        snapshot = SnapshotId(f"{dataset}-{self.randomness(8).hex()}")
-        folder = self.files.incoming(snapshot)
-        dek = generate_data_key()
+    def _seal(self, draft: SnapshotDraft, tables: Mapping[str, Path], *, work: _Work) -> PublishedSnapshot:
+        """Seal the tables, sign the manifest, give the key to the desk."""
+        folder = self.files.incoming(draft.manifest.snapshot)
         sealed = []
         for table, path in sorted(tables.items()):
-            progress("seal", table, run.row_counts.get(table, 0))
-            sealed.append(
-                self._seal_file(
-                    path,
-                    folder,
-                    dataset=dataset,
-                    snapshot=snapshot,
-                    table=table,
-                    dek=dek,
-                    rows=run.row_counts.get(table, 0),
-                )
-            )
-        manifest = Manifest(
-            owner=self.owner,
-            dataset=dataset,
-            snapshot=snapshot,
-            label=Label(run.label),
-            created_at=self.clock(),
-            origin=origin,
-            files=tuple(sealed),
-        )
+            rows = work.run.row_counts.get(table, 0)
+            work.progress("seal", table, rows)
+            with path.open("rb") as plain, (folder / file_name(table)).open("xb") as target:
+                sealed.append(draft.seal(plain, target, table=table, rows=rows))
+        manifest = draft.finish(sealed)
         document = canonical(manifest.to_document())
         signed = SignedManifest(document=document, signature=self.keys.sign(Purpose.MANIFEST, document))
-        self.desk.register(signed, dek=dek)
+        self.desk.register(signed, dek=draft.dek)
         return PublishedSnapshot(
             manifest=manifest,
             digest=manifest_digest(manifest),
             document=signed.document,
             signature=signed.signature,
             endorsements={},
-            contribution=contribution,
+            contribution=work.contribution,
             published_at=self.clock(),
         )
 
-    def _seal_file(
-        self, path: Path, folder: Path, *, dataset: str, snapshot: SnapshotId, table: str, dek: bytes, rows: int
-    ) -> SealedFile:
-        file_id = f"{table}.sealed"
-        context = file_context(self.owner, dataset=dataset, snapshot=snapshot, file_id=file_id, table=table)
-        with path.open("rb") as plain, (folder / file_id).open("xb") as target:
-            receipt = seal(plain, target, key=file_key(dek, file_id), context=context)
-        return SealedFile(
-            id=file_id,
-            table=table,
-            rows=rows,
-            length=receipt.length,
-            sealed_length=receipt.sealed_length,
-            root=receipt.root,
+    def _draft(self, dataset: str, work: _Work) -> SnapshotDraft:
+        """An empty snapshot with a key of its own."""
+        manifest = Manifest(
+            owner=self.owner,
+            dataset=dataset,
+            snapshot=SnapshotId(f"{dataset}-{self.randomness(8).hex()}"),
+            label=Label(work.run.label),
+            created_at=self.clock(),
+            origin=work.origin,
+            files=(),
         )
+        return SnapshotDraft(manifest=manifest, dek=generate_data_key())
 
     def _publish(self, snapshots: tuple[PublishedSnapshot, ...]) -> None:
         """Intent, then the files, then - in one transaction - everything visible with its entries."""

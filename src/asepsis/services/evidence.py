@@ -150,7 +150,7 @@ def _check_manifests(job: Job, items: list[object], agreement: Agreement) -> Non
     digests = set()
     for item in items:
         fields = Fields(item, document="bundle", place="manifests")
-        document, signature = fields.octets("document"), fields.octets("signature") if fields.has("signature") else b""
+        document, signature = fields.octets("document"), fields.octets("signature", empty=True)
         owner = PartyId(fields.name("owner"))
         with fields.mapping("endorsements") as raw:
             endorsements = {PartyId(name): raw.octets(name) for name in raw.names()}

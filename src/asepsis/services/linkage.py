@@ -1,4 +1,4 @@
-"""Linkage: one run finds the patients whom several owners know; the sealed link map is published with everybody's yes."""
+"""Linkage: one run finds the patients whom several owners know; its sealed map needs everybody's yes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from asepsis.domain.statistic import Statistic, read_statistic
 from asepsis.errors.runtime import StatisticNotTrusted
 from asepsis.ports import Clock, RoomState, SnapshotFiles
 from asepsis.sealing.agreement import Agreement
-from asepsis.sealing.canonical import canonical
+from asepsis.sealing.canonical import canonical, digest
 from asepsis.sealing.manifest import manifest_digest
 from asepsis.services.audit import Audit
 from asepsis.services.contracts import Contracts
@@ -38,7 +38,7 @@ class Linkage:
         agreement = self.contracts.in_force()
         analysis = Analysis(kind=AnalysisKind.LINKAGE, author=self.audit.host, arguments={})
         inputs = self.runs.inputs(agreement, AnalysisKind.LINKAGE)
-        question = question_digest(agreement.digest, analysis=analysis, inputs=inputs)
+        question = question_digest(agreement.digest, plan=digest(analysis.to_document()), inputs=inputs)
         done = self.runs.answered(question)
         if done is not None and done.proof is not None:
             return read_statistic(done.proof.statistic)
@@ -65,10 +65,10 @@ class Linkage:
                 sealed=deposits.get(owner.id, b""),
             )
             endorsements[owner.id] = self.runs.desks[owner.id].deposit_share(deposit)
-        digest = manifest_digest(links.manifest)
+        manifest = manifest_digest(links.manifest)
         snapshot = PublishedSnapshot(
             manifest=links.manifest,
-            digest=digest,
+            digest=manifest,
             document=document,
             signature=b"",
             endorsements=endorsements,
@@ -76,7 +76,7 @@ class Linkage:
             published_at=self.clock(),
         )
         self.files.adopt(run.id, snapshot=links.manifest.snapshot)
-        facts = {"contract": agreement.digest, "run": run.id, "manifest": digest}
+        facts = {"contract": agreement.digest, "run": run.id, "manifest": manifest}
         made = LedgerEntry(
             at=self.clock(),
             actor=self.audit.host,

@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 
 from asepsis.domain.analysis import Analysis, AnalysisKind
 from asepsis.domain.contract import Contract, Role
-from asepsis.domain.finding import Severity
 from asepsis.domain.ledger import Act, LedgerEntry
 from asepsis.domain.names import PartyId, ReferralId, RunId
 from asepsis.domain.referral import Referral, ReferralStatus, move
@@ -24,7 +23,7 @@ from asepsis.sealing.package import package_info, unpad
 from asepsis.sealing.signing import Purpose, verify
 from asepsis.services.audit import Audit
 from asepsis.services.contracts import Contracts
-from asepsis.services.planning import plan_referral
+from asepsis.services.planning import plan_analysis
 from asepsis.services.runs import Progress, Runs, question_digest
 
 
@@ -92,7 +91,7 @@ class Referrals:
         delivered_status = move(referral.status, ReferralStatus.DELIVERED)
         agreement = self.contracts.in_force()
         inputs = self.runs.inputs(agreement, AnalysisKind.REFERRAL)
-        question = question_digest(agreement.digest, analysis=referral.analysis, inputs=inputs)
+        question = question_digest(agreement.digest, plan=digest({"referral": referral.id}), inputs=inputs)
         run = self.runs.submit(agreement, referral.analysis, question=question, inputs=inputs)
         executed = self.runs.execute(run, approvals=referral.approvals, progress=progress)
         delivered = replace(
@@ -132,7 +131,7 @@ class Referrals:
 
 
 def _check_cohort(analysis: Analysis, contract: Contract) -> None:
-    planned = plan_referral(analysis, contract)
-    for finding in planned.findings:
-        if finding.severity is Severity.REFUSE:
-            raise CohortRefused(reason=finding.reason, advice=finding.advice, finding=finding.code)
+    planned = plan_analysis(analysis, contract)
+    if planned.plan is None:
+        first = planned.assessment.findings[0]
+        raise CohortRefused(finding=first.code, reason=first.reason, advice=first.advice)

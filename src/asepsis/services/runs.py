@@ -15,7 +15,7 @@ from asepsis.domain.access import LINKED, READS
 from asepsis.domain.analysis import Analysis, AnalysisKind, Job, SnapshotInput
 from asepsis.domain.attestation import read_evidence
 from asepsis.domain.documents import Document, encode_bytes
-from asepsis.domain.keydesk import GrantRequest
+from asepsis.domain.keydesk import GrantRequest, checkpoint_digest
 from asepsis.domain.ledger import Act, LedgerEntry
 from asepsis.domain.names import Digest, PartyId, RunId
 from asepsis.domain.room import PublishedSnapshot
@@ -157,7 +157,7 @@ class Runs:
             "snapshots": [self._snapshot_document(by_id[item.snapshot]) for item in run.job.inputs],
             "nonces": _encoded(nonces),
             "approvals": _encoded(approvals),
-            "checkpoint": self.audit.digest_of(checkpoint),
+            "checkpoint": checkpoint_digest(checkpoint.partition("\n\n")[0] + "\n"),
             "output": str(self.files.packages(run.id)),
         }
 
@@ -203,17 +203,10 @@ class Runs:
         return LedgerEntry(at=self.clock(), actor=actor or self.audit.host, act=act, subject=run.id, facts=facts)
 
 
-def question_digest(contract: Digest, *, analysis: Analysis, inputs: Iterable[SnapshotInput]) -> Digest:
-    """What makes two analyses the same question: contract, text or plan, arguments and the exact inputs."""
-    return digest(
-        {
-            "contract": contract,
-            "kind": analysis.kind.value,
-            "body": analysis.body,
-            "arguments": analysis.to_document()["arguments"],
-            "inputs": sorted(item.manifest for item in inputs),
-        }
-    )
+def question_digest(contract: Digest, *, plan: Digest, inputs: Iterable[SnapshotInput]) -> Digest:
+    """What makes two analyses the same question: the contract, the canonical plan and the exact inputs."""
+    manifests = sorted(item.manifest for item in inputs)
+    return digest({"contract": contract, "plan": plan, "inputs": list(manifests)})
 
 
 def verify_statistic(run: Run, proof: RunProof) -> Statistic:

@@ -72,7 +72,7 @@ def read_snapshot(value: object) -> PublishedSnapshot:
         manifest=Manifest.from_document(fields.anything("manifest")),
         digest=Digest(fields.text("digest")),
         document=fields.octets("document"),
-        signature=fields.octets("signature"),
+        signature=fields.octets("signature", empty=True),
         endorsements=_decoded(fields, "endorsements"),
         contribution=Digest(fields.text("contribution")),
         published_at=fields.time("published_at"),

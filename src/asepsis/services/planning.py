@@ -1,0 +1,44 @@
+"""Planning: what can be said about an analysis before it touches data, the same for the room and for its author."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from asepsis.domain.analysis import Analysis, AnalysisKind
+from asepsis.domain.contract import Contract
+from asepsis.domain.finding import Assessment, Finding
+from asepsis.domain.names import Digest
+from asepsis.methods.registry import plan_method
+from asepsis.sealing.canonical import digest
+from asepsis.sql.planner import plan_cohort, plan_query
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedAnalysis:
+    """Findings, the identity of the plan (equal questions have equal plans), and a version that would pass."""
+
+    assessment: Assessment
+    plan: Digest | None
+    rewrite: str | None = None
+
+
+def plan_analysis(analysis: Analysis, contract: Contract) -> PlannedAnalysis:
+    """Plan a query, a method or a referral's cohort; never raises for what its text says."""
+    if analysis.kind is AnalysisKind.METHOD:
+        method = plan_method(analysis.body, analysis.arguments, contract.catalogue)
+        return _planned(contract, method.findings, plan=method.digest)
+    if analysis.kind is AnalysisKind.REFERRAL:
+        cohort = plan_cohort(analysis.body, contract.catalogue)
+        found = None if cohort.cohort is None else digest(analysis.to_document())
+        return _planned(contract, cohort.findings, plan=found)
+    query = plan_query(analysis.body, contract.catalogue)
+    plan = None if query.plan is None else Digest(query.plan.digest)
+    return _planned(contract, query.findings, plan=plan, rewrite=query.rewrite)
+
+
+def _planned(
+    contract: Contract, findings: Sequence[Finding], *, plan: Digest | None, rewrite: str | None = None
+) -> PlannedAnalysis:
+    assessment = Assessment(profile=contract.profile, findings=tuple(findings))
+    return PlannedAnalysis(assessment=assessment, plan=plan, rewrite=rewrite)
