@@ -21,7 +21,7 @@ pytestmark = pytest.mark.skipif(shutil.which("restic") is None, reason="the rest
 @pytest.fixture(scope="module")
 def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("restic")
-    generator = random.Random(2)  # noqa: S311  the same files on every run
+    generator = random.Random(2)
     environment = {**os.environ, "RESTIC_PASSWORD": "pw", "RESTIC_REPOSITORY": str(root / "repository")}
     run = ["restic", "--quiet", "--no-cache"]
     subprocess.run([*run, "init", "--repository-version", "2"], check=True, env=environment)
@@ -47,7 +47,7 @@ def test_every_flipped_bit_in_a_pack_that_is_needed_is_found(repository: Path, t
     shutil.copytree(repository, copy)
     source = source_of(copy)
     point = source.restore_points()[-1].id
-    generator = random.Random(11)  # noqa: S311  the same bits on every run
+    generator = random.Random(11)
     for _ in range(40):
         pack = generator.choice(packs_of(copy))
         whole = pack.read_bytes()

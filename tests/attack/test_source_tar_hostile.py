@@ -29,7 +29,7 @@ def content_of(source: Source, point: RestorePointId, path: str) -> bytes:
         return file.read()
 
 
-NOISE = random.Random(1).randbytes(50_000)  # noqa: S311  the same noise on every run
+NOISE = random.Random(1).randbytes(50_000)
 
 
 def packed(members: dict[str, bytes], **special: tarfile.TarInfo) -> bytes:
@@ -171,3 +171,25 @@ def test_no_mutation_gives_anything_but_entries_or_a_named_error(
             for entry in source.walk(point.id):
                 if entry.type is EntryType.FILE:
                     content_of(source, point.id, entry.path)
+
+
+def test_a_path_of_too_many_levels_is_stopped(tmp_path: Path) -> None:
+    deep = packed({"/".join("d" * 30): b"x"})
+    assert code_of_walking(source_with(tmp_path, deep, limits=Limits(depth=10))) == "source.limit_exceeded"
+
+
+def test_a_header_with_a_wrong_checksum_is_damage(tmp_path: Path) -> None:
+    whole = bytearray(packed({"a": b"x", "b": b"y"}))
+    whole[1024] ^= 1
+    assert code_of_walking(source_with(tmp_path, bytes(whole))) == "source.archive_damaged"
+
+
+def test_a_sparse_member_is_listed_and_refused_by_name(tmp_path: Path) -> None:
+    info = tarfile.TarInfo("sparse")
+    info.type = tarfile.GNUTYPE_SPARSE
+    source = source_with(tmp_path, packed({"next": b"y"}, sparse=info))
+    (point,) = source.restore_points()
+    assert [entry.path for entry in source.walk(point.id)] == ["/next", "/sparse"]
+    with pytest.raises(AsepsisError) as caught:
+        source.open(point.id, "/sparse")
+    assert caught.value.code == "source.unsupported_format"

@@ -143,9 +143,7 @@ class LimitExceededError(SourceError):
     kind: ClassVar = Kind.INVALID
     code: ClassVar = "source.limit_exceeded"
     message: ClassVar = "{name} goes beyond the limit of {limit} {unit}."
-    hint: ClassVar = (
-        "So much may be a decompression bomb; raise the limit only if you trust the backup."
-    )
+    hint: ClassVar = "So much may be a decompression bomb; raise the limit only if you trust the backup."
 
 
 class ArchiveTruncatedError(SourceError):

@@ -337,3 +337,38 @@ def test_no_document_of_any_shape_gives_anything_but_entries_or_a_named_error(do
             list(source.walk(RestorePointId(point)))
         with contextlib.suppress(SourceError):
             list(opened(writer).verify(RestorePointId(point)))
+
+
+@pytest.mark.parametrize("compress", [False, True])
+def test_an_authentic_blob_under_another_ones_id_is_refused(writer: Writer, *, compress: bool) -> None:
+    """Whoever has the repository's key can write an index that swaps one patient file for another."""
+    wanted = writer.blob(b"one patient", compress=compress)
+    writer.blob(b"two patient", compress=compress)
+    writer.blobs[0]["offset"], writer.blobs[1]["offset"] = writer.blobs[1]["offset"], writer.blobs[0]["offset"]
+    point = one_point(writer, {"name": "f", "type": "file", "size": 11, "content": [wanted]})
+    writer.flush()
+    assert refusal(opened(writer).open(point, "/f").read).code == "source.object_damaged"
+
+
+def test_a_key_file_that_asks_for_endless_work_is_refused(tmp_path: Path) -> None:
+    writer = Writer(tmp_path / "r")
+    for key in (writer.root / "keys").iterdir():
+        key.unlink()
+    writer.add_key(N=16, r=1, p=5000)
+    assert refusal(lambda: opened(writer)).code == "source.limit_exceeded"
+
+
+def test_a_very_long_name_is_refused(writer: Writer) -> None:
+    point = one_point(writer, writer.file("n" * 5000, b"x"))
+    writer.flush()
+    assert refusal(lambda: list(opened(writer).walk(point))).code == "source.limit_exceeded"
+
+
+def test_no_error_carries_content_or_the_password(writer: Writer) -> None:
+    """A canary in names, content and password appears in no error text."""
+    writer.password = "canary-password"
+    writer.add_key(**COST)
+    point = one_point(writer, {"name": "canary\\q", "type": "file"}, writer.file("canary/..", b"canary"))
+    writer.flush()
+    error = refusal(lambda: list(opened(writer).walk(point)))
+    assert "canary" not in f"{error} {error.as_dict()} {error.names}"
