@@ -1,7 +1,7 @@
 """How fast contribution is: records per second of each reader and of the whole way to Parquet, against naive baselines.
 
-Each line prints a ratio against a baseline measured in the same run on the same bytes. Run it alone: on a shared machine
-only the ratios mean something.
+Each line prints a ratio against a baseline measured in the same run on the same bytes. Run it alone: on a shared
+machine only the ratios mean something.
 """
 
 from __future__ import annotations

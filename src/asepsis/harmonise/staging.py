@@ -39,6 +39,10 @@ def rows_table(spec: str) -> str:
     return quote_name(f"rows_{spec}")
 
 
+_Found = tuple[str, str]
+"""A condition, and the list of what is found where it holds."""
+
+
 class _Query:
     """A growing select: each layer adds columns to the one below, so that later columns may use earlier ones.
 
@@ -48,12 +52,12 @@ class _Query:
     def __init__(self, sql: str) -> None:
         self._below = sql
         self._layer: dict[str, str] = {}
-        self.quarantine: list[str] = []
-        self.last_resort: list[str] = []
-        self.exclude: list[str] = []
-        self.flags: list[str] = []
-        self.repairs: list[str] = []
-        self.rejects: list[str] = []
+        self.quarantine: list[_Found] = []
+        self.last_resort: list[_Found] = []
+        self.exclude: list[_Found] = []
+        self.flags: list[_Found] = []
+        self.repairs: list[_Found] = []
+        self.rejects: list[_Found] = []
         self.kept: list[str] = []
 
     @property
@@ -155,13 +159,15 @@ class EntryPlan:
         return f"SELECT * EXCLUDE (t, v, j, defects), {columns}, {broken} FROM ({found})"
 
     def _add_defects(self, query: _Query) -> None:
-        query.quarantine.append("list_filter(defects, lambda d: NOT contains(d, '@') AND d <> 'deleted')")
-        query.exclude.append("CASE WHEN list_contains(defects, 'deleted') THEN ['deleted_in_source'] ELSE [] END")
+        """Most records have no defect, which one comparison of a length tells."""
+        any_defect = "len(defects) > 0"
         on_field = "list_filter(defects, lambda d: contains(d, '@'))"
-        query.flags.append(f"list_transform({on_field}, lambda d: split_part(d, '@', 1))")
-        query.rejects.append(
-            f"list_transform({on_field}, lambda d: {{'field': split_part(d, '@', 2), 'reason': split_part(d, '@', 1)}})"
-        )
+        reject = "{'field': split_part(d, '@', 2), 'reason': split_part(d, '@', 1)}"
+        whole = "list_filter(defects, lambda d: NOT contains(d, '@') AND d <> 'deleted')"
+        query.quarantine.append((any_defect, whole))
+        query.exclude.append(_when("list_contains(defects, 'deleted')", "deleted_in_source"))
+        query.flags.append((any_defect, f"list_transform({on_field}, lambda d: split_part(d, '@', 1))"))
+        query.rejects.append((any_defect, f"list_transform({on_field}, lambda d: {reject})"))
 
     def _states(self, query: _Query) -> str:
         lists = {
@@ -176,7 +182,7 @@ class EntryPlan:
             query.add(name, sql)
         query.add("quarantine_reasons", "CASE WHEN len(named_reasons) > 0 THEN named_reasons ELSE other_reasons END")
         query.add("loadable", "len(exclude_reasons) = 0 AND len(quarantine_reasons) = 0")
-        query.add("first", self._first())
+        self._add_first(query)
         self._add_repeated_persons(query)
         query.add(
             "state",
@@ -188,13 +194,28 @@ class EntryPlan:
         kept = ", ".join([*_KEPT, *query.kept, "state", "first", "exclude_reasons", "flags", "repairs", "rejects"])
         return f"SELECT {kept}, {reasons} FROM ({query.sql})"
 
-    def _first(self) -> str:
-        """The first loadable record with the same content, where the mapping declares how duplicates are known."""
+    def _add_first(self, query: _Query) -> None:
+        """The first loadable record with the same content, where the mapping declares how duplicates are known.
+
+        Only records whose hash occurs twice are compared: partitioning by all raw bytes would cost more than the rest.
+        """
         own = "{'file_id': file_id, 'rec_no': rec_no}"
-        if not self._entry.duplicates:
-            return own
-        parts = ", ".join("raw" if name == "raw" else quote_name(f"f.{name}") for name in self._entry.duplicates)
-        return f"CASE WHEN loadable THEN min({own}) OVER (PARTITION BY loadable, {parts}) ELSE {own} END"
+        parts = ["raw" if name == "raw" else quote_name(f"f.{name}") for name in self._entry.duplicates]
+        if not parts:
+            query.add("first", own)
+            return
+        if self._entry.reader is Reader.NDJSON and self._entry.duplicates != ("raw",):
+            query.add("may_repeat", "TRUE")
+        else:
+            digest = f"hash({', '.join(parts)})"
+            landed = f"SELECT {digest} AS h FROM {landed_table(self._entry.name)} WHERE kind = 'data' GROUP BY 1"
+            query.add("content", digest)
+            query.look_up("r.h IS NOT NULL AS may_repeat", f"({landed} HAVING count(*) > 1) r ON r.h = l.content")
+        query.add("comparable", "loadable AND may_repeat")
+        compared = ", ".join(f"CASE WHEN comparable THEN {part} END" for part in parts)
+        query.add(
+            "first", f"CASE WHEN comparable THEN min({own}) OVER (PARTITION BY comparable, {compared}) ELSE {own} END"
+        )
 
     def _add_repeated_persons(self, query: _Query) -> None:
         if not self._defines_persons:
@@ -329,7 +350,7 @@ class _SpecColumns:
     def _reject(self, failed: str, name: str, reason: str) -> None:
         self._query.flags.append(_when(failed, reason))
         struct = f"{{'field': {quote_text(name)}, 'reason': {quote_text(reason)}}}"
-        self._query.rejects.append(f"CASE WHEN {failed} THEN [{struct}] ELSE [] END")
+        self._query.rejects.append((failed, f"CASE WHEN {failed} THEN [{struct}] ELSE [] END"))
 
     def _add_emitted(self) -> None:
         spec, values = self._spec, {}
@@ -362,11 +383,13 @@ def _person(spec: TableSpec) -> str:
     return quote_name(f"{spec.name}>person")
 
 
-def _when(condition: str, reason: str) -> str:
-    return f"CASE WHEN {condition} THEN [{quote_text(reason)}] ELSE [] END"
+def _when(condition: str, reason: str) -> _Found:
+    return condition, f"CASE WHEN {condition} THEN [{quote_text(reason)}] ELSE [] END"
 
 
-def _joined(lists: list[str], sql_type: str = "VARCHAR[]") -> str:
-    if not lists:
+def _joined(found: list[_Found], sql_type: str = "VARCHAR[]") -> str:
+    """All that was found, sorted and once each. The lists are built only for the few records that have something."""
+    if not found:
         return f"[]::{sql_type}"
-    return f"list_sort(list_distinct(flatten([{', '.join(lists)}])))::{sql_type}"
+    lists = f"list_sort(list_distinct(flatten([{', '.join(item for _, item in found)}])))::{sql_type}"
+    return f"CASE WHEN {' OR '.join(condition for condition, _ in found)} THEN {lists} ELSE []::{sql_type} END"

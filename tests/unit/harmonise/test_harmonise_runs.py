@@ -4,7 +4,8 @@ import dataclasses
 import gzip
 import hashlib
 import io
-from collections.abc import Callable, Mapping as MappingOf
+from collections.abc import Callable
+from collections.abc import Mapping as MappingOf
 from datetime import date
 from functools import partial
 from pathlib import Path

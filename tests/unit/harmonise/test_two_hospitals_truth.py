@@ -153,15 +153,15 @@ def test_conditions_come_out_as_the_truth_has_them(
 
 
 def test_gaucher_disease_is_found_under_one_concept_in_both(
-    a: HarmonisedRun, b: HarmonisedRun, northgate: Mapping
+    a: HarmonisedRun, b: HarmonisedRun, northgate: Mapping, truth: dict[str, list[dict[str, str]]]
 ) -> None:
     concept = next(row.concept_id for row in northgate.codes["conditions"].rows if row.source_code == "2727")
-    people = [
-        {
-            row["person_id"]
-            for row in listed(result.tables["condition_occurrence"])
-            if row["condition_concept_id"] == concept
-        }
-        for result in (a, b)
-    ]
-    assert [len(found) for found in people] == [12, 10]
+    true: list[set[str]] = []
+    for result, file in ((a, DXHIST), (b, "Condition.ndjson.gz")):
+        rows = listed(result.tables["condition_occurrence"])
+        found = {row["person_id"] for row in rows if row["condition_concept_id"] == concept}
+        ill = [row for row in truth[file] if row["std_code"] == "190794006"]
+        assert len(found) == len({row["local_id"] for row in ill if row["fault"] != "orphan_mrn"})
+        true.append({row["entity_id"] for row in ill})
+    assert [len(people) for people in true] == [11, 10]
+    assert len(true[0] | true[1]) == 17

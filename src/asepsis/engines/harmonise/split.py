@@ -20,7 +20,7 @@ from asepsis.engines.harmonise.land import Landed
 from asepsis.errors.harmonise import HarmoniseFailed
 from asepsis.harmonise.expressions import quote_text
 from asepsis.harmonise.mapping import Mapping, TableSpec
-from asepsis.harmonise.omop import PERIOD, TARGETS
+from asepsis.harmonise.omop import IDENTITY, PERIOD, TARGETS
 from asepsis.harmonise.staging import EntryPlan, code_table, landed_table, rows_table, settled_table
 
 _PERSON_BATCH: Final = 50_000
@@ -112,9 +112,12 @@ def _number(table: str, specs: Sequence[TableSpec]) -> str:
 
 
 def _periods(mapping: Mapping) -> str:
-    """One period per person, from the first to the last event that the mapping names."""
+    """One period per person, from the first to the last event that the mapping names.
+
+    A birth counts from the first day of its month: the exact date is an identifier and stays in the identity table.
+    """
     events = " UNION ALL ".join(
-        f"SELECT person_id, {span.column} AS day FROM final_{span.table}" for span in mapping.spans
+        f"SELECT person_id, {_event(span.table, span.column)} AS day FROM final_{span.table}" for span in mapping.spans
     )
     return (
         f"CREATE OR REPLACE TABLE final_{PERIOD} AS SELECT row_number() OVER (ORDER BY person_id) AS n, person_id, "
@@ -122,6 +125,10 @@ def _periods(mapping: Mapping) -> str:
         f"{mapping.period_type_concept_id} AS period_type_concept_id "
         f"FROM ({events}) WHERE day IS NOT NULL GROUP BY person_id"
     )
+
+
+def _event(table: str, column: str) -> str:
+    return f"date_trunc('month', {column})::DATE" if table == IDENTITY else column
 
 
 def _clinical(table: str) -> str:
