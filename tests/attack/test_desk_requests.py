@@ -93,6 +93,11 @@ def test_a_stopped_desk_gives_nothing_even_after_a_restart(fresh: World) -> None
     refused(fresh, fresh.request(), DeskStopped)
 
 
+def test_a_stopped_desk_looks_at_nothing_that_it_is_asked(fresh: World) -> None:
+    fresh.desks[NORTH].stop("")
+    refused(fresh, replace(fresh.request(), contract="no contract", job=None), DeskStopped)
+
+
 def test_the_reason_of_a_stop_does_not_enter_the_ledger(fresh: World) -> None:
     fresh.desks[NORTH].stop("canary-reason")
     assert "canary-reason" not in str([entry.to_document() for entry in fresh.entries()])

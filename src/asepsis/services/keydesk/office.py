@@ -11,7 +11,8 @@ from asepsis.domain.ledger import Act, LedgerEntry
 from asepsis.domain.names import PartyId
 from asepsis.errors import AsepsisError
 from asepsis.errors.desk import RequestMalformed
-from asepsis.services.keydesk.ports import Appraise, Clock, DeskRecords, DeskState, KeyStore, Randomness
+from asepsis.ports import Appraise, Clock, Randomness
+from asepsis.services.keydesk.ports import DeskRecords, DeskState, KeyStore
 
 T = TypeVar("T")
 

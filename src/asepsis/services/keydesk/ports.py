@@ -1,13 +1,12 @@
-"""What a key desk needs from outside: keys, a durable memory, and an appraiser of evidence."""
+"""What a key desk needs from outside besides a clock and an appraiser: keys, and a durable memory."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Protocol
 
-from asepsis.domain.attestation import Appraisal, Binding, Evidence
 from asepsis.domain.budget import Charge
 from asepsis.domain.documents import Document
 from asepsis.domain.keydesk import GrantedRun, Head, IssuedNonce, KeptLinks, KeptSnapshot, PublicKeys
@@ -16,9 +15,6 @@ from asepsis.domain.names import Digest, PartyId, RunId, SnapshotId
 from asepsis.domain.statements import Statement
 from asepsis.ledger.checkpoint import Checkpoint
 from asepsis.sealing.signing import Purpose
-
-Clock = Callable[[], datetime]
-Randomness = Callable[[int], bytes]
 
 
 class KeyStore(Protocol):
@@ -50,21 +46,6 @@ class KeyStore(Protocol):
 
     def person_key(self) -> bytes:
         """The secret under which the owner's pseudonyms of persons are made; 32 bytes."""
-        ...
-
-
-class Appraise(Protocol):
-    """Appraises evidence against what the desk itself expects."""
-
-    def __call__(
-        self,
-        evidence: Evidence,
-        *,
-        binding: Binding,
-        measurements: Collection[str],
-        minimum_level: int,
-    ) -> Appraisal:
-        """What the evidence shows. Raises EvidenceRefused."""
         ...
 
 
