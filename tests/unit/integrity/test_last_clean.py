@@ -86,6 +86,16 @@ def test_damage_that_stays_never_excuses_itself() -> None:
     assert Backup(GOOD, attacked, attacked, attacked).assess().last_clean == "0"
 
 
+def test_a_second_encryption_is_measured_by_the_last_clean_version() -> None:
+    trees = [{"/data/MAST.DAT": content} for content in ("good-1", "bad-2", "bad-3")]
+    assert Backup(*trees).verdicts() == [Verdict.CLEAN, Verdict.COMPROMISED, Verdict.COMPROMISED]
+
+
+def test_cleaning_up_after_an_incident_is_no_mass_deletion() -> None:
+    littered = GOOD | {f"{path}.{number}": f"bad-{path}{number}" for path in GOOD for number in range(3)}
+    assert Backup(GOOD, littered, GOOD).verdicts()[2] is Verdict.CLEAN
+
+
 def test_two_incidents_leave_the_clean_point_between_them() -> None:
     assert Backup(GOOD, encrypted(GOOD), GOOD, encrypted(GOOD, ".x1")).assess().last_clean == "2"
 
