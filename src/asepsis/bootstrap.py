@@ -196,20 +196,18 @@ class Room:
 
 def create_room(folder: Path, *, origin: str) -> Room:
     """Make an empty room; one that is there already is opened. Raises FileUnreadable where it cannot be written."""
-    if (folder / ROOM_FILE).exists():
-        return open_room(folder)
-    room = Room(folder, HOST, origin)
     try:
         (folder / "host").mkdir(parents=True, exist_ok=True, mode=0o700)
         (folder / "parties").mkdir(exist_ok=True, mode=0o700)
+        if not (folder / ROOM_FILE).exists():
+            draft = folder / f"{ROOM_FILE}.partial"
+            draft.write_text(json.dumps({"format": FORMAT, "host": HOST, "origin": origin}, indent=1))
+            draft.rename(folder / ROOM_FILE)
         if not (folder / "host" / "keys").exists():
             FileKeys.create(folder / "host" / "keys", owner=False)
-        draft = folder / f"{ROOM_FILE}.partial"
-        draft.write_text(json.dumps({"format": FORMAT, "host": HOST, "origin": origin}, indent=1))
-        draft.rename(folder / ROOM_FILE)
     except OSError:
         raise FileUnreadable(path=str(folder)) from None
-    return room
+    return open_room(folder)
 
 
 def open_room(folder: Path) -> Room:

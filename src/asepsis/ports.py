@@ -158,6 +158,9 @@ class SnapshotFiles(Protocol):
     def folder(self, snapshot: SnapshotId) -> Path:
         """Where the sealed files of a published snapshot lie."""
 
+    def forget(self, prefix: str, *, keep: Collection[SnapshotId]) -> None:
+        """Remove folders of snapshots with that prefix that were never published."""
+
     def packages(self, run: RunId) -> Path:
         """The folder for what one run writes: sealed packages, or a sealed link map."""
 

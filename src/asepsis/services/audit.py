@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from asepsis.domain.contract import Contract, Role
 from asepsis.domain.ledger import Act, LedgerEntry
 from asepsis.domain.names import PartyId
+from asepsis.errors.ledger import RollbackDetected
 from asepsis.errors.room import RecordMissing
 from asepsis.ledger.bundle import AuditReport, verify_bundle, write_bundle
 from asepsis.ledger.checkpoint import Checkpoint
 from asepsis.ledger.note import Algorithm, VerifierKey, add_signature
 from asepsis.ledger.proof import write_entry_proof
-from asepsis.ports import Desk, HostKeys, RoomState
+from asepsis.ports import Desk, HostKeys, Ledger, RoomState
+
+_ATTEMPTS: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +37,16 @@ class Audit:
             RollbackDetected, ConsistencyRefused: a desk has seen another history of this ledger.
         """
         ledger = self.state.ledger()
-        size = ledger.size()
+        for _ in range(_ATTEMPTS):
+            size = ledger.size()
+            try:
+                return self._cosigned(ledger, size)
+            except RollbackDetected:
+                if ledger.size() == size:  # nobody else's checkpoint came between: a desk knows more than we have
+                    raise
+        return self._cosigned(ledger, ledger.size())
+
+    def _cosigned(self, ledger: Ledger, size: int) -> str:
         note = self.keys.sign_checkpoint(Checkpoint(origin=self.origin, size=size, root=ledger.root(size)))
         for desk in self.desks.values():
             seen = desk.seen_size()

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from asepsis.domain.books import Books, books_from_dict
+from asepsis.domain.contract import Holding
 from asepsis.domain.ledger import Act, LedgerEntry
 from asepsis.domain.names import Digest, PartyId, RestorePointId, SnapshotId
 from asepsis.domain.room import PublishedSnapshot
@@ -165,6 +166,7 @@ class Contribute:
             for entry in source.walk(point)
             if entry.type is EntryType.FILE
         }
+        self._forget_unpublished(mapping.dataset)
         workdir = self.home / "work"
         run = harmonise(files, run=contribution[:16], workdir=workdir, progress=progress)
         _keep(run, folder)
@@ -172,8 +174,10 @@ class Contribute:
             source_kind=source.kind, restore_point=point, mapping=mapping.digest, books=digest(run.books.as_dict())
         )
         work = _Work(run=run, origin=origin, contribution=contribution, progress=progress)
-        clinical = self._seal(self._draft(f"{mapping.dataset}-clinical", work), run.tables, work=work)
-        identity = self._seal(self._draft(f"{mapping.dataset}-identity", work), {"identity": run.identity}, work=work)
+        clinical = self._seal(self._draft(f"{mapping.dataset}-{Holding.CLINICAL.value}", work), run.tables, work=work)
+        identity = self._seal(
+            self._draft(f"{mapping.dataset}-{Holding.IDENTITY.value}", work), {"identity": run.identity}, work=work
+        )
         self._publish((clinical, identity))
         shutil.rmtree(workdir / contribution[:16], ignore_errors=True)
         return Contribution(snapshots=(clinical, identity), books=run.books, folder=folder, repeated=False)
@@ -224,6 +228,12 @@ class Contribute:
             for item in snapshots:
                 tables.put_snapshot(item)
         self.audit.checkpoint()
+
+    def _forget_unpublished(self, dataset: str) -> None:
+        """Remove what a killed contribution left sealed but never published."""
+        published = {item.manifest.snapshot for item in self.state.snapshots()}
+        for holding in (Holding.CLINICAL, Holding.IDENTITY):
+            self.files.forget(f"{dataset}-{holding.value}-", keep=published)
 
     def _entry(self, act: Act, item: PublishedSnapshot) -> LedgerEntry:
         manifest = item.manifest

@@ -63,7 +63,12 @@ class Referrals:
         return referral
 
     def approve(self, referral_id: ReferralId, *, owner: PartyId, signature: bytes) -> Referral:
-        """Keep an owner's signed approval of exactly this analysis. Raises ApprovalMissing, TransitionRefused."""
+        """Keep an owner's signed approval of exactly this analysis; once is enough.
+
+        Raises:
+            ApprovalMissing: the signature is not the owner's, or is over something else.
+            TransitionRefused: the referral is beyond approval.
+        """
         referral = self.state.referral(referral_id)
         agreement = self.contracts.in_force()
         agreement.contract.require_role(owner, Role.OWNER, what="approving referrals")
@@ -77,6 +82,8 @@ class Referrals:
             )
         except SignatureInvalid:
             raise ApprovalMissing(owner=owner) from None
+        if owner in referral.approvals:
+            return referral
         approvals = {**referral.approvals, owner: signature}
         everyone = set(approvals) == {party.id for party in agreement.contract.owners}
         status = move(referral.status, ReferralStatus.APPROVED if everyone else ReferralStatus.REQUESTED)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from typing import Final
 
 from asepsis.domain.access import LINKED, READS
 from asepsis.domain.analysis import Analysis, AnalysisKind, Job, SnapshotInput
@@ -22,6 +23,7 @@ from asepsis.domain.room import PublishedSnapshot
 from asepsis.domain.run import Run, RunProof, RunStatus, move
 from asepsis.domain.statistic import Statistic, read_statistic
 from asepsis.errors import AsepsisError
+from asepsis.errors.desk import CheckpointStale
 from asepsis.errors.room import LinksMissing, SnapshotsMissing
 from asepsis.errors.runtime import StatisticNotTrusted
 from asepsis.errors.sealing import SignatureInvalid
@@ -32,6 +34,8 @@ from asepsis.sealing.links import LINKS
 from asepsis.sealing.signing import Purpose, verify
 from asepsis.services.audit import Audit
 from asepsis.services.contracts import Contracts
+
+_ATTEMPTS: Final = 4
 
 Progress = Callable[[str], None]
 """Called with the name of a step as it begins."""
@@ -106,7 +110,7 @@ class Runs:
         with self.state.acting(self._entry(Act.RUN_STARTED, run, job=digest(run.job.to_document()))) as tables:
             tables.put_run(started, was=run)
         try:
-            proof = self._dialogue(started, agreement, approvals or {}, progress)
+            proof = self._proven(started, agreement, approvals or {}, progress)
             statistic = verify_statistic(started, proof)
         except AsepsisError as error:
             self._fail(started, error)
@@ -118,6 +122,17 @@ class Runs:
     def answered(self, question: Digest) -> Run | None:
         """The finished run for this question, if there is one."""
         return next((run for run in self.state.runs() if run.question == question and run.proof is not None), None)
+
+    def _proven(
+        self, run: Run, agreement: Agreement, approvals: Mapping[PartyId, bytes], progress: Progress
+    ) -> RunProof:
+        """The dialogue, begun anew where another run's checkpoint overtook ours at a desk."""
+        for _ in range(_ATTEMPTS):
+            try:
+                return self._dialogue(run, agreement, approvals, progress)
+            except CheckpointStale:
+                continue
+        return self._dialogue(run, agreement, approvals, progress)
 
     def _dialogue(
         self, run: Run, agreement: Agreement, approvals: Mapping[PartyId, bytes], progress: Progress

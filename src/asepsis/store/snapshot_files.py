@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,6 +37,13 @@ class LocalSnapshotFiles:
     def folder(self, snapshot: SnapshotId) -> Path:
         """Where the sealed files of a published snapshot lie."""
         return self.root / "snapshots" / snapshot
+
+    def forget(self, prefix: str, *, keep: Collection[SnapshotId]) -> None:
+        """Remove folders of snapshots with that prefix that were never published."""
+        for parent in (self.root / "incoming", self.root / "snapshots"):
+            for folder in parent.glob(f"{prefix}*"):
+                if folder.name not in keep:
+                    shutil.rmtree(folder, ignore_errors=True)
 
     def packages(self, run: RunId) -> Path:
         """The folder for the sealed packages of one referral run."""
