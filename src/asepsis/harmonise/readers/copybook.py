@@ -111,6 +111,8 @@ def _statements(text: str) -> Iterator[list[str]]:
 def _code(number: int, line: str) -> str:
     """The program text of a line in reference format: columns 1-6 are a sequence number, column 7 an indicator."""
     line = line.expandtabs(8)
+    if line.lstrip().startswith("*"):
+        return ""
     if line[:6].strip() and not line[:6].strip().isdigit():
         return line
     indicator = line[6:7]
