@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -28,6 +29,18 @@ def read_yaml(path: Path) -> Any:
         raise YamlMalformed(path=str(path), line=line) from None
     except (yaml.YAMLError, ValueError, RecursionError):
         raise YamlMalformed(path=str(path), line=1) from None
+
+
+def to_yaml(document: Mapping[str, object]) -> str:
+    """A document as YAML in the order of its keys; equal parts are written out, never as aliases."""
+    return yaml.dump(document, Dumper=_PlainDumper, sort_keys=False, allow_unicode=True)
+
+
+class _PlainDumper(yaml.SafeDumper):
+    """The safe dumper without aliases, which :func:`read_yaml` refuses."""
+
+    def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002 - the signature of the base class
+        return True
 
 
 class _StrictLoader(yaml.SafeLoader):

@@ -6,12 +6,11 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-import yaml
-
 from asepsis.bootstrap import HOST, Room, runtime_measurement
 from asepsis.domain.documents import Document, encode_bytes, encode_time
 from asepsis.domain.names import PartyId
 from asepsis.methods.kaplan_meier import NAME as KAPLAN_MEIER
+from asepsis.yaml_files import to_yaml
 
 NORTHGATE: Final = PartyId("northgate")
 RIVERSIDE: Final = PartyId("riverside")
@@ -82,7 +81,7 @@ def write_contract(room: Room, path: Path, *, now: datetime) -> Document:
         "runtime": {"level": 0, "measurements": [runtime_measurement()]},
         "ledger": {"origin": room.origin},
     }
-    path.write_text(yaml.safe_dump(document, sort_keys=False, allow_unicode=True))
+    path.write_text(to_yaml(document), encoding="utf-8")
     return document
 
 

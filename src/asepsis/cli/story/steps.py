@@ -15,12 +15,14 @@ from asepsis.cli.story.account import Account
 from asepsis.cli.story.agreement import LABORATORY, NORTHGATE, RIVERSIDE, TEAMS, enrol_everybody, write_contract
 from asepsis.cli.story.inspection import identifiers, search
 from asepsis.domain.analysis import Analysis, AnalysisKind, Argument
+from asepsis.domain.contract import read_contract
 from asepsis.domain.names import PartyId, RestorePointId
 from asepsis.domain.source import Verdict
 from asepsis.ports import Source
 from asepsis.services.analyses import Answer
 from asepsis.services.audit import ledger_keys, verify_export
 from asepsis.services.looking import last_clean
+from asepsis.yaml_files import read_yaml
 
 GAUCHER_COUNT: Final = (
     "SELECT count(DISTINCT person_id) AS persons FROM condition_occurrence WHERE condition_concept_id = 2000000026"
@@ -168,7 +170,7 @@ class Story:
     def verify(self) -> None:
         """Step 7: the record, offline."""
         self.account.step(7, "The record verifies, offline and with public keys only")
-        contract = self.room.contracts.contract()
+        contract = read_contract(read_yaml(self.room.folder / "room.yaml"))
         export = self.room.folder / "ledger.jsonl"
         export.write_bytes(self.room.audit.export())
         report = verify_export(export.read_bytes(), ledger_keys(contract))
