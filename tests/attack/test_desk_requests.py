@@ -256,7 +256,7 @@ def test_clinical_data_is_never_given_to_a_linkage(world: World, dataset: str) -
     "changes",
     [
         {"snapshot": SnapshotId("unknown-1")},
-        {"snapshot": SnapshotId("northgate-identity-1")},  # identifiers under the name of clinical data
+        {"snapshot": SnapshotId("northgate-identity-1")},
         {"manifest": Digest(ZERO)},
         {"owner": SOUTH},
         {"dataset": "no-such-dataset"},
@@ -266,6 +266,11 @@ def test_clinical_data_is_never_given_to_a_linkage(world: World, dataset: str) -
 def test_an_input_that_is_not_as_registered_is_refused(world: World, changes: dict[str, Any]) -> None:
     job = world.job(inputs=(world.input("northgate-clinical", **changes),))
     refused(world, world.request(job=job), InputRefused)
+
+
+def test_identifiers_under_the_name_of_clinical_data_are_refused(world: World) -> None:
+    disguised = world.input("northgate-identity", dataset="northgate-clinical")
+    refused(world, world.request(job=world.job(inputs=(disguised,))), InputRefused)
 
 
 def test_an_input_named_twice_is_refused(world: World) -> None:
