@@ -1,0 +1,401 @@
+"""Generated SQL on DuckDB against two oracles: a plain-Python interpreter of the plan, and the author's own text."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from asepsis.disclosure.derive import ProtectedRow, value_of
+from asepsis.domain.cells import CellRow, Contribution, MeasureKind, Relation
+from asepsis.sql import plan_query
+from asepsis.sql import plan as ir
+
+Row = dict[str, Any]
+World = dict[str, list[Row]]
+
+# -- a reference interpreter of plans
+
+
+def _three(items: list[bool | None], *, every: bool) -> bool | None:
+    decided = not every
+    if any(item is decided for item in items):
+        return decided
+    return None if None in items else every
+
+
+def _compare(relation: Relation, left: Any, right: Any) -> bool | None:
+    if left is None or right is None:
+        return None
+    return {
+        "=": left == right,
+        "<>": left != right,
+        "<": left < right,
+        "<=": left <= right,
+        ">": left > right,
+        ">=": left >= right,
+    }[relation.value]
+
+
+class Interpreter:
+    def __init__(self, world: World) -> None:
+        self.world = world
+
+    def scalar(self, value: ir.Scalar, env: dict[int, Row | None]) -> Any:
+        match value:
+            case ir.ColumnRef():
+                row = env[value.source]
+                return None if row is None else row[value.name]
+            case ir.UnitRef():
+                row = env[value.source]
+                return None if row is None else row["unit"]
+            case ir.Literal():
+                return value.value
+            case ir.Choice():
+                for when, then in value.whens:
+                    if self.predicate(when, env) is True:
+                        return self.scalar(then, env)
+                return None if value.otherwise is None else self.scalar(value.otherwise, env)
+        parts = [self.scalar(getattr(value, name), env) for name in value.__slots__ if name in _SCALAR_FIELDS]
+        return None if None in parts else self.function(value, parts)
+
+    @staticmethod
+    def function(value: ir.Scalar, parts: list[Any]) -> Any:
+        match value:
+            case ir.DatePart():
+                moment = parts[0]
+                values = {"year": moment.year, "month": moment.month, "quarter": (moment.month + 2) // 3}
+                return values.get(value.part.value, moment.isoweekday())
+            case ir.PeriodStart():
+                month = {"year": 1, "quarter": (parts[0].month - 1) // 3 * 3 + 1, "month": parts[0].month}
+                return date(parts[0].year, month[value.period.value], 1)
+            case ir.DateShift():
+                return parts[0] + timedelta(days=value.days)
+            case ir.DaysBetween():
+                return (parts[1] - parts[0]).days
+            case ir.Difference():
+                return parts[0] - parts[1]
+            case ir.Bin():
+                floor = math.floor(parts[0] / value.width)
+                return floor * value.width if value.scaled else floor
+        raise AssertionError(value)
+
+    def predicate(self, value: ir.Predicate, env: dict[int, Row | None]) -> bool | None:
+        match value:
+            case ir.Truth():
+                return value.value
+            case ir.Compare():
+                return _compare(value.relation, self.scalar(value.left, env), self.scalar(value.right, env))
+            case ir.Member():
+                found = self.scalar(value.argument, env)
+                return None if found is None else (found in value.values) != value.negated
+            case ir.Missing():
+                return (self.scalar(value.argument, env) is None) != value.negated
+            case ir.And():
+                return _three([self.predicate(item, env) for item in value.items], every=True)
+            case ir.Or():
+                return _three([self.predicate(item, env) for item in value.items], every=False)
+            case ir.Exists():
+                person = self.scalar(ir.UnitRef(source=value.outer), env)
+                found = any(inner[value.inner]["unit"] == person for inner in self.rows(value.rows, env))
+                return found != value.negated
+        raise AssertionError(value)
+
+    def rows(self, rows: ir.Rows, outside: dict[int, Row | None]) -> Iterator[dict[int, Any]]:
+        envs: list[dict[int, Row | None]] = [dict(outside)]
+        for place, source in enumerate(rows.sources):
+            content = self.relation(source.relation, source.number)
+            joined = []
+            for env in envs:
+                matches = []
+                for row in content:
+                    wider = {**env, source.number: row}
+                    if place and source.key is not None:
+                        tied = _compare(Relation.EQUAL, row[source.relation.key], self.scalar(source.key, env))
+                    else:
+                        tied = not place or row["unit"] == env[rows.sources[0].number]["unit"]
+                    if tied and self.predicate(source.matches, wider):
+                        matches.append(wider)
+                joined += matches or ([{**env, source.number: None}] if source.outer else [])
+            envs = joined
+        return (env for env in envs if self.predicate(rows.where, env))
+
+    def relation(self, relation: ir.Relational, number: int) -> list[Row]:
+        match relation:
+            case ir.TableScan():
+                return [{**row, "unit": row[relation.unit]} for row in self.world[relation.table]]
+            case ir.LookupScan():
+                return self.world[relation.table]
+            case ir.Projection():
+                return self.projection(relation)
+            case ir.PerPerson():
+                kept = self.stage(relation)
+                return [row for row in kept if self.predicate(relation.having, {number: row})]
+            case ir.Appended():
+                return [row for part in relation.parts for row in self.relation(part, number)]
+        raise AssertionError(relation)
+
+    def projection(self, relation: ir.Projection) -> list[Row]:
+        first = relation.rows.sources[0].number
+        found = []
+        for env in self.rows(relation.rows, {}):
+            row = {f"c{place}": self.scalar(item, env) for place, item in enumerate(relation.columns)}
+            row["unit"] = env[first]["unit"]
+            if not relation.distinct or row not in found:
+                found.append(row)
+        return found
+
+    def stage(self, relation: ir.PerPerson) -> list[Row]:
+        groups: dict[tuple[Any, ...], list[dict[int, Row | None]]] = defaultdict(list)
+        first = relation.rows.sources[0].number
+        for env in self.rows(relation.rows, {}):
+            groups[env[first]["unit"], *(self.scalar(key, env) for key in relation.keys)].append(env)
+        result = []
+        for (unit, *keys), envs in groups.items():
+            values = keys + [self.feature(feature, envs) for feature in relation.features]
+            result.append({"unit": unit, **{f"c{place}": value for place, value in enumerate(values)}})
+        return result
+
+    def feature(self, feature: ir.Feature, envs: list[dict[int, Row | None]]) -> Any:
+        chosen = [env for env in envs if self.predicate(feature.where, env)]
+        if feature.argument is None:
+            return len(chosen)
+        values = [value for env in chosen if (value := self.scalar(feature.argument, env)) is not None]
+        if feature.kind is ir.FeatureKind.KINDS:
+            return len(set(values))
+        functions: dict[ir.FeatureKind, Callable[[list[Any]], Any]] = {
+            ir.FeatureKind.SUM: math.fsum,
+            ir.FeatureKind.MEAN: lambda items: math.fsum(items) / len(items),
+            ir.FeatureKind.FIRST: min,
+            ir.FeatureKind.LAST: max,
+        }
+        return functions[feature.kind](values) if values else None
+
+    def cells(self, grouping: ir.Grouping) -> dict[tuple[Any, ...], tuple[int, list[dict[str, Any]]]]:
+        groups: dict[tuple[Any, ...], list[dict[int, Row | None]]] = defaultdict(list)
+        for env in self.rows(grouping.rows, {}):
+            groups[tuple(_shown(self.scalar(key, env)) for key in grouping.keys)].append(env)
+        if not grouping.keys and not groups:
+            groups[()] = []
+        return {keys: self.cell(grouping, envs) for keys, envs in groups.items()}
+
+    def cell(self, grouping: ir.Grouping, envs: list[dict[int, Row | None]]) -> tuple[int, list[dict[str, Any]]]:
+        first = grouping.rows.sources[0].number
+        measures = []
+        for measure in grouping.measures:
+            by_person: dict[int, list[float]] = defaultdict(list)
+            for env in envs:
+                if self.predicate(measure.where, env):
+                    value = 1.0 if measure.argument is None else self.scalar(measure.argument, env)
+                    if value is not None:
+                        by_person[env[first]["unit"]].append(float(value))
+            totals = sorted((abs(math.fsum(values)) for values in by_person.values()), reverse=True)
+            flat = [value for values in by_person.values() for value in values]
+            measures.append({
+                "persons": len(by_person), "rows": len(flat), "total": math.fsum(flat), "absolute": math.fsum(totals),
+                "largest": totals[0] if totals else 0.0, "second": totals[1] if len(totals) > 1 else 0.0,
+                "squares": math.fsum(value * value for value in flat),
+            })  # fmt: skip
+        return len({env[first]["unit"] for env in envs}), measures
+
+
+_SCALAR_FIELDS = {"argument", "start", "end", "left", "right"}
+
+
+def _shown(value: Any) -> Any:
+    if isinstance(value, datetime):
+        value = value.date()
+    if isinstance(value, date):
+        return value.isoformat()
+    return float(value) if isinstance(value, Decimal) else value
+
+
+# -- random worlds and questions
+
+DAYS = st.integers(0, 900).map(lambda days: date(2019, 1, 1) + timedelta(days=days))
+PERSONS = st.lists(
+    st.fixed_dictionaries({
+        "gender": st.sampled_from([1, 2, None]), "birth": st.integers(1930, 1960), "town": st.sampled_from(["n", "s", None]),
+    }), min_size=1, max_size=6,
+)  # fmt: skip
+VISITS = st.lists(
+    st.fixed_dictionaries({
+        "person_id": st.integers(0, 5), "kind": st.sampled_from([10, 20, 30, None]), "began": DAYS,
+        "ended": st.one_of(st.none(), DAYS), "cost": st.one_of(st.none(), st.integers(-20, 90).map(float)),
+    }), max_size=14,
+)  # fmt: skip
+PERSON_TESTS = ["p.gender = 1", "p.birth BETWEEN 1935 AND 1950", "p.town <> 'n'", "p.gender IS NULL", "p.birth IN (1931, 1940, 1941)"]
+VISIT_TESTS = [
+    "v.kind = 10", "v.kind <> 20", "v.kind IN (10, 30)", "v.kind NOT IN (10, 30)", "v.cost >= 20", "v.cost < 50",
+    "v.began >= DATE '2019-06-01'", "v.began <= DATE '2020-03-31'", "year(v.began) = 2020", "v.ended IS NOT NULL",
+    "v.ended - v.began > 30", "v.ended <= v.began + INTERVAL 60 DAY", "EXTRACT(quarter FROM v.began) < 3",
+    "date_trunc('month', v.began) = DATE '2019-05-01'",
+]  # fmt: skip
+PERSON_KEYS = ["p.gender", "p.town", "floor(p.birth / 10) * 10", "CASE WHEN p.birth < 1945 THEN 'old' ELSE 'young' END"]
+VISIT_KEYS = ["v.kind", "year(v.began)", "date_trunc('quarter', v.began)", "floor(v.cost / 20)"]
+PERSON_MEASURES = ["count(*)", "count(DISTINCT p.person_id)", "count(p.gender)", "count(CASE WHEN p.birth < 1945 THEN 1 END)"]
+VISIT_MEASURES = [
+    "sum(v.cost)", "avg(v.cost)", "count(v.cost)", "sum(CASE WHEN v.kind = 10 THEN v.cost ELSE 0 END)",
+    "count(DISTINCT CASE WHEN v.kind = 10 THEN v.person_id END)", "count(*) FILTER (WHERE v.kind = 20)",
+    "avg(v.ended - v.began)", "sum(CASE WHEN v.kind = 10 THEN 1 ELSE 0 END)", "count(DISTINCT v.person_id)",
+    "var_samp(v.cost)", "1.0 * count(*) / count(DISTINCT v.person_id)",
+]  # fmt: skip
+SUBQUERIES = [
+    "EXISTS (SELECT 1 FROM visit x WHERE x.person_id = p.person_id AND x.kind = 10)",
+    "NOT EXISTS (SELECT 1 FROM visit x WHERE x.kind = 20 AND p.person_id = x.person_id)",
+    "p.person_id IN (SELECT person_id FROM visit WHERE cost >= 30)",
+    "p.person_id NOT IN (SELECT person_id FROM visit GROUP BY person_id HAVING count(*) >= 2)",
+]
+SOURCES = [
+    "person p JOIN visit v ON p.person_id = v.person_id",
+    "visit v JOIN person p USING (person_id)",
+    "person p LEFT JOIN visit v ON v.person_id = p.person_id AND v.kind = 10",
+    "person p, visit v",
+    "person p JOIN (SELECT person_id, kind, began, ended, cost FROM visit WHERE kind IS NOT NULL) v ON v.person_id = p.person_id",
+    "person p JOIN (SELECT person_id, kind, min(began) AS began, max(ended) AS ended, sum(cost) AS cost FROM visit "
+    "GROUP BY person_id, kind) v ON v.person_id = p.person_id",
+]  # fmt: skip
+
+
+@st.composite
+def questions(draw: st.DrawFn) -> str:
+    source = draw(st.sampled_from(SOURCES))
+    tests = draw(st.lists(st.sampled_from(PERSON_TESTS + VISIT_TESTS + SUBQUERIES), max_size=3))
+    keys = draw(st.lists(st.sampled_from(PERSON_KEYS + VISIT_KEYS), max_size=2, unique=True))
+    measures = draw(st.lists(st.sampled_from(PERSON_MEASURES + VISIT_MEASURES), min_size=1, max_size=3, unique=True))
+    tests = [f"NOT ({test})" if draw(st.integers(0, 4)) == 0 else test for test in tests]
+    where = f" {draw(st.sampled_from(['AND', 'OR']))} ".join(tests)
+    if "," in source.split("JOIN")[0] and "JOIN" not in source:
+        where = "p.person_id = v.person_id" + (f" AND ({where})" if where else "")
+    outputs = [f"{key} AS k{place}" for place, key in enumerate(keys)]
+    outputs += [f"{measure} AS m{place}" for place, measure in enumerate(measures)]
+    text = f"SELECT {', '.join(outputs)} FROM {source}" + (f" WHERE {where}" if where else "")
+    return text + (f" GROUP BY {', '.join(str(place + 1) for place in range(len(keys)))}" if keys else "")
+
+
+def unprotected(spec_kind: MeasureKind, cell: Contribution) -> float | None:
+    if spec_kind in {MeasureKind.PERSONS, MeasureKind.ROWS}:
+        return cell.persons if spec_kind is MeasureKind.PERSONS else cell.rows
+    if not cell.rows or (spec_kind is MeasureKind.VARIANCE and cell.rows == 1):
+        return None
+    mean = cell.total / cell.rows
+    values = {MeasureKind.SUM: cell.total, MeasureKind.MEAN: mean}
+    return values.get(spec_kind, (cell.squares - cell.rows * mean * mean) / max(1, cell.rows - 1))
+
+
+def close(left: Any, right: Any) -> bool:
+    if isinstance(left, int | float) and isinstance(right, int | float):
+        return math.isclose(left, right, rel_tol=1e-9, abs_tol=1e-6)
+    return bool(left == right)
+
+
+def _sorted(rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    def rank(row: tuple[Any, ...]) -> Any:
+        return [(value is None, f"{value:018.6f}" if isinstance(value, int | float) else str(value)) for value in row]
+
+    return sorted(rows, key=rank)
+
+
+QUICK = settings(deadline=None, phases=(Phase.explicit, Phase.generate), suppress_health_check=list(HealthCheck), max_examples=6)
+THOROUGH = settings(QUICK, max_examples=400)
+
+
+@given(persons=PERSONS, visits=VISITS, texts=st.lists(questions(), min_size=6, max_size=6))
+@QUICK
+def test_cells_are_what_both_oracles_say(
+    open_room: Any, catalogue: Any, persons: Any, visits: Any, texts: list[str]
+) -> None:
+    check_questions(open_room, catalogue, persons, visits, texts)
+
+
+@pytest.mark.long
+@given(persons=PERSONS, visits=VISITS, texts=st.lists(questions(), min_size=6, max_size=6))
+@THOROUGH
+def test_cells_are_what_both_oracles_say_of_thousands_of_questions(
+    open_room: Any, catalogue: Any, persons: Any, visits: Any, texts: list[str]
+) -> None:
+    check_questions(open_room, catalogue, persons, visits, texts)
+
+
+def check_questions(open_room: Any, catalogue: Any, persons: Any, visits: Any, texts: list[str]) -> None:
+    known = [{"person_id": place, **row} for place, row in enumerate(persons)]
+    visits = [row for row in visits if row["person_id"] < len(known)]
+    world: World = {"person": known, "visit": visits, "concept": []}
+    room = open_room({"person": {"north": known}, "visit": {"north": visits}}, [("north", i, i) for i in range(len(known))])
+    for text in texts:
+        check_question(room, catalogue, world, text)
+    room.close()
+
+
+def check_question(room: Any, catalogue: Any, world: World, text: str) -> None:
+    planned = plan_query(text, catalogue)
+    assert planned.plan is not None, planned.findings
+    (cells,) = room.cells(planned.plan).unseal().branches
+    (grouping,), (branch,) = planned.plan.groupings, planned.plan.shape.branches
+    _agrees_with_interpreter(cells, Interpreter(world).cells(grouping))
+    if "Missing" in str(grouping) and "LEFT" in text:
+        return
+    rows = []
+    for cell in cells:
+        values = tuple(unprotected(spec.kind, item) for spec, item in zip(branch.measures, cell.measures, strict=True))
+        row = ProtectedRow(keys=cell.keys, measures=values)  # type: ignore[arg-type]
+        rows.append(tuple(value_of(output, row) for output in branch.outputs))
+    truth = [
+        tuple(_shown(value) for value in row.values()) for row in room.statement(text).unseal().to_pylist()
+    ]
+    own, raw = _sorted([_nulled(row, branch) for row in rows]), _sorted([_nulled(row, branch) for row in truth])
+    assert len(own) == len(raw)
+    assert all(close(a, b) for left, right in zip(own, raw, strict=True) for a, b in zip(left, right, strict=True)), (own, raw)
+
+
+def _nulled(row: tuple[Any, ...], branch: Any) -> tuple[Any, ...]:
+    """A sum over ELSE 0 is 0 in SQL and missing here where no row qualifies: the gate withholds both."""
+    return tuple(
+        0 if place >= branch.keys and (value is None or value != value) else value  # noqa: PLR0124 - NaN of 0 / 0
+        for place, value in enumerate(row)
+    )
+
+
+def _agrees_with_interpreter(cells: tuple[CellRow, ...], expected: dict[Any, tuple[int, list[dict[str, Any]]]]) -> None:
+    assert {cell.keys for cell in cells} == set(expected)
+    for cell in cells:
+        persons, measures = expected[cell.keys]
+        assert cell.persons == persons
+        for found, wanted in zip(cell.measures, measures, strict=True):
+            assert found.persons == wanted["persons"]
+            for name in ("rows", "total", "absolute", "largest", "second"):
+                if found.rows or name == "rows":
+                    assert close(getattr(found, name), wanted[name]) or found.absolute == 0, name
+
+
+@pytest.mark.parametrize(
+    ("text", "rows"),
+    [
+        ("SELECT c.concept_name, count(DISTINCT v.person_id) n FROM visit v JOIN concept c ON v.kind = c.concept_id GROUP BY 1",
+         {("clinic",): 2, ("ward",): 1}),
+        ("SELECT count(*) n FROM (SELECT person_id FROM visit UNION ALL SELECT person_id FROM person) t", {(): 3}),
+        ("SELECT n, count(*) k FROM (SELECT person_id, count(*) n FROM visit GROUP BY 1) t GROUP BY 1", {(1,): 1, (2,): 1}),
+        ("WITH w AS (SELECT person_id, min(began) AS first FROM visit GROUP BY person_id) "
+         "SELECT year(w.first), count(*) FROM w JOIN person p ON p.person_id = w.person_id GROUP BY 1", {(2019,): 1, (2020,): 1}),
+    ],
+)  # fmt: skip
+def test_known_answers(open_room: Any, catalogue: Any, text: str, rows: dict[tuple[Any, ...], int]) -> None:
+    people = [{"person_id": place, "gender": 1, "birth": 1950} for place in range(3)]
+    visits = [
+        {"person_id": 0, "kind": 10, "began": date(2019, 5, 1)},
+        {"person_id": 0, "kind": 20, "began": date(2021, 5, 1)},
+        {"person_id": 1, "kind": 10, "began": date(2020, 5, 1)},
+    ]
+    names = [{"concept_id": 10, "concept_name": "clinic"}, {"concept_id": 20, "concept_name": "ward"}]
+    room = open_room({"person": {"n": people}, "visit": {"n": visits}, "concept": {"n": names, "s": names}})
+    planned = plan_query(text, catalogue)
+    assert planned.plan is not None, planned.findings
+    (cells,) = room.cells(planned.plan).unseal().branches
+    assert {cell.keys: cell.persons for cell in cells} == rows

@@ -1,0 +1,262 @@
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from asepsis.domain.catalogue import Catalogue, ColumnType
+from asepsis.domain.finding import Severity
+from asepsis.sql import plan_cohort, plan_query
+from asepsis.sql.duckdb import cells_sql, people_sql
+from asepsis.sql.omop import omop_catalogue
+from asepsis.sql.refusals import REASONS
+
+I, N, D, T = ColumnType.INTEGER, ColumnType.NUMBER, ColumnType.DATE, ColumnType.TEXT
+CATALOGUE = omop_catalogue({
+    "person": [("person_id", I), ("gender_concept_id", I), ("year_of_birth", I), ("location_id", I), ("race_source_value", T)],
+    "condition_occurrence": [
+        ("condition_occurrence_id", I), ("person_id", I), ("condition_concept_id", I), ("condition_start_date", D),
+        ("condition_source_value", T),
+    ],
+    "measurement": [
+        ("measurement_id", I), ("person_id", I), ("measurement_concept_id", I), ("measurement_date", D), ("value_as_number", N),
+    ],
+    "concept": [("concept_id", I), ("concept_name", T)],
+})  # fmt: skip
+
+
+def codes(text: str, catalogue: Catalogue = CATALOGUE, **parameters: Any) -> set[str]:
+    planned = plan_query(text, catalogue, parameters=parameters)
+    assert (planned.plan is None) == bool(planned.findings)
+    return {finding.code for finding in planned.findings}
+
+
+def digest(text: str, **parameters: Any) -> str:
+    planned = plan_query(text, CATALOGUE, parameters=parameters)
+    assert planned.plan is not None, planned.findings
+    return planned.plan.digest
+
+
+def test_a_condition_on_the_persons_key_is_refused_with_a_version_that_passes() -> None:
+    planned = plan_query(
+        "SELECT count(DISTINCT person_id) AS n FROM condition_occurrence\nWHERE condition_concept_id = 1 AND person_id = 4242",
+        CATALOGUE,
+    )
+    assert planned.plan is None
+    (finding,) = planned.findings
+    assert (finding.code, finding.severity) == ("sql.person_key_predicate", Severity.REFUSE)
+    assert finding.place == (2, 36)
+    assert planned.rewrite is not None
+    assert "condition_concept_id = 1" in planned.rewrite
+    assert "4242" not in planned.rewrite
+    assert plan_query(planned.rewrite, CATALOGUE).plan is not None
+
+
+@pytest.mark.parametrize("test", [
+    "person_id = 4242", "4242 = person_id", "person_id IN (1, 2)", "person_id BETWEEN 1 AND 2", "NOT person_id <> 7",
+    "person_id + 0 - 4242 = 0", "person_id > 4242", "(person_id) = 4242", "CASE WHEN person_id = 1 THEN 1 ELSE 0 END = 1",
+    "hash(person_id) % 2 = 0", "person_id = year_of_birth", "gender_concept_id = 1 OR person_id = 1", "person_id = $who",
+])  # fmt: skip
+def test_no_form_of_a_condition_on_the_key_passes(test: str) -> None:
+    assert "sql.person_key_predicate" in codes(f"SELECT count(*) FROM person WHERE {test}", who=4242)
+
+
+@pytest.mark.parametrize(("text", "code"), [
+    ("SELECT * FROM person", "sql.row_level"),
+    ("SELECT person_id, gender_concept_id FROM person", "sql.person_key_shown"),
+    ("SELECT gender_concept_id FROM person", "sql.row_level"),
+    ("SELECT person_id, count(*) FROM person GROUP BY person_id", "sql.person_key_shown"),
+    ("SELECT max(value_as_number) FROM measurement", "sql.extreme_value"),
+    ("SELECT min(value_as_number) FROM measurement", "sql.extreme_value"),
+])  # fmt: skip
+def test_rows_of_single_persons_are_refused_with_a_counting_version(text: str, code: str) -> None:
+    planned = plan_query(text, CATALOGUE)
+    assert code in {finding.code for finding in planned.findings}
+    assert planned.rewrite is not None
+    assert plan_query(planned.rewrite, CATALOGUE).plan is not None
+
+
+@pytest.mark.parametrize(("text", "code"), [
+    ("", "sql.empty"),
+    ("SELECT", "sql.no_patient_table"),
+    ("SELECT count(*) FROM", "sql.syntax"),
+    ("SELECT count(*) FROM person; SELECT 1", "sql.one_statement"),
+    ("DROP TABLE person", "sql.not_a_select"),
+    ("CALL pragma_version()", "sql.not_a_select"),
+    ("SELECT count(*) FROM people", "sql.unknown_table"),
+    ("SELECT count(*) FROM other.person", "sql.unknown_table"),
+    ("SELECT count(*) FROM person WHERE colour = 1", "sql.unknown_column"),
+    ("SELECT race_source_value, count(*) FROM person GROUP BY 1", "sql.unknown_column"),
+    ("SELECT count(*) FROM person WHERE gender_concept_id = 'x'", "sql.type_mismatch"),
+    ("SELECT count(*) FROM person WHERE gender_concept_id = NULL", "sql.null_comparison"),
+    ("SELECT count(*) FROM person WHERE my_udf(gender_concept_id) = 1", "sql.function_not_allowed"),
+    ("SELECT bit_xor(gender_concept_id) FROM person", "sql.function_not_allowed"),
+    ("SELECT count(*) FROM person p JOIN measurement m ON p.gender_concept_id = m.measurement_concept_id", "sql.join_not_on_person"),
+    ("SELECT count(*) FROM person, measurement", "sql.join_not_on_person"),
+    ("SELECT count(*) FROM person p FULL JOIN measurement m USING (person_id)", "sql.join_kind"),
+    ("SELECT count(*) FROM person p JOIN person q USING (gender_concept_id)", "sql.join_not_on_person"),
+    ("SELECT count(*) FROM person p JOIN concept c ON c.concept_name = p.gender_concept_id", "sql.type_mismatch"),
+    ("SELECT count(*) FROM concept", "sql.no_patient_table"),
+    ("SELECT count(*) FROM person WHERE EXISTS (SELECT 1 FROM measurement)", "sql.uncorrelated_subquery"),
+    ("SELECT count(*) FROM person WHERE gender_concept_id = (SELECT max(gender_concept_id) FROM person)", "sql.scalar_subquery"),
+    ("SELECT count(*) FROM (SELECT gender_concept_id FROM person) t", "sql.no_person_in_subquery"),
+    ("SELECT count(*) FROM (SELECT person_id FROM person LIMIT 1) t", "sql.limit_in_subquery"),
+    ("WITH person AS (SELECT person_id FROM measurement) SELECT count(*) FROM person", "sql.shadowed_table"),
+    ("SELECT location_id, count(*) FROM person GROUP BY ROLLUP (location_id)", "sql.margins"),
+    ("SELECT row_number() OVER () FROM person", "sql.window"),
+    ("SELECT count(DISTINCT value_as_number) FROM measurement", "sql.distinct_values"),
+    ("SELECT quantile_cont(value_as_number, 0.999) FROM measurement", "sql.quantile_level"),
+    ("SELECT sum(person_id) FROM measurement", "sql.person_key_shown"),
+    ("SELECT sum(value_as_number * value_as_number) FROM measurement", "sql.construct_not_allowed"),
+    ("SELECT sum(gender_concept_id) FROM person", "sql.column_not_usable"),
+    ("SELECT measurement_date, count(*) FROM measurement GROUP BY 1", "sql.column_not_usable"),
+    ("SELECT count(*) FROM measurement WHERE measurement_date < DATE '2019-03-14'", "sql.date_off_month"),
+    ("SELECT count(*) FROM measurement WHERE value_as_number > 7", "sql.literal_off_bin"),
+    ("SELECT count(*) FROM measurement WHERE value_as_number >= 7.5", "sql.literal_off_bin"),
+    ("SELECT count(*) FROM person WHERE year_of_birth = 99999999999999999999", "sql.literal_out_of_range"),
+    ("SELECT count(*) FROM person WHERE location_id = $loc", "sql.unknown_parameter"),
+    ("SELECT count(*) FROM pеrson", "sql.bad_name"),
+    ("SELECT count(*) AS n, count(*) AS n FROM person", "sql.duplicate_output"),
+    ("SELECT gender_concept_id, count(*) FROM person GROUP BY location_id", "sql.not_grouped"),
+    ("SELECT count(*) FROM person UNION SELECT count(*) FROM person", "sql.set_operation"),
+    ("SELECT count(*) FROM person TABLESAMPLE BERNOULLI (50 PERCENT)", "sql.construct_not_allowed"),
+    ("SELECT count(*) FROM person p QUALIFY 1 = 1", "sql.window"),
+    ("SELECT sum(CASE WHEN year_of_birth = 1931 THEN 1000000 ELSE 0 END) FROM person", "sql.column_not_usable"),
+    ("SELECT count(*) FROM (VALUES (1)) v(person_id)", "sql.construct_not_allowed"),
+])  # fmt: skip
+def test_what_is_not_on_the_allow_list_has_its_own_code(text: str, code: str) -> None:
+    assert code in codes(text)
+
+
+def test_a_parameter_cannot_carry_sql() -> None:
+    text = "SELECT count(*) FROM person WHERE location_id = $loc"
+    assert codes(text, loc="76 OR 1=1") == {"sql.type_mismatch"}
+    assert digest(text, loc=76) == digest("SELECT count(*) FROM person WHERE location_id = 76")
+    assert codes(text, loc=76, other=1) == {"sql.unused_parameter"}
+
+
+@pytest.mark.parametrize("text", [
+    "SELECT count(*) FROM person WHERE " + "(" * 200 + "1 = 1" + ")" * 200,
+    "SELECT count(*) FROM person WHERE " + "NOT " * 3000 + "1 = 1",
+    "SELECT count(*) FROM person WHERE location_id IN (" + ", ".join(map(str, range(200_000))) + ")",
+    "SELECT count(*) FROM person WHERE " + " OR ".join(f"location_id = {n}" for n in range(1900)),
+    "SELECT " + "+" * 3000 + "count(*) FROM person",
+    "WITH a AS (SELECT person_id FROM person), "
+    + ", ".join(f"{b} AS (SELECT x.person_id FROM {a} x JOIN {a} y USING (person_id))" for a, b in zip("abcdefgh", "bcdefghi", strict=True))
+    + " SELECT count(*) FROM i",
+])  # fmt: skip
+def test_bombs_end_in_an_answer_and_not_in_a_crash(text: str) -> None:
+    planned = plan_query(text, CATALOGUE)
+    assert planned.plan is not None or planned.findings
+
+
+@pytest.mark.parametrize(("left", "right"), [
+    ("SELECT count(*) AS a FROM person WHERE location_id=76", "SELECT /* x */ COUNT(*) AS b FROM main.person AS q -- y\n WHERE q.location_id = 76"),
+    ("SELECT count(*) FROM person WHERE location_id = 1 AND year_of_birth > 1950", "SELECT count(DISTINCT person_id) FROM person WHERE 1951 <= year_of_birth AND 2 = 2 AND location_id IN (1)"),
+    ("SELECT count(*) FROM person WHERE NOT (location_id = 1 OR year_of_birth < 1950)", "SELECT count(*) FROM person WHERE year_of_birth >= 1950 AND location_id <> 1"),
+    ("SELECT count(DISTINCT c.person_id) FROM condition_occurrence c JOIN person p USING (person_id) WHERE p.location_id = 3",
+     "SELECT count(DISTINCT p.person_id) FROM person p, condition_occurrence c WHERE p.location_id = 3 AND c.person_id = p.person_id"),
+    ("SELECT count(*) FROM person p LEFT JOIN measurement m ON m.person_id = p.person_id WHERE m.person_id IS NULL",
+     "SELECT count(*) FROM person p WHERE NOT EXISTS (SELECT 1 FROM measurement m WHERE m.person_id = p.person_id)"),
+])  # fmt: skip
+def test_equal_questions_have_one_digest(left: str, right: str) -> None:
+    assert digest(left) == digest(right)
+
+
+def test_different_questions_have_different_digests() -> None:
+    texts = [
+        "SELECT count(*) FROM person",
+        "SELECT count(*) FROM person WHERE location_id = 1",
+        "SELECT count(*) FROM person WHERE location_id = 2",
+        "SELECT location_id, count(*) FROM person GROUP BY 1",
+        "SELECT location_id, count(*) FROM person GROUP BY 1 HAVING count(*) > 20",
+        "SELECT CASE WHEN location_id = 1 THEN 'a' END AS g, count(*) FROM person GROUP BY 1",
+        "SELECT CASE WHEN location_id = 1 THEN 'b' END AS g, count(*) FROM person GROUP BY 1",
+    ]
+    assert len({digest(text) for text in texts}) == len(texts)
+
+
+def test_no_word_of_the_author_reaches_the_generated_sql() -> None:
+    planned = plan_query(
+        "WITH canaryname AS (SELECT person_id, min(condition_start_date) AS canarycolumn FROM condition_occurrence "
+        "WHERE condition_concept_id = 987654 GROUP BY 1) "
+        "SELECT CASE WHEN p.year_of_birth < 1950 THEN 'canarylabel' END AS canaryoutput, count(*) -- canarycomment\n"
+        "FROM person canaryalias JOIN canaryname n USING (person_id) JOIN person p ON p.person_id = n.person_id GROUP BY 1",
+        CATALOGUE,
+    )
+    assert planned.plan is not None, planned.findings
+    generated = cells_sql(planned.plan.groupings[0], owners=2)
+    assert "canary" not in generated.text
+    assert "987654" not in generated.text
+    assert "canary" not in str(dict(generated.parameters))
+    assert 987654 in generated.parameters.values()
+
+
+def test_findings_and_logs_never_carry_a_literal(caplog: pytest.LogCaptureFixture) -> None:
+    texts = [
+        "SELECT count(*) FROM person WHERE person_id = 987654321",
+        "SELECT count(*) FROM person WHERE gender_concept_id = 'canary987654321'",
+        "SELECT count(*) FROM person WHERE error('987654321') IS NULL",
+        "SELECT count(*) FROM person WHERE CAST('987654321x' AS DATE) = DATE '2000-01-01'",
+        "CALL leak('987654321')",
+        "SELECT count(*) FROM measurement WHERE value_as_number >= 987654321.5",
+        "SELECT 987654321 FROM person WHERE (",
+        "SELECT count(*) FROM person WHERE year_of_birth = 987654321987654321987654321",
+        "SELECT count(*) FROM person WHERE regexp_matches('987654321', '(')",
+    ]
+    with caplog.at_level(logging.DEBUG):
+        for text in texts:
+            planned = plan_query(text, CATALOGUE)
+            assert planned.plan is None, text
+            assert "987654321" not in str(planned.findings)
+    assert "987654321" not in caplog.text
+
+
+def test_every_reason_has_a_sentence_and_an_advice() -> None:
+    for code, (reason, advice) in REASONS.items():
+        assert code.startswith("sql.")
+        assert reason.endswith(".")
+        assert advice.endswith(".")
+
+
+def test_a_date_off_the_month_gets_a_version_on_the_month() -> None:
+    planned = plan_query(
+        "SELECT count(*) FROM measurement WHERE measurement_date BETWEEN DATE '2019-03-14' AND DATE '2019-05-02'", CATALOGUE
+    )
+    assert planned.plan is None
+    assert planned.rewrite is not None
+    assert "2019-03-01" in planned.rewrite
+    assert "2019-06-01" in planned.rewrite
+
+
+def test_a_cohort_is_the_persons_and_nothing_else() -> None:
+    planned = plan_cohort(
+        "SELECT DISTINCT c.person_id FROM condition_occurrence c JOIN person p USING (person_id) "
+        "WHERE c.condition_concept_id = 1 AND p.year_of_birth < 1950",
+        CATALOGUE,
+    )
+    assert planned.cohort is not None, planned.findings
+    assert people_sql(planned.cohort).text.startswith("SELECT DISTINCT")
+    for text in (
+        "SELECT DISTINCT person_id, location_id FROM person",
+        "SELECT count(*) FROM person",
+        "SELECT person_id FROM person WHERE person_id = 1",
+        "SELECT person_id FROM person LIMIT 1",
+    ):
+        assert plan_cohort(text, CATALOGUE).cohort is None
+
+
+WORDS = st.sampled_from(
+    "SELECT FROM WHERE GROUP BY person measurement person_id value_as_number count ( ) * = , 1 'x' AND OR NOT IN EXISTS "
+    "CASE WHEN THEN END JOIN ON USING AS n max sum avg HAVING ORDER LIMIT UNION ALL $p DISTINCT IS NULL INTERVAL DATE".split()
+)
+
+
+@given(st.lists(WORDS, max_size=30).map(" ".join) | st.text(max_size=80))
+@settings(max_examples=200, deadline=None)
+def test_any_text_is_planned_or_refused(text: str) -> None:
+    planned = plan_query(text, CATALOGUE)
+    assert planned.plan is not None or planned.findings
