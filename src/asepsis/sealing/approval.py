@@ -22,8 +22,6 @@ def verify_approvals(agreement: Agreement, *, analysis: Digest, approvals: Mappi
     payload = approval_payload(agreement.digest, analysis=analysis)
     for owner in agreement.contract.owners:
         try:
-            verify(
-                owner.signing_key, purpose=Purpose.APPROVAL, payload=payload, signature=approvals.get(owner.id, b"")
-            )
+            verify(owner.signing_key, purpose=Purpose.APPROVAL, payload=payload, signature=approvals.get(owner.id, b""))
         except SignatureInvalid:
             raise ApprovalMissing(owner=owner.id) from None

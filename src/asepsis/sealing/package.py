@@ -14,9 +14,7 @@ _SMALLEST: Final = 64 << 10
 
 def package_info(contract: Digest, *, job: Digest, owner: PartyId, team: PartyId) -> bytes:
     """The HPKE info that binds a package to its contract, job, hospital and team."""
-    return canonical(
-        {"format": "asepsis/package/1", "contract": contract, "job": job, "owner": owner, "team": team}
-    )
+    return canonical({"format": "asepsis/package/1", "contract": contract, "job": job, "owner": owner, "team": team})
 
 
 def pad(content: bytes) -> bytes:
