@@ -23,6 +23,7 @@ def add_problems(app: FastAPI) -> None:
     app.add_exception_handler(AsepsisError, _known)
     app.add_exception_handler(RequestValidationError, _malformed)
     app.add_exception_handler(HTTPException, _framework)
+    app.add_exception_handler(Exception, _known)
 
 
 def problem_response(

@@ -15,7 +15,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
-from ipaddress import ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -43,6 +43,7 @@ LEAST_FREE: Final = 2 << 30
 
 _MEASURE: Final = "from asepsis.attest.process import measure; print(measure())"
 _PATIENCE_SECONDS: Final = 120
+_IPV6: Final = 6
 
 
 def serve(
@@ -52,18 +53,20 @@ def serve(
 ) -> None:
     """Show the room in a browser, read-only, on this machine."""
     with reported():
-        listener = _listen(host, port)
+        address = _loopback(host)
         from asepsis.bootstrap import open_room
         from asepsis.logs import configure
 
         configure()
         opened = open_room(room)
-        name, bound = listener.getsockname()[:2]
-        address = f"http://{f'[{name}]' if ':' in name else name}:{bound}/"
         app = application(opened)
-        typer.echo(f"{opened.origin} is at {address}  (read-only; end with Ctrl-C)")
-        sys.stdout.flush()
-        _run(app, listener)
+        with _listen(address, port) as listener:
+            name = f"[{address}]" if address.version == _IPV6 else str(address)
+            typer.echo(
+                f"{opened.origin} is at http://{name}:{listener.getsockname()[1]}/  (read-only; end with Ctrl-C)"
+            )
+            sys.stdout.flush()
+            _run(app, listener)
 
 
 def application(room: Room) -> ASGIApp:
@@ -105,17 +108,22 @@ class _Found:
     hint: str = ""
 
 
-def _listen(host: str, port: int) -> socket.socket:
-    """A listening socket. Raises AddressNotLoopback, PortUnavailable."""
-    name = "127.0.0.1" if host == "localhost" else host
+def _loopback(host: str) -> IPv4Address | IPv6Address:
+    """The address to listen on. Raises AddressNotLoopback."""
     try:
-        address = ip_address(name)
+        address = ip_address("127.0.0.1" if host == "localhost" else host)
     except ValueError:
         raise AddressNotLoopback from None
     if not address.is_loopback:
         raise AddressNotLoopback
+    return address
+
+
+def _listen(address: IPv4Address | IPv6Address, port: int) -> socket.socket:
+    """A listening socket. Raises PortUnavailable."""
+    family = socket.AF_INET6 if address.version == _IPV6 else socket.AF_INET
     try:
-        return socket.create_server((name, port), family=socket.AF_INET6 if address.version == 6 else socket.AF_INET)  # noqa: PLR2004
+        return socket.create_server((str(address), port), family=family)
     except OSError:
         raise PortUnavailable(port=port) from None
 

@@ -43,7 +43,7 @@ def application(room: Room) -> Starlette:
             Route("/host", _host),
             Route("/static/{name}", _static),
         ],
-        exception_handlers={AsepsisError: _known, HTTPException: _framework},
+        exception_handlers={AsepsisError: _known, HTTPException: _framework, Exception: _known},
     )
     app.state.room = room
     app.state.templates = environment()

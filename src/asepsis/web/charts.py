@@ -18,7 +18,7 @@ MOST_BARS: Final = 40
 MOST_CURVES: Final = 6
 _BAR: Final = 20
 _PITCH: Final = 30
-_LABEL: Final = 220
+_LABEL: Final = 248
 _VALUE: Final = 100
 _CURVE_HEIGHT: Final = 320
 _LEFT, _RIGHT, _TOP, _BOTTOM = 48, 16, 16, 40
@@ -186,7 +186,7 @@ def _x(at: float, end: float) -> float:
 
 
 def _y(value: float) -> float:
-    return round(_TOP + (_CURVE_HEIGHT - _TOP - _BOTTOM) * (1 - min(max(value, 0.0), 1.0)), 1)
+    return round(_TOP + (_CURVE_HEIGHT - _TOP - _BOTTOM) * (1.0 - min(max(value, 0.0), 1.0)), 1)
 
 
 def _step(last: float) -> float:

@@ -44,6 +44,7 @@ class Turn:
 
     who: str
     what: str
+    release: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -219,7 +220,7 @@ def _turns(
     for release in releases:
         if release.status is ReleaseStatus.IN_REVIEW:
             who = " or ".join(party for party in deciders if party != release.author)
-            yield Turn(who=who, what=f"decides on {release.id}")
+            yield Turn(who=who, what="decides on", release=release.id)
     for referral in referrals:
         yield from _referral_turns(referral, [owner.id for owner in state.contract.owners])
 

@@ -169,7 +169,7 @@ def settle(room: Room, number: int, table: Released, status: ReleaseStatus, *fin
     """A finished run and its output; the question's text holds the canary."""
     contract = room.contracts.status().digest
     run_id, release_id = RunId(f"run-{number:016x}"), ReleaseId(f"release-{number:016x}")
-    body = f"SELECT count(*) FROM person WHERE name = '{CANARY}'"  # noqa: S608 - nobody runs it
+    body = f"SELECT count(*) FROM person WHERE name = '{CANARY}'"
     analysis = Analysis(kind=AnalysisKind.QUERY, author=RESEARCHER, body=body, arguments={})
     job = Job(run=run_id, contract=contract, analysis=analysis, inputs=())
     statistic = Statistic(
