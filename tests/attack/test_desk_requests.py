@@ -273,6 +273,11 @@ def test_identifiers_under_the_name_of_clinical_data_are_refused(world: World) -
     refused(world, world.request(job=world.job(inputs=(disguised,))), InputRefused)
 
 
+@pytest.mark.parametrize("run", ["two words", "", "a/b", "x" * 101])
+def test_a_run_that_is_no_identifier_is_refused(world: World, run: str) -> None:
+    refused(world, world.request(job=world.job(run=run)), RequestMalformed)
+
+
 def test_an_input_named_twice_is_refused(world: World) -> None:
     item = world.input("northgate-clinical")
     refused(world, world.request(job=world.job(inputs=(item, item))), RequestMalformed)
