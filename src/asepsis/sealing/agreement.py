@@ -6,6 +6,7 @@ to believe another.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -37,11 +38,7 @@ def contract_digest(contract: Contract) -> Digest:
 
 def verify_signature(contract: Contract, *, party: PartyId, signature: bytes) -> None:
     """Check one party's signature. Raises ContractNotSigned, or UnknownParty."""
-    key = contract.party(party).signing_key
-    try:
-        verify(key, purpose=Purpose.CONTRACT, payload=contract_payload(contract), signature=signature)
-    except SignatureInvalid:
-        raise ContractNotSigned(contract=contract.name, party=party) from None
+    _verify(contract, party=party, payload=contract_payload(contract), signature=signature)
 
 
 def verify_agreement(document: object, signatures: Mapping[PartyId, bytes]) -> Agreement:
@@ -52,8 +49,15 @@ def verify_agreement(document: object, signatures: Mapping[PartyId, bytes]) -> A
         ContractNotSigned: a signature is missing or is not over this text.
     """
     contract = read_contract(document)
+    payload = contract_payload(contract)
     for party in contract.parties:
-        if party.id not in signatures:
-            raise ContractNotSigned(contract=contract.name, party=party.id)
-        verify_signature(contract, party=party.id, signature=signatures[party.id])
-    return Agreement(contract=contract, digest=contract_digest(contract))
+        _verify(contract, party=party.id, payload=payload, signature=signatures.get(party.id, b""))
+    return Agreement(contract=contract, digest=Digest(hashlib.sha256(payload).hexdigest()))
+
+
+def _verify(contract: Contract, *, party: PartyId, payload: bytes, signature: bytes) -> None:
+    key = contract.party(party).signing_key
+    try:
+        verify(key, purpose=Purpose.CONTRACT, payload=payload, signature=signature)
+    except SignatureInvalid:
+        raise ContractNotSigned(contract=contract.name, party=party) from None
