@@ -107,6 +107,8 @@ def assess_curves(
         if curve.persons < profile.threshold or (curve.outside is not None and curve.outside < profile.outside):
             continue
         safe = protected(curve, least=profile.threshold)
+        if safe.persons < profile.threshold:
+            continue
         rows += [(safe.stratum, *row) for row in derive(safe)]
     actions = (CellAction.SHOWN, CellAction.SHOWN, *(CellAction.DERIVED for _ in columns[2:]))
     released = Released(columns=columns, rows=tuple(rows), actions=tuple(actions for _ in rows), notes=(WITHHELD,))
