@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from asepsis.domain.access import LINKED, READS
+from asepsis.domain.access import LINKED, READS, require_allowed
 from asepsis.domain.analysis import AnalysisKind, Job, SnapshotInput, read_job
-from asepsis.domain.contract import Contract, Holding, Role
+from asepsis.domain.contract import Contract, Holding
 from asepsis.domain.documents import Document, Fields
 from asepsis.domain.names import Digest, PartyId, SnapshotId
 from asepsis.domain.snapshot import Manifest
 from asepsis.domain.statements import require_not_stopped
-from asepsis.errors.contract import ContractForbids
 from asepsis.errors.runtime import OrderRefused
 from asepsis.sealing.agreement import Agreement, verify_agreement
 from asepsis.sealing.approval import verify_approvals
@@ -74,7 +73,7 @@ def read_order(document: Document, *, now: datetime) -> Order:
     job = read_job(fields.anything("job"))
     if job.contract != agreement.digest:
         raise OrderRefused(what="the contract of the job")
-    _check_allowed(job, agreement.contract)
+    require_allowed(job.analysis, agreement.contract)
     folders = [_read_snapshot(item, agreement.contract) for item in fields.items("snapshots")]
     _check_inputs(job, folders)
     with fields.mapping("approvals") as raw:
@@ -95,20 +94,6 @@ def read_order(document: Document, *, now: datetime) -> Order:
     )
     fields.close()
     return order
-
-
-def _check_allowed(job: Job, contract: Contract) -> None:
-    analysis = job.analysis
-    allowed = {
-        AnalysisKind.QUERY: contract.queries,
-        AnalysisKind.METHOD: analysis.body in contract.methods,
-        AnalysisKind.LINKAGE: True,
-        AnalysisKind.REFERRAL: contract.referrals,
-    }
-    if not allowed[analysis.kind]:
-        raise ContractForbids(contract=contract.name, what=f"this {analysis.kind.value}")
-    if analysis.kind in LINKED:
-        contract.require_role(analysis.author, Role.RESEARCHER, what="asking for analyses without being a researcher")
 
 
 def _read_snapshot(item: object, contract: Contract) -> SnapshotFolder:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Final
 
-from asepsis.domain.analysis import Analysis, AnalysisKind
+from asepsis.domain.access import require_allowed
+from asepsis.domain.analysis import Analysis
 from asepsis.domain.contract import Contract, Role
 from asepsis.domain.finding import Assessment, Severity
 from asepsis.domain.ledger import Act, LedgerEntry
@@ -60,7 +61,7 @@ class Analyses:
     def plan(self, analysis: Analysis) -> PlannedAnalysis:
         """All findings about an analysis before it runs: free, and without any data. Raises ContractForbids."""
         contract = self.contracts.contract()
-        self._check_allowed(analysis, contract)
+        require_allowed(analysis, contract)
         return plan_analysis(analysis, contract)
 
     def ask(self, analysis: Analysis, *, progress: Progress = lambda _: None) -> Answer:
@@ -144,13 +145,6 @@ class Analyses:
     def _statistic(self, run_id: RunId) -> Statistic:
         run = self.state.run(run_id)
         return read_statistic(run.proof.statistic if run.proof else None)
-
-    def _check_allowed(self, analysis: Analysis, contract: Contract) -> None:
-        contract.require_role(analysis.author, Role.RESEARCHER, what="asking for analyses")
-        if analysis.kind is AnalysisKind.QUERY and not contract.queries:
-            raise ContractForbids(contract=contract.name, what="queries")
-        if analysis.kind is AnalysisKind.METHOD and analysis.body not in contract.methods:
-            raise ContractForbids(contract=contract.name, what="this method")
 
     def _note_refusal(self, analysis: Analysis, agreement: Agreement, assessment: Assessment) -> None:
         """A refused plan is an act too: probing leaves a trace, without the text of the probe."""

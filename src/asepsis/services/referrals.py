@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from asepsis.domain.access import require_allowed
 from asepsis.domain.analysis import Analysis, AnalysisKind
 from asepsis.domain.contract import Contract, Role
 from asepsis.domain.ledger import Act, LedgerEntry
 from asepsis.domain.names import PartyId, ReferralId, RunId
 from asepsis.domain.referral import Referral, ReferralStatus, move
 from asepsis.domain.statistic import Package
-from asepsis.errors.contract import ApprovalMissing, ContractForbids
+from asepsis.errors.contract import ApprovalMissing
 from asepsis.errors.room import CohortRefused, PackageMissing
 from asepsis.errors.sealing import SignatureInvalid
 from asepsis.ports import Clock, Randomness, RoomState, SnapshotFiles, TeamKeys
@@ -43,10 +44,8 @@ class Referrals:
         """Ask for follow-up of a cohort (SQL that selects ``person_id``). Raises ContractForbids, CohortRefused."""
         agreement = self.contracts.in_force()
         contract = agreement.contract
-        if not contract.referrals:
-            raise ContractForbids(contract=contract.name, what="referrals")
-        contract.require_role(author, Role.RESEARCHER, what="asking for referrals")
         analysis = Analysis(kind=AnalysisKind.REFERRAL, author=author, body=cohort, arguments={})
+        require_allowed(analysis, contract)
         _check_cohort(analysis, contract)
         referral = Referral(
             id=ReferralId("referral-" + self.randomness(8).hex()),
