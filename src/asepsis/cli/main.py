@@ -14,6 +14,7 @@ from asepsis.cli import (
     contract,
     contribute,
     demo,
+    keydesk,
     ledger,
     link,
     party,
@@ -39,6 +40,7 @@ app.add_typer(source.app, name="source")
 app.command("contribute")(contribute.run)
 app.add_typer(party.app, name="party")
 app.add_typer(contract.app, name="contract")
+app.add_typer(keydesk.app, name="keydesk")
 app.command("link")(link.run)
 app.command("query")(query.run_query)
 app.command("method")(query.run_method)

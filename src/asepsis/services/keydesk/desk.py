@@ -81,6 +81,11 @@ class KeyDesk:
         """Turn the kill switch back."""
         consent.turn_switch(self._office, stopped=False, reason="")
 
+    def is_stopped(self) -> bool:
+        """Whether the kill switch is on."""
+        with self._office.state.reading() as records:
+            return records.is_stopped()
+
     def suspend(self, contract: Digest) -> SignedStatement:
         """Suspend one contract, for everybody."""
         return consent.state_about(self._office, contract, kind=StatementKind.SUSPEND)
