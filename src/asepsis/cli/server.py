@@ -55,9 +55,7 @@ def serve(
     with reported():
         address = _loopback(host)
         from asepsis.bootstrap import open_room
-        from asepsis.logs import configure
 
-        configure()
         opened = open_room(room)
         app = application(opened)
         with _listen(address, port) as listener:
@@ -132,6 +130,9 @@ def _run(app: ASGIApp, listener: socket.socket) -> None:
     """Serve until the process is told to end; nothing of a request is logged."""
     import uvicorn
 
+    from asepsis.logs import configure
+
+    configure()
     config = uvicorn.Config(
         app,
         access_log=False,
