@@ -7,15 +7,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from asepsis.cli import draft
 from asepsis.cli.options import DEFAULT_ROOM, AsOption, JsonOption, RoomOption
 from asepsis.cli.report import emit, reported
 
 if TYPE_CHECKING:
     from asepsis.domain.contract import ContractState
 
-app = typer.Typer(help="Read, sign and stop the contract (room.yaml).", no_args_is_help=True)
+app = typer.Typer(help="Draft, read, sign and stop the contract (room.yaml).", no_args_is_help=True)
 
 FileArgument = Annotated[Path, typer.Argument(help="The contract, usually room.yaml.")]
+
+
+app.command("draft")(draft.run)
 
 
 @app.command("plan")
