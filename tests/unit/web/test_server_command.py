@@ -11,6 +11,7 @@ import typer
 from served_room import Served, act, make_room
 from typer.testing import CliRunner
 
+import asepsis
 from asepsis.bootstrap import create_room, open_room
 from asepsis.cli import server
 from asepsis.domain.ledger import Act
@@ -43,10 +44,11 @@ def problems(checks: dict[str, dict[str, object]]) -> dict[str, object]:
 
 @pytest.fixture(scope="module")
 def _installed() -> None:
-    """The runtime runs isolated, so it is found only where Asepsis is installed."""
-    asked = subprocess.run([sys.executable, "-I", "-c", "import asepsis"], env={}, capture_output=True, check=False)
-    if asked.returncode:
-        pytest.skip("Asepsis is not installed into this Python")
+    """The runtime runs isolated, so it is found only where this very Asepsis is installed."""
+    command = [sys.executable, "-I", "-c", "import asepsis; print(asepsis.__file__)"]
+    found = subprocess.run(command, env={}, cwd="/", capture_output=True, text=True, check=False).stdout.strip()
+    if found != asepsis.__file__:
+        pytest.skip("this Asepsis is not the one that is installed into this Python")
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.0.0.1", "example.org", "127.0.0.1.example.org", ""])  # noqa: S104
