@@ -114,9 +114,10 @@ def _may_show(cell: CellRow, profile: Profile) -> bool:
 
 def _findings(shape: Shape, profile: Profile, *, shown: bool) -> tuple[Finding, ...]:
     least = profile.threshold
+    rounding = f"{profile.rounding.value} {profile.base}"
     rules = {
-        "disclosure.threshold": f"Nothing is shown about fewer than {least} persons, or about all but so few.",
-        "disclosure.rounded": f"Counts are rounded ({profile.rounding.value} {profile.base}); the rest derives from it.",
+        "disclosure.threshold": f"Nothing is shown of fewer than {least} persons, or of all but so few.",
+        "disclosure.rounded": f"Counts are rounded ({rounding}); other values are derived from them.",
     }
     if any(spec.kind in _TOTALS for branch in shape.branches for spec in branch.measures):
         rules["disclosure.dominance"] = "Totals and means that a few persons dominate are not shown."

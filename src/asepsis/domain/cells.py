@@ -194,7 +194,7 @@ class Contribution:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CellRow:
-    """One cell. ``outside`` is the least number of its persons that some one owner does not know, or None with one owner."""
+    """One cell. ``outside``: the least number of its persons that some one owner does not know; None with one owner."""
 
     keys: tuple[Cell, ...]
     persons: int

@@ -66,6 +66,10 @@ def aggregate_of(node: exp.Expr) -> Call | None:
         raise RefusedError("sql.construct_not_allowed", node)
     if isinstance(node, exp.CountIf):
         return Call(function=function, argument=None, node=node, where=node.this)
+    return _call(function, node)
+
+
+def _call(function: Function, node: exp.Expr) -> Call:
     call = Call(function=function, argument=node.this, node=node, level=_level(node))
     if isinstance(node.this, exp.Distinct):
         parts = node.this.expressions

@@ -1,9 +1,10 @@
-"""Planning: text in, typed plan or refusal out. A refusal is a value with all reasons and, where one exists, a rewrite."""
+"""Planning: text in, typed plan or refusal out. A refusal is a value: all reasons and, where one exists, a rewrite."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import permutations
 from types import MappingProxyType
 from typing import Final
 
@@ -161,9 +162,17 @@ def _plan(query: exp.Expr, context: Context, units: list[tuple[str, str]]) -> Qu
         raise RefusedError("sql.union_columns", query)
     order, limit = _order(query, branches), _limit(query)
     groupings = tuple(normalised(branch.grouping()) for branch in branches)
+    _refuse_margins(groupings, query)
     shapes = tuple(branch.shape() for branch in branches)
     shape = Shape(columns=branches[0].columns, branches=shapes, order=order, limit=limit)
     return QueryPlan(groupings=groupings, shape=shape, digest=digest([groupings, shapes, order, limit]))
+
+
+def _refuse_margins(groupings: tuple[Grouping, ...], node: exp.Expr) -> None:
+    """Cells and their margins in one result would give withheld cells away by subtraction."""
+    for left, right in permutations(groupings, 2):
+        if left.rows == right.rows and set(left.keys) < set(right.keys):
+            raise RefusedError("sql.margins", node)
 
 
 def _branch(

@@ -80,7 +80,7 @@ def _paren(node: exp.Expr, scope: Scope, context: Context) -> Predicate:
     return bind_predicate(node.this, scope, context)
 
 
-def _boolean(node: exp.Expr, scope: Scope, context: Context) -> Predicate:
+def _boolean(node: exp.Expr, _scope: Scope, _context: Context) -> Predicate:
     return Truth(value=bool(node.this))
 
 

@@ -62,7 +62,7 @@ REASONS: Final[dict[str, tuple[str, str]]] = {
     "sql.set_operation": ("Of the set operations only UNION ALL is available.", "Use EXISTS, NOT EXISTS or UNION ALL."),
     "sql.union_columns": ("The parts of a union have different columns.", "Give all parts the same columns."),
     "sql.margins": (
-        "Margins with ROLLUP, CUBE or GROUPING SETS are not available.",
+        "Cells and their margins cannot be shown in one result.",
         "Ask for each grouping separately.",
     ),
     "sql.window": ("Window functions work on single rows and are not available.", "Group by person in a subquery."),
@@ -99,7 +99,7 @@ REASONS: Final[dict[str, tuple[str, str]]] = {
 
 
 class RefusedError(Exception):
-    """Leaves the binder with one reason; :mod:`asepsis.sql.planner` turns it into a finding. Never leaves this package."""
+    """One reason, on its way to :mod:`asepsis.sql.planner`, which makes a finding of it; never leaves this package."""
 
     def __init__(self, code: str, node: exp.Expr | None = None) -> None:
         super().__init__(code)

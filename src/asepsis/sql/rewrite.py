@@ -13,7 +13,7 @@ from asepsis.sql.parse import DIALECT
 from asepsis.sql.predicates import conjuncts
 from asepsis.sql.scope import NAME, Problem
 
-P = TypeVar("P", covariant=True)
+P_co = TypeVar("P_co", covariant=True)
 
 MOST_ROUNDS: Final = 4
 _MARK: Final = "asepsis.code"
@@ -21,18 +21,18 @@ _UPWARDS: Final = (exp.GT, exp.GTE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Attempt(Generic[P]):
+class Attempt(Generic[P_co]):
     """One planning of a statement; ``unit`` is the alias and key of its first source."""
 
-    plan: P | None
+    plan: P_co | None
     problems: tuple[Problem, ...]
     unit: tuple[str, str] | None
 
 
-class Planning(Protocol[P]):
+class Planning(Protocol[P_co]):
     """Plans a candidate; ``strict`` also demands that every parameter is used."""
 
-    def __call__(self, candidate: exp.Expr, *, strict: bool) -> Attempt[P]:
+    def __call__(self, candidate: exp.Expr, *, strict: bool) -> Attempt[P_co]:
         """Try the candidate."""
 
 

@@ -86,7 +86,7 @@ def read_date(value: Value, node: exp.Expr) -> date:
         raise RefusedError("sql.type_mismatch", node) from None
 
 
-def _column(node: exp.Expr, scope: Scope, context: Context) -> Typed:
+def _column(node: exp.Expr, scope: Scope, _context: Context) -> Typed:
     if not isinstance(node, exp.Column):
         raise not_allowed(node)
     typed, _, _ = scope.resolve(node)
@@ -97,7 +97,7 @@ def _paren(node: exp.Expr, scope: Scope, context: Context) -> Typed:
     return bind_scalar(node.this, scope, context)
 
 
-def _literal(node: exp.Expr, scope: Scope, context: Context) -> Typed:
+def _literal(node: exp.Expr, _scope: Scope, _context: Context) -> Typed:
     text = str(node.this)
     if node.args.get("is_string"):
         return literal_value(text, node)
@@ -114,7 +114,7 @@ def _negative(node: exp.Expr, scope: Scope, context: Context) -> Typed:
     raise RefusedError("sql.construct_not_allowed", node)
 
 
-def _parameter(node: exp.Expr, scope: Scope, context: Context) -> Typed:
+def _parameter(node: exp.Expr, _scope: Scope, context: Context) -> Typed:
     name = node.this.name if isinstance(node.this, exp.Expr) else str(node.this or "")
     if name not in context.parameters:
         raise RefusedError("sql.unknown_parameter", node)

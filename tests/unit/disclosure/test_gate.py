@@ -51,8 +51,13 @@ def cell(persons: int, *measures: Contribution, keys: tuple[str, ...] = (), outs
     return CellRow(keys=keys, persons=persons, outside=outside, measures=measures)
 
 
-def judged(cells: list[CellRow], *specs: MeasureSpec, profile: Profile = STRICT, keys: int = 0, **shape: object) -> Assessed:
-    outputs = (*(KeyOutput(index=place) for place in range(keys)), *(MeasureOutput(index=place) for place in range(len(specs))))
+def judged(
+    cells: list[CellRow], *specs: MeasureSpec, profile: Profile = STRICT, keys: int = 0, **shape: object
+) -> Assessed:
+    outputs = (
+        *(KeyOutput(index=place) for place in range(keys)),
+        *(MeasureOutput(index=place) for place in range(len(specs))),
+    )
     branch = BranchShape(keys=keys, measures=specs, outputs=outputs, having=shape.pop("having", None))  # type: ignore[arg-type]
     whole = Shape(columns=tuple(f"c{place}" for place in range(len(outputs))), branches=(branch,), **shape)  # type: ignore[arg-type]
     return assess(Sealed(CellTable(branches=(tuple(cells),))), whole, profile)

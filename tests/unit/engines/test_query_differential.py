@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - statements read better on one line
 """Generated SQL on DuckDB against two oracles: a plain-Python interpreter of the plan, and the author's own text."""
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ from hypothesis import strategies as st
 
 from asepsis.disclosure.derive import ProtectedRow, value_of
 from asepsis.domain.cells import CellRow, Contribution, MeasureKind, Relation
-from asepsis.sql import plan_query
 from asepsis.sql import plan as ir
+from asepsis.sql import plan_query
 
 Row = dict[str, Any]
 World = dict[str, list[Row]]
@@ -87,7 +88,7 @@ class Interpreter:
                 return floor * value.width if value.scaled else floor
         raise AssertionError(value)
 
-    def predicate(self, value: ir.Predicate, env: dict[int, Row | None]) -> bool | None:
+    def predicate(self, value: ir.Predicate, env: dict[int, Row | None]) -> bool | None:  # noqa: PLR0911
         match value:
             case ir.Truth():
                 return value.value
@@ -231,7 +232,13 @@ VISITS = st.lists(
         "ended": st.one_of(st.none(), DAYS), "cost": st.one_of(st.none(), st.integers(-20, 90).map(float)),
     }), max_size=14,
 )  # fmt: skip
-PERSON_TESTS = ["p.gender = 1", "p.birth BETWEEN 1935 AND 1950", "p.town <> 'n'", "p.gender IS NULL", "p.birth IN (1931, 1940, 1941)"]
+PERSON_TESTS = [
+    "p.gender = 1",
+    "p.birth BETWEEN 1935 AND 1950",
+    "p.town <> 'n'",
+    "p.gender IS NULL",
+    "p.birth IN (1931, 1940, 1941)",
+]
 VISIT_TESTS = [
     "v.kind = 10", "v.kind <> 20", "v.kind IN (10, 30)", "v.kind NOT IN (10, 30)", "v.cost >= 20", "v.cost < 50",
     "v.began >= DATE '2019-06-01'", "v.began <= DATE '2020-03-31'", "year(v.began) = 2020", "v.ended IS NOT NULL",
@@ -240,7 +247,12 @@ VISIT_TESTS = [
 ]  # fmt: skip
 PERSON_KEYS = ["p.gender", "p.town", "floor(p.birth / 10) * 10", "CASE WHEN p.birth < 1945 THEN 'old' ELSE 'young' END"]
 VISIT_KEYS = ["v.kind", "year(v.began)", "date_trunc('quarter', v.began)", "floor(v.cost / 20)"]
-PERSON_MEASURES = ["count(*)", "count(DISTINCT p.person_id)", "count(p.gender)", "count(CASE WHEN p.birth < 1945 THEN 1 END)"]
+PERSON_MEASURES = [
+    "count(*)",
+    "count(DISTINCT p.person_id)",
+    "count(p.gender)",
+    "count(CASE WHEN p.birth < 1945 THEN 1 END)",
+]
 VISIT_MEASURES = [
     "sum(v.cost)", "avg(v.cost)", "count(v.cost)", "sum(CASE WHEN v.kind = 10 THEN v.cost ELSE 0 END)",
     "count(DISTINCT CASE WHEN v.kind = 10 THEN v.person_id END)", "count(*) FILTER (WHERE v.kind = 20)",
@@ -259,8 +271,8 @@ SOURCES = [
     "person p LEFT JOIN visit v ON v.person_id = p.person_id AND v.kind = 10",
     "person p, visit v",
     "person p JOIN (SELECT person_id, kind, began, ended, cost FROM visit WHERE kind IS NOT NULL) v ON v.person_id = p.person_id",
-    "person p JOIN (SELECT person_id, kind, min(began) AS began, max(ended) AS ended, sum(cost) AS cost FROM visit "
-    "GROUP BY person_id, kind) v ON v.person_id = p.person_id",
+    ("person p JOIN (SELECT person_id, kind, min(began) AS began, max(ended) AS ended, sum(cost) AS cost FROM visit "
+    "GROUP BY person_id, kind) v ON v.person_id = p.person_id"),
 ]  # fmt: skip
 
 
@@ -303,7 +315,9 @@ def _sorted(rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
     return sorted(rows, key=rank)
 
 
-QUICK = settings(deadline=None, phases=(Phase.explicit, Phase.generate), suppress_health_check=list(HealthCheck), max_examples=6)
+QUICK = settings(
+    deadline=None, phases=(Phase.explicit, Phase.generate), suppress_health_check=list(HealthCheck), max_examples=6
+)
 THOROUGH = settings(QUICK, max_examples=400)
 
 
@@ -328,7 +342,9 @@ def check_questions(open_room: Any, catalogue: Any, persons: Any, visits: Any, t
     known = [{"person_id": place, **row} for place, row in enumerate(persons)]
     visits = [row for row in visits if row["person_id"] < len(known)]
     world: World = {"person": known, "visit": visits, "concept": []}
-    room = open_room({"person": {"north": known}, "visit": {"north": visits}}, [("north", i, i) for i in range(len(known))])
+    room = open_room(
+        {"person": {"north": known}, "visit": {"north": visits}}, [("north", i, i) for i in range(len(known))]
+    )
     for text in texts:
         check_question(room, catalogue, world, text)
     room.close()
@@ -347,12 +363,13 @@ def check_question(room: Any, catalogue: Any, world: World, text: str) -> None:
         values = tuple(unprotected(spec.kind, item) for spec, item in zip(branch.measures, cell.measures, strict=True))
         row = ProtectedRow(keys=cell.keys, measures=values)  # type: ignore[arg-type]
         rows.append(tuple(value_of(output, row) for output in branch.outputs))
-    truth = [
-        tuple(_shown(value) for value in row.values()) for row in room.statement(text).unseal().to_pylist()
-    ]
+    truth = [tuple(_shown(value) for value in row.values()) for row in room.statement(text).unseal().to_pylist()]
     own, raw = _sorted([_nulled(row, branch) for row in rows]), _sorted([_nulled(row, branch) for row in truth])
     assert len(own) == len(raw)
-    assert all(close(a, b) for left, right in zip(own, raw, strict=True) for a, b in zip(left, right, strict=True)), (own, raw)
+    assert all(close(a, b) for left, right in zip(own, raw, strict=True) for a, b in zip(left, right, strict=True)), (
+        own,
+        raw,
+    )
 
 
 def _nulled(row: tuple[Any, ...], branch: Any) -> tuple[Any, ...]:
@@ -382,8 +399,8 @@ def _agrees_with_interpreter(cells: tuple[CellRow, ...], expected: dict[Any, tup
          {("clinic",): 2, ("ward",): 1}),
         ("SELECT count(*) n FROM (SELECT person_id FROM visit UNION ALL SELECT person_id FROM person) t", {(): 3}),
         ("SELECT n, count(*) k FROM (SELECT person_id, count(*) n FROM visit GROUP BY 1) t GROUP BY 1", {(1,): 1, (2,): 1}),
-        ("WITH w AS (SELECT person_id, min(began) AS first FROM visit GROUP BY person_id) "
-         "SELECT year(w.first), count(*) FROM w JOIN person p ON p.person_id = w.person_id GROUP BY 1", {(2019,): 1, (2020,): 1}),
+        (("WITH w AS (SELECT person_id, min(began) AS first FROM visit GROUP BY person_id) "
+         "SELECT year(w.first), count(*) FROM w JOIN person p ON p.person_id = w.person_id GROUP BY 1"), {(2019,): 1, (2020,): 1}),
     ],
 )  # fmt: skip
 def test_known_answers(open_room: Any, catalogue: Any, text: str, rows: dict[tuple[Any, ...], int]) -> None:

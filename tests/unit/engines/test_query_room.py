@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - statements read better on one line
 from __future__ import annotations
 
 import traceback
@@ -27,7 +28,9 @@ CANARY = "canary4711"
 
 
 def persons(count: int, **values: Any) -> list[dict[str, Any]]:
-    return [{"person_id": place, "gender": 1 + place % 2, "birth": 1950, "town": CANARY, **values} for place in range(count)]
+    return [
+        {"person_id": place, "gender": 1 + place % 2, "birth": 1950, "town": CANARY, **values} for place in range(count)
+    ]
 
 
 def counted(room: QueryRoom, catalogue: Any, text: str) -> list[Any]:
@@ -43,7 +46,11 @@ def test_a_person_known_to_two_hospitals_counts_once(open_room: Any, catalogue: 
     room = open_room(tables, links)
     assert counted(room, catalogue, "SELECT count(*) FROM person") == [(3, 1)]
     # The shared person is described by the first owner; both owners know her.
-    assert counted(room, catalogue, "SELECT gender, count(*) FROM person GROUP BY 1") == [(1, 1, 0), (2, 1, 0), (7, 1, 0)]
+    assert counted(room, catalogue, "SELECT gender, count(*) FROM person GROUP BY 1") == [
+        (1, 1, 0),
+        (2, 1, 0),
+        (7, 1, 0),
+    ]
     assert counted(open_room(tables), catalogue, "SELECT count(*) FROM person") == [(4, 2)]
 
 
@@ -156,7 +163,9 @@ def test_a_file_that_is_not_the_table_is_named_by_owner_and_table(tmp_path: Path
 
 
 def test_values_that_are_no_numbers_count_as_missing(open_room: Any, catalogue: Any) -> None:
-    visits = [{"person_id": place, "kind": 1, "cost": value} for place, value in enumerate([1.0, float("nan"), float("inf")])]
+    visits = [
+        {"person_id": place, "kind": 1, "cost": value} for place, value in enumerate([1.0, float("nan"), float("inf")])
+    ]
     room = open_room({"visit": {"north": visits}})
     plan = plan_query("SELECT avg(cost) FROM visit", catalogue).plan
     assert plan is not None
@@ -181,10 +190,30 @@ def test_a_median_is_the_median(open_room: Any, catalogue: Any) -> None:
 
 def test_the_whole_way_from_text_to_release(open_room: Any, catalogue: Any) -> None:
     visits = [
-        {"person_id": place, "kind": 10 if place < 47 else 20, "began": date(2020, 1, 1), "cost": 10.0} for place in range(52)
+        {"person_id": place, "kind": 10 if place < 47 else 20, "began": date(2020, 1, 1), "cost": 10.0}
+        for place in range(52)
     ]
     room = open_room({"person": {"north": persons(52)}, "visit": {"north": visits}})
-    plan = plan_query("SELECT kind, count(*) AS n, avg(cost) AS mean FROM visit GROUP BY kind ORDER BY n DESC", catalogue).plan
+    plan = plan_query(
+        "SELECT kind, count(*) AS n, avg(cost) AS mean FROM visit GROUP BY kind ORDER BY n DESC", catalogue
+    ).plan
     assert plan is not None
     released = assess(room.cells(plan), plan.shape, profile_named("strict-10")).use()
     assert (released.columns, released.rows) == (("kind", "n", "mean"), ((10, 45, 10.0),))
+
+
+@pytest.mark.parametrize("text", [
+    "SELECT count(*) FROM person",
+    "SELECT kind, count(*), sum(cost), stddev(cost) FROM visit GROUP BY kind",
+    "SELECT p.gender, avg(v.cost) FROM visit v JOIN person p USING (person_id) GROUP BY 1",
+    "SELECT count(*) FROM person p WHERE NOT EXISTS (SELECT 1 FROM visit v WHERE v.person_id = p.person_id AND v.kind = 1)",
+    "SELECT t.kind, avg(n) FROM (SELECT person_id, kind, count(*) AS n FROM visit GROUP BY 1, 2) t GROUP BY 1",
+    "SELECT count(*) FROM person p LEFT JOIN visit v ON v.person_id = p.person_id AND v.kind = 2",
+])  # fmt: skip
+def test_ranges_of_persons_add_up_to_the_whole(open_room: Any, catalogue: Any, text: str) -> None:
+    visits = [{"person_id": place % 23, "kind": place % 3, "cost": float(place % 7)} for place in range(200)]
+    tables = {"person": {"north": persons(30), "south": persons(9)}, "visit": {"north": visits, "south": visits[:50]}}
+    plan = plan_query(text, catalogue).plan
+    assert plan is not None
+    whole, parts = (open_room(tables, batch=batch).cells(plan).unseal() for batch in (1000, 4))
+    assert whole == parts

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator
 from datetime import date, timedelta
@@ -25,18 +26,26 @@ from asepsis.methods.survival import Estimator
 from asepsis.sql.omop import omop_catalogue
 
 STRICT = profile_named("strict-10")
-I, D = ColumnType.INTEGER, ColumnType.DATE
+WHOLE, DAY = ColumnType.INTEGER, ColumnType.DATE
 CATALOGUE = omop_catalogue({
-    "person": [("person_id", I), ("gender_concept_id", I)],
-    "condition_occurrence": [("person_id", I), ("condition_concept_id", I), ("condition_start_date", D)],
-    "death": [("person_id", I), ("death_date", D)],
-    "observation_period": [("person_id", I), ("observation_period_end_date", D)],
+    "person": [("person_id", WHOLE), ("gender_concept_id", WHOLE)],
+    "condition_occurrence": [("person_id", WHOLE), ("condition_concept_id", WHOLE), ("condition_start_date", DAY)],
+    "death": [("person_id", WHOLE), ("death_date", DAY)],
+    "observation_period": [("person_id", WHOLE), ("observation_period_end_date", DAY)],
 })  # fmt: skip
 ENTRY = date(2000, 1, 1)
 
-# Freireich et al. 1963, remission in weeks under 6-MP, as printed by Kalbfleisch and Prentice, and S(t), s.e. of it.
-FREIREICH = {6: (21, 3, 0.8571, 0.0764), 7: (17, 1, 0.8067, 0.0869), 10: (15, 1, 0.7529, 0.0963), 13: (12, 1, 0.6902, 0.1068),
-             16: (11, 1, 0.6275, 0.1141), 22: (7, 1, 0.5378, 0.1282), 23: (6, 1, 0.4482, 0.1346)}  # fmt: skip
+# Freireich et al. 1963, remission in weeks under 6-MP, as printed by Kalbfleisch and Prentice.
+# Week: at risk, events, S(t), standard error of S(t).
+FREIREICH = {
+    6: (21, 3, 0.8571, 0.0764),
+    7: (17, 1, 0.8067, 0.0869),
+    10: (15, 1, 0.7529, 0.0963),
+    13: (12, 1, 0.6902, 0.1068),
+    16: (11, 1, 0.6275, 0.1141),
+    22: (7, 1, 0.5378, 0.1282),
+    23: (6, 1, 0.4482, 0.1346),
+}
 
 
 def test_the_estimate_is_the_one_of_the_textbook() -> None:
@@ -111,7 +120,9 @@ def test_the_protected_curve_stays_close_to_the_true_one(open_cohort: Any) -> No
 
 
 def test_strata_are_curves_of_their_own(open_cohort: Any) -> None:
-    released = curve_of(open_cohort([(2000, place % 4 == 0) for place in range(200)]), stratify_by="gender_concept_id").use()
+    released = curve_of(
+        open_cohort([(2000, place % 4 == 0) for place in range(200)]), stratify_by="gender_concept_id"
+    ).use()
     assert {row[0] for row in released.rows} == {8507, 8532}
 
 
@@ -126,7 +137,9 @@ def test_a_death_before_entry_is_no_follow_up(open_cohort: Any) -> None:
     assert curve_of(open_cohort([(-5, True)] * 50)).released is None
 
 
-COURSES = st.lists(st.builds(Step, day=st.integers(0, 4000), events=st.integers(0, 9), censored=st.integers(0, 9)), max_size=60)
+COURSES = st.lists(
+    st.builds(Step, day=st.integers(0, 4000), events=st.integers(0, 9), censored=st.integers(0, 9)), max_size=60
+)
 
 
 @given(COURSES)
@@ -165,7 +178,7 @@ def test_the_rows_of_a_curve_are_monotone_and_never_below_the_threshold(steps: l
     arguments = plan_method(NAME, {"condition_concept_ids": (1,)}).arguments
     assessed = method.release(Room(), arguments, STRICT)
     rows = [] if assessed.released is None else [row[1:] for row in assessed.released.rows]
-    for before, now in zip(rows, rows[1:], strict=False):
+    for before, now in itertools.pairwise(rows):
         assert now[0] > before[0]
         assert now[1] <= before[1]
         assert now[2] >= before[2]
@@ -178,7 +191,9 @@ def test_a_curve_that_one_owner_nearly_knows_is_left_out_where_that_is_asked() -
     owners = profile_named("strict-10-owners")
     for outside, shown in ((0, False), (4, False), (5, True), (None, True)):
         curve = Curve(stratum="all", steps=steps, outside=outside)
-        assessed = assess_curves(Sealed((curve,)), owners, columns=("stratum", "day"), derive=lambda safe: [(safe.persons,)])
+        assessed = assess_curves(
+            Sealed((curve,)), owners, columns=("stratum", "day"), derive=lambda safe: [(safe.persons,)]
+        )
         assert (assessed.released is not None) == shown
 
 

@@ -1,6 +1,9 @@
+# ruff: noqa: E501 - statements read better on one line
 from __future__ import annotations
 
 import logging
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -14,17 +17,17 @@ from asepsis.sql.duckdb import cells_sql, people_sql
 from asepsis.sql.omop import omop_catalogue
 from asepsis.sql.refusals import REASONS
 
-I, N, D, T = ColumnType.INTEGER, ColumnType.NUMBER, ColumnType.DATE, ColumnType.TEXT
+WHOLE, REAL, DAY, WORD = ColumnType.INTEGER, ColumnType.NUMBER, ColumnType.DATE, ColumnType.TEXT
 CATALOGUE = omop_catalogue({
-    "person": [("person_id", I), ("gender_concept_id", I), ("year_of_birth", I), ("location_id", I), ("race_source_value", T)],
+    "person": [("person_id", WHOLE), ("gender_concept_id", WHOLE), ("year_of_birth", WHOLE), ("location_id", WHOLE), ("race_source_value", WORD)],
     "condition_occurrence": [
-        ("condition_occurrence_id", I), ("person_id", I), ("condition_concept_id", I), ("condition_start_date", D),
-        ("condition_source_value", T),
+        ("condition_occurrence_id", WHOLE), ("person_id", WHOLE), ("condition_concept_id", WHOLE), ("condition_start_date", DAY),
+        ("condition_source_value", WORD),
     ],
     "measurement": [
-        ("measurement_id", I), ("person_id", I), ("measurement_concept_id", I), ("measurement_date", D), ("value_as_number", N),
+        ("measurement_id", WHOLE), ("person_id", WHOLE), ("measurement_concept_id", WHOLE), ("measurement_date", DAY), ("value_as_number", REAL),
     ],
-    "concept": [("concept_id", I), ("concept_name", T)],
+    "concept": [("concept_id", WHOLE), ("concept_name", WORD)],
 })  # fmt: skip
 
 
@@ -118,7 +121,7 @@ def test_rows_of_single_persons_are_refused_with_a_counting_version(text: str, c
     ("SELECT count(*) FROM measurement WHERE value_as_number >= 7.5", "sql.literal_off_bin"),
     ("SELECT count(*) FROM person WHERE year_of_birth = 99999999999999999999", "sql.literal_out_of_range"),
     ("SELECT count(*) FROM person WHERE location_id = $loc", "sql.unknown_parameter"),
-    ("SELECT count(*) FROM pеrson", "sql.bad_name"),
+    ("SELECT count(*) FROM p\u0435rson", "sql.bad_name"),
     ("SELECT count(*) AS n, count(*) AS n FROM person", "sql.duplicate_output"),
     ("SELECT gender_concept_id, count(*) FROM person GROUP BY location_id", "sql.not_grouped"),
     ("SELECT count(*) FROM person UNION SELECT count(*) FROM person", "sql.set_operation"),
@@ -224,7 +227,8 @@ def test_every_reason_has_a_sentence_and_an_advice() -> None:
 
 def test_a_date_off_the_month_gets_a_version_on_the_month() -> None:
     planned = plan_query(
-        "SELECT count(*) FROM measurement WHERE measurement_date BETWEEN DATE '2019-03-14' AND DATE '2019-05-02'", CATALOGUE
+        "SELECT count(*) FROM measurement WHERE measurement_date BETWEEN DATE '2019-03-14' AND DATE '2019-05-02'",
+        CATALOGUE,
     )
     assert planned.plan is None
     assert planned.rewrite is not None
@@ -250,8 +254,53 @@ def test_a_cohort_is_the_persons_and_nothing_else() -> None:
 
 
 WORDS = st.sampled_from(
-    "SELECT FROM WHERE GROUP BY person measurement person_id value_as_number count ( ) * = , 1 'x' AND OR NOT IN EXISTS "
-    "CASE WHEN THEN END JOIN ON USING AS n max sum avg HAVING ORDER LIMIT UNION ALL $p DISTINCT IS NULL INTERVAL DATE".split()
+    [
+        "SELECT",
+        "FROM",
+        "WHERE",
+        "GROUP",
+        "BY",
+        "person",
+        "measurement",
+        "person_id",
+        "value_as_number",
+        "count",
+        "(",
+        ")",
+        "*",
+        "=",
+        ",",
+        "1",
+        "'x'",
+        "AND",
+        "OR",
+        "NOT",
+        "IN",
+        "EXISTS",
+        "CASE",
+        "WHEN",
+        "THEN",
+        "END",
+        "JOIN",
+        "ON",
+        "USING",
+        "AS",
+        "n",
+        "max",
+        "sum",
+        "avg",
+        "HAVING",
+        "ORDER",
+        "LIMIT",
+        "UNION",
+        "ALL",
+        "$p",
+        "DISTINCT",
+        "IS",
+        "NULL",
+        "INTERVAL",
+        "DATE",
+    ]
 )
 
 
@@ -260,3 +309,19 @@ WORDS = st.sampled_from(
 def test_any_text_is_planned_or_refused(text: str) -> None:
     planned = plan_query(text, CATALOGUE)
     assert planned.plan is not None or planned.findings
+
+
+def test_cells_and_their_margins_cannot_stand_in_one_result() -> None:
+    cells = "SELECT location_id, count(*) AS n FROM person GROUP BY location_id"
+    assert codes(f"{cells} UNION ALL SELECT NULL, count(*) FROM person") == {"sql.margins"}
+    assert not codes(f"{cells} UNION ALL SELECT measurement_concept_id, count(*) FROM measurement GROUP BY 1")
+
+
+def test_the_core_imports_no_heavy_library() -> None:
+    program = (
+        "import sys, asepsis.sql, asepsis.disclosure.counts, asepsis.disclosure.curves, asepsis.methods.registry\n"
+        "import asepsis.engines.query.room, asepsis.sql.omop\n"
+        "heavy = {'pandas', 'pydantic', 'fastapi', 'sqlalchemy', 'typer', 'structlog'} & set(sys.modules)\n"
+        "sys.exit(str(heavy) if heavy else 0)"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import heapq
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import date
 from typing import Final
 
@@ -40,6 +41,27 @@ def cell_rows(rows: list[Raw], grouping: Grouping, *, owners: int, quantiles: Ma
             )
         )
     return tuple(sorted(cells, key=_rank))
+
+
+def merged(parts: Iterable[list[Raw]], keys: int) -> list[Raw]:
+    """One row per cell from the rows of disjoint ranges of persons: counts and sums add up, largest ones compete."""
+    cells: dict[Raw, list[object]] = {}
+    for part in parts:
+        for row in part:
+            known = cells.get(row[:keys])
+            if known is None:
+                cells[row[:keys]] = list(row)
+            else:
+                known[keys:] = [_both(left, right) for left, right in zip(known[keys:], row[keys:], strict=True)]
+    return [tuple(row) for row in cells.values()]
+
+
+def _both(left: object, right: object) -> object:
+    if isinstance(left, list) and isinstance(right, list):
+        return heapq.nlargest(2, (value for value in left + right if value is not None))
+    if isinstance(left, int | float) and isinstance(right, int | float):
+        return left + right
+    return right if left is None else left
 
 
 def _contribution(fields: Raw, quantile: Raw | None) -> Contribution:

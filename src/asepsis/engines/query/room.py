@@ -14,7 +14,7 @@ from asepsis.domain.catalogue import Table
 from asepsis.domain.cells import CellTable, MeasureKind
 from asepsis.domain.names import PartyId
 from asepsis.domain.sealed import Sealed
-from asepsis.engines.query.answers import Rows, cell_rows
+from asepsis.engines.query.answers import Rows, cell_rows, merged
 from asepsis.engines.query.guard import guarded, timed
 from asepsis.engines.query.loading import LINKS, OwnerFile, link_sql, table_sql
 from asepsis.errors.engine import EngineDataError, EngineLockedError, EngineOwnersError, EngineTableError
@@ -25,6 +25,9 @@ T = TypeVar("T")
 
 MOST_OWNERS: Final = 60
 DEFAULT_SECONDS: Final = 60.0
+DEFAULT_BATCH: Final = 100_000
+"""Persons per range."""
+
 _NOTHING: Final[Mapping[str, object]] = MappingProxyType({})
 
 
@@ -41,6 +44,7 @@ class QueryRoom:
         threads: int = 1,
         memory_limit: str = "1GB",
         seconds: float = DEFAULT_SECONDS,
+        batch: int = DEFAULT_BATCH,
     ) -> None:
         settings: dict[str, str | bool | int | float | list[str]] = {
             "threads": threads,
@@ -55,6 +59,8 @@ class QueryRoom:
         self._owners: list[PartyId] = []
         self._links: set[Path] = set()
         self._locked = False
+        self._batch = batch
+        self._last_person = 0
         self._connection = guarded(lambda: duckdb.connect(":memory:", config=settings))
         self._do(f"CREATE TABLE {LINKS} (owner INTEGER, person BIGINT, link BIGINT)")
 
@@ -96,6 +102,8 @@ class QueryRoom:
         """Close all doors of the engine: no files, no extensions, no change of settings. Only then it answers."""
         self._do("SET enable_external_access = false")
         self._do("SET lock_configuration = true")
+        counted = guarded(lambda: self._connection.execute(f"SELECT max(link) FROM {LINKS}").fetchall())  # noqa: S608
+        self._last_person = int(counted[0][0] or 0)
         self._locked = True
 
     def cells(self, plan: QueryPlan) -> Sealed[CellTable]:
@@ -121,14 +129,21 @@ class QueryRoom:
 
     def _cells(self, grouping: Grouping) -> Rows:
         owners = len(self._owners)
-        generated = cells_sql(grouping, owners=owners)
-        rows = self._fetch(generated)
+        parts = (self._fetch(cells_sql(grouping, owners=owners, persons=part)) for part in self._ranges())
+        rows = merged(parts, len(grouping.keys))
         quantiles = {
             place: self._fetch(quantile_sql(grouping, place))
             for place, measure in enumerate(grouping.measures)
             if measure.spec.kind is MeasureKind.QUANTILE
         }
         return cell_rows(rows, grouping, owners=owners, quantiles=quantiles)
+
+    def _ranges(self) -> list[tuple[int, int] | None]:
+        """Ranges of persons that are computed one after the other, so that memory does not grow with the room."""
+        last = self._last_person
+        if last <= self._batch:
+            return [None]
+        return [(start, min(start + self._batch - 1, last)) for start in range(0, last + 1, self._batch)]
 
     def _fetch(self, generated: Generated) -> list[tuple[object, ...]]:
         run = lambda: self._connection.execute(generated.text, dict(generated.parameters)).fetchall()  # noqa: E731

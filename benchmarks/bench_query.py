@@ -1,0 +1,120 @@
+"""What protection costs: person-cell queries against DuckDB's own count(DISTINCT person), same table and run, one core.
+
+Prints one line per question: CPU seconds of both and their ratio. ``ASEPSIS_BENCH_ROWS`` sets the size
+(default 2,000,000). The data are made here: a heavy tail of encounters per person, 500 diagnosis codes with
+Zipf-like frequencies.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import duckdb
+
+from asepsis.disclosure.gate import assess
+from asepsis.disclosure.profiles import profile_named
+from asepsis.domain.catalogue import Catalogue, Column, ColumnType, Table, Use
+from asepsis.domain.names import PartyId
+from asepsis.engines.query.room import QueryRoom
+from asepsis.sql import plan_query
+
+ROWS = int(os.environ.get("ASEPSIS_BENCH_ROWS", "2000000"))
+PERSONS = max(1, ROWS // 10)
+REPEATS = 5
+CODED = frozenset({Use.COMPARE, Use.GROUP})
+UNIT = Column(name="person_id", type=ColumnType.INTEGER, uses=frozenset({Use.UNIT}))
+
+
+def coded(*names: str) -> tuple[Column, ...]:
+    """Coded columns of those names."""
+    return tuple(Column(name=name, type=ColumnType.INTEGER, uses=CODED) for name in names)
+
+
+COST = Column(name="cost", type=ColumnType.NUMBER, uses=frozenset({Use.AGGREGATE}))
+CATALOGUE = Catalogue(
+    tables=(
+        Table(name="person", columns=(UNIT, *coded("sex", "region", "deprivation")), one_per_person=True),
+        Table(name="encounter", columns=(UNIT, *coded("dx", "hospital", "year", "band"), COST)),
+    )
+)
+ENCOUNTERS = """
+    SELECT CAST(floor({persons} * pow(random(), 1.8)) AS BIGINT) AS person_id,
+           CAST(floor(pow(500, random())) AS BIGINT) AS dx, CAST(floor(20 * random()) AS BIGINT) AS hospital,
+           2015 + CAST(floor(10 * random()) AS BIGINT) AS year, CAST(floor(10 * random()) AS BIGINT) AS band,
+           round(exp(7.5 + 1.1 * (random() + random() + random() - 1.5)), 2) AS cost
+    FROM range({rows})
+"""
+PEOPLE = """
+    SELECT range AS person_id, CAST(floor(2 * random()) AS BIGINT) AS sex,
+           CAST(floor(12 * random()) AS BIGINT) AS region,
+           1 + CAST(floor(5 * random()) AS BIGINT) AS deprivation
+    FROM range({persons})
+"""
+QUESTIONS = {
+    "by diagnosis (500 cells)": ("dx", "encounter", ""),
+    "by hospital and year (200)": ("hospital, year", "encounter", ""),
+    "by age band (10)": ("band", "encounter", ""),
+    "joined: region, deprivation (60)": ("p.region, p.deprivation", "encounter e JOIN person p USING (person_id)", ""),
+    "filtered: one diagnosis": ("band", "encounter", " WHERE dx = 20"),
+}
+
+
+def cpu(run: Callable[[], object]) -> float:
+    """The median CPU time of a few runs, in seconds, of all threads."""
+    times = []
+    for _ in range(REPEATS):
+        before = time.process_time()
+        run()
+        times.append(time.process_time() - before)
+    return statistics.median(times)
+
+
+def open_room(folder: Path) -> QueryRoom:
+    """A room with generated data, one owner, one thread."""
+    makers = {"person": PEOPLE, "encounter": ENCOUNTERS}
+    room = QueryRoom(folder, threads=1, memory_limit="6GB")
+    for table in CATALOGUE.tables:
+        path = folder / f"{table.name}.parquet"
+        source = makers[table.name].format(persons=PERSONS, rows=ROWS)
+        with duckdb.connect() as connection:
+            connection.execute("SELECT setseed(0.5)")
+            connection.execute(f"COPY ({source}) TO '{path}' (FORMAT parquet)")
+        room.load(table, {PartyId("north"): path})
+    room.lock()
+    return room
+
+
+def main() -> None:
+    """Measure and print."""
+    profile = profile_named("strict-10")
+    with tempfile.TemporaryDirectory() as folder, open_room(Path(folder)) as room:
+        print(f"{ROWS} encounters of {PERSONS} persons; medians of {REPEATS}; CPU seconds on one core")
+        for name, (keys, source, where) in QUESTIONS.items():
+            person = "e.person_id" if " e " in source else "person_id"
+            tail = f"FROM {source}{where} GROUP BY {keys}"
+            raw = f"SELECT {keys}, count(*) AS n, sum(cost) AS s {tail}"
+            distinct = f"SELECT {keys}, count(*) AS n, count(DISTINCT {person}) AS d, sum(cost) AS s {tail}"
+            start = time.process_time()
+            plan = plan_query(distinct, CATALOGUE).plan
+            planning = time.process_time() - start
+            if plan is None:
+                raise SystemExit(name)
+            protected = cpu(lambda plan=plan: assess(room.cells(plan), plan.shape, profile))
+            baseline = cpu(lambda text=distinct: room.statement(text).unseal().num_rows)
+            plain = cpu(lambda text=raw: room.statement(text).unseal().num_rows)
+            print(
+                f"{name:34} protected {protected:6.3f}  count(DISTINCT) {baseline:6.3f}"
+                f"  ratio {protected / baseline:5.2f}"
+                f"  raw {plain:6.3f}  ratio {protected / plain:6.2f}  planning {planning * 1000:5.1f} ms"
+            )
+        print(f"peak memory of the process: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB")
+
+
+if __name__ == "__main__":
+    main()
