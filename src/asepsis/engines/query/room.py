@@ -60,7 +60,7 @@ class QueryRoom:
         self._links: set[Path] = set()
         self._locked = False
         self._batch = batch
-        self._last_person = 0
+        self._ranges: list[tuple[int, int] | None] = [None]
         self._connection = guarded(lambda: duckdb.connect(":memory:", config=settings))
         self._do(f"CREATE TABLE {LINKS} (owner INTEGER, person BIGINT, link BIGINT)")
 
@@ -102,8 +102,7 @@ class QueryRoom:
         """Close all doors of the engine: no files, no extensions, no change of settings. Only then it answers."""
         self._do("SET enable_external_access = false")
         self._do("SET lock_configuration = true")
-        counted = guarded(lambda: self._connection.execute(f"SELECT max(link) FROM {LINKS}").fetchall())  # noqa: S608
-        self._last_person = int(counted[0][0] or 0)
+        self._ranges = self._split_persons()
         self._locked = True
 
     def cells(self, plan: QueryPlan) -> Sealed[CellTable]:
@@ -129,7 +128,7 @@ class QueryRoom:
 
     def _cells(self, grouping: Grouping) -> Rows:
         owners = len(self._owners)
-        parts = (self._fetch(cells_sql(grouping, owners=owners, persons=part)) for part in self._ranges())
+        parts = (self._fetch(cells_sql(grouping, owners=owners, persons=part)) for part in self._ranges)
         rows = merged(parts, len(grouping.keys))
         quantiles = {
             place: self._fetch(quantile_sql(grouping, place))
@@ -138,12 +137,12 @@ class QueryRoom:
         }
         return cell_rows(rows, grouping, owners=owners, quantiles=quantiles)
 
-    def _ranges(self) -> list[tuple[int, int] | None]:
+    def _split_persons(self) -> list[tuple[int, int] | None]:
         """Ranges of persons that are computed one after the other, so that memory does not grow with the room."""
-        last = self._last_person
-        if last <= self._batch:
-            return [None]
-        return [(start, min(start + self._batch - 1, last)) for start in range(0, last + 1, self._batch)]
+        numbered = f"SELECT link, row_number() OVER (ORDER BY link) AS place FROM (SELECT DISTINCT link FROM {LINKS})"  # noqa: S608
+        text = f"SELECT min(link), max(link) FROM ({numbered}) GROUP BY (place - 1) // $batch ORDER BY 1"  # noqa: S608
+        found = guarded(lambda: self._connection.execute(text, {"batch": self._batch}).fetchall())
+        return [(int(low), int(high)) for low, high in found] if len(found) > 1 else [None]
 
     def _fetch(self, generated: Generated) -> list[tuple[object, ...]]:
         run = lambda: self._connection.execute(generated.text, dict(generated.parameters)).fetchall()  # noqa: E731
