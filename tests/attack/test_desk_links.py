@@ -53,9 +53,10 @@ class Linked:
 
     def refuses(self, deposit: ShareDeposit, error: type[AsepsisError]) -> None:
         before = self.world.acts()
-        with pytest.raises(error):
+        with pytest.raises(error) as caught:
             self.desk.deposit_share(deposit)
-        assert self.world.acts() == before
+        assert self.world.acts() == [*before, "link.refused"]
+        assert self.world.entries()[-1].facts == {"code": caught.value.code}
 
 
 @pytest.fixture

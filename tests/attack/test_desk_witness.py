@@ -40,7 +40,7 @@ def refuses(world: World, note: str, error: type[AsepsisError], *, proof: list[b
         world.desks[NORTH].cosign(note, proof=proof, room_key=key)
     assert world.desks[NORTH].seen_size() == before
     last = world.entries()[-1]
-    assert (last.act.value, last.facts["code"]) == ("access.denied", caught.value.code)
+    assert (last.act.value, last.facts["code"]) == ("witness.refused", caught.value.code)
 
 
 def test_a_cosigned_checkpoint_verifies_with_the_owners_key(world: World) -> None:

@@ -18,6 +18,15 @@ class DeskStopped(AsepsisError):
     hint = "The owner stopped all use of their data; only they can resume it at their desk."
 
 
+class DeskClockBehind(AsepsisError):
+    """The desk's clock stands before what the desk itself recorded: it was set back, or was ahead before."""
+
+    kind = Kind.UNAVAILABLE
+    code = "desk.clock_behind"
+    message = "The clock of the key desk of {owner} stands before the desk's own last entry."
+    hint = "Check the clock of the desk's machine; then the owner resumes the desk, which puts the time on record."
+
+
 class RequestMalformed(AsepsisError):
     """A part of a request to the desk does not follow its closed schema."""
 

@@ -21,8 +21,10 @@ from sqlalchemy import (
     LargeBinary,
     MetaData,
     Row,
+    Select,
     String,
     Table,
+    bindparam,
     delete,
     func,
     insert,
@@ -133,6 +135,22 @@ _HEAD: Final = Table(
     Column("root", LargeBinary, nullable=False),
 )
 
+# Built once: building an expression costs several times what SQLite needs to answer it.
+_BY_KEY: Final[Mapping[str, Select[Any]]] = {
+    table.name: select(table).where(*(column == bindparam(column.name) for column in table.primary_key))
+    for table in TABLES.sorted_tables
+}
+_INSERT: Final = {table.name: insert(table) for table in TABLES.sorted_tables}
+_LAST_TURN: Final = select(_SWITCH.c.stopped).order_by(_SWITCH.c.turn.desc()).limit(1)
+_FORGET_NONCES: Final = delete(_NONCES).where(_NONCES.c.issued_at < bindparam("before"))
+_USE_NONCE: Final = update(_NONCES).where(_NONCES.c.nonce == bindparam("used_up")).values(used=True)
+_SIGNED: Final = select(_CONTRACTS.c.contract).where(_CONTRACTS.c.contract == bindparam("contract"))
+_ABOUT: Final = select(_STATEMENTS).where(_STATEMENTS.c.contract == bindparam("contract"))
+_CHARGED: Final = select(func.count()).where(
+    _CHARGES.c.contract == bindparam("contract"), _CHARGES.c.owner == bindparam("owner")
+)
+_OF_RUN: Final = select(_GRANTS).where(_GRANTS.c.run == bindparam("run")).order_by(_GRANTS.c.number)
+
 
 class DeskTables:
     """The desk's memory, seen and changed through one open transaction."""
@@ -145,10 +163,14 @@ class DeskTables:
         """Add entries to the desk's own ledger and return their positions."""
         return self.ledger.append(entries)
 
+    def latest(self) -> datetime | None:
+        """The time of the newest entry of the desk's own ledger. Raises LedgerDamaged."""
+        newest = self.ledger.newest()
+        return None if newest is None else newest.at
+
     def is_stopped(self) -> bool:
         """Whether the owner's kill switch is on."""
-        latest = select(_SWITCH.c.stopped).order_by(_SWITCH.c.turn.desc()).limit(1)
-        return bool(self._connection.execute(latest).scalar_one_or_none())
+        return bool(self._connection.execute(_LAST_TURN).scalar_one_or_none())
 
     def switch(self, *, stopped: bool, at: datetime, reason: str) -> None:
         """Turn the kill switch; earlier turns stay on record."""
@@ -156,7 +178,7 @@ class DeskTables:
 
     def add_nonce(self, nonce: bytes, *, at: datetime) -> None:
         """Remember a nonce, and forget those that nobody could use any more."""
-        self._connection.execute(delete(_NONCES).where(_NONCES.c.issued_at < _to_number(at - _NONCES_KEPT)))
+        self._connection.execute(_FORGET_NONCES, {"before": _to_number(at - _NONCES_KEPT)})
         self._add(_NONCES, nonce=nonce, issued_at=_to_number(at), used=False)
 
     def use_nonce(self, nonce: bytes) -> IssuedNonce | None:
@@ -164,12 +186,16 @@ class DeskTables:
         row = self._one(_NONCES, nonce=nonce)
         if row is None:
             return None
-        self._connection.execute(update(_NONCES).where(_NONCES.c.nonce == nonce).values(used=True))
+        self._connection.execute(_USE_NONCE, {"used_up": nonce})
         return IssuedNonce(issued_at=_to_time(row.issued_at), used=bool(row.used))
 
     def add_contract(self, contract: Digest, *, document: Document) -> None:
         """Remember a contract text that the owner signed at this desk."""
         self._add(_CONTRACTS, contract=contract, document=canonical(document))
+
+    def is_signed(self, contract: Digest) -> bool:
+        """Whether the owner signed this contract text at this desk."""
+        return self._connection.execute(_SIGNED, {"contract": contract}).one_or_none() is not None
 
     def contract(self, contract: Digest) -> Document | None:
         """The text of a contract that the owner signed at this desk."""
@@ -188,7 +214,7 @@ class DeskTables:
 
     def statements(self, contract: Digest) -> list[Statement]:
         """All statements about a contract that this desk ever saw."""
-        rows = self._connection.execute(select(_STATEMENTS).where(_STATEMENTS.c.contract == contract))
+        rows = self._connection.execute(_ABOUT, {"contract": contract})
         return [
             Statement(
                 kind=StatementKind(row.kind),
@@ -259,8 +285,8 @@ class DeskTables:
 
     def charged(self, contract: Digest, *, owner: PartyId) -> int:
         """How many charges were counted under a contract."""
-        counting = select(func.count()).where(_CHARGES.c.contract == contract, _CHARGES.c.owner == owner)
-        return self._connection.execute(counting).scalar_one()
+        count: int = self._connection.execute(_CHARGED, {"contract": contract, "owner": owner}).scalar_one()
+        return count
 
     def is_charged(self, charge: Charge) -> bool:
         """Whether exactly this charge was counted before."""
@@ -285,7 +311,7 @@ class DeskTables:
 
     def grants(self, run: RunId) -> list[GrantedRun]:
         """The grants that one run got, in their order."""
-        rows = self._connection.execute(select(_GRANTS).where(_GRANTS.c.run == run).order_by(_GRANTS.c.number))
+        rows = self._connection.execute(_OF_RUN, {"run": run})
         return [
             GrantedRun(
                 run=RunId(row.run),
@@ -313,7 +339,7 @@ class DeskTables:
         self._connection.execute(statement.on_conflict_do_update(index_elements=["only"], set_=values))
 
     def _add(self, table: Table, **values: object) -> None:
-        self._connection.execute(insert(table).values(**values))
+        self._connection.execute(_INSERT[table.name], values)
 
     def _add_once(self, table: Table, **values: object) -> bool:
         if self._one(table, **values) is not None:
@@ -321,9 +347,8 @@ class DeskTables:
         self._add(table, **values)
         return True
 
-    def _one(self, table: Table, **values: object) -> Row[Any] | None:
-        conditions = [table.c[name] == value for name, value in values.items()]
-        return self._connection.execute(select(table).where(*conditions)).one_or_none()
+    def _one(self, table: Table, **key: object) -> Row[Any] | None:
+        return self._connection.execute(_BY_KEY[table.name], key).one_or_none()
 
 
 class SqlDeskState:

@@ -19,6 +19,7 @@ from sqlalchemy import (
     LargeBinary,
     MetaData,
     Table,
+    bindparam,
     event,
     func,
     insert,
@@ -76,6 +77,13 @@ _SHAPES: Final = MetaData()
 add_ledger_tables(_SHAPES)
 _ENTRIES: Final = _SHAPES.tables["ledger_entries"]
 _NODES: Final = _SHAPES.tables["ledger_nodes"]
+_SIZE: Final = select(func.max(_ENTRIES.c.position))
+_NEWEST: Final = select(_ENTRIES.c.position, _ENTRIES.c.entry).order_by(_ENTRIES.c.position.desc()).limit(1)
+_NODE: Final = select(_NODES.c.hash).where(
+    _NODES.c.level == bindparam("level"), _NODES.c.position == bindparam("position")
+)
+_ADD_ENTRIES: Final = insert(_ENTRIES)
+_ADD_NODES: Final = insert(_NODES)
 
 
 class LedgerTables:
@@ -83,32 +91,35 @@ class LedgerTables:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self._end: int | None = None  # the size, once an append holds the write lock and nobody else can change it
+        self._written: dict[tuple[int, int], bytes] = {}
 
     def append(self, entries: Sequence[LedgerEntry]) -> range:
         """Add entries at the end and return their positions. They count once the caller's transaction commits."""
-        first = self.size()
+        first = self.size() if self._end is None else self._end
         leaves: list[dict[str, object]] = []
         nodes: list[dict[str, object]] = []
-        written: dict[tuple[int, int], bytes] = {}
-
-        def node(level: int, position: int) -> bytes:
-            return written.get((level, position)) or self.node(level, position)
-
         for position, entry in enumerate(entries, start=first):
             data = entry_bytes(entry)
             leaves.append({"position": position, "entry": data})
-            for new in append_nodes(position, leaf_hash=leaf_hash(data), node=node):
-                written[new.level, new.index] = new.hash
+            for new in append_nodes(position, leaf_hash=leaf_hash(data), node=self._known):
+                self._written[new.level, new.index] = new.hash
                 nodes.append({"level": new.level, "position": new.index, "hash": new.hash})
         if leaves:
-            self._connection.execute(insert(_ENTRIES), leaves)
-            self._connection.execute(insert(_NODES), nodes)
-        return range(first, first + len(leaves))
+            self._connection.execute(_ADD_ENTRIES, leaves)
+            self._connection.execute(_ADD_NODES, nodes)
+        self._end = first + len(leaves)
+        return range(first, self._end)
 
     def size(self) -> int:
         """How many entries the ledger has."""
-        last = self._connection.execute(select(func.max(_ENTRIES.c.position))).scalar_one()
+        last = self._connection.execute(_SIZE).scalar_one()
         return 0 if last is None else int(last) + 1
+
+    def newest(self) -> LedgerEntry | None:
+        """The last entry, if there is one. Raises LedgerDamaged."""
+        row = self._connection.execute(_NEWEST).one_or_none()
+        return None if row is None else _parse(row.position, bytes(row.entry))
 
     def entries(self, start: int, stop: int) -> Iterator[LedgerEntry]:
         """The entries at the positions from ``start`` up to, not including, ``stop``.
@@ -137,12 +148,13 @@ class LedgerTables:
 
     def node(self, level: int, index: int) -> bytes:
         """The hash of one complete subtree. Raises LedgerDamaged if it is missing."""
-        found = self._connection.execute(
-            select(_NODES.c.hash).where(_NODES.c.level == level, _NODES.c.position == index),
-        ).scalar_one_or_none()
+        found = self._connection.execute(_NODE, {"level": level, "position": index}).scalar_one_or_none()
         if found is None:
             raise LedgerDamaged(index=index << level)
         return bytes(found)
+
+    def _known(self, level: int, index: int) -> bytes:
+        return self._written.get((level, index)) or self.node(level, index)
 
     def _leaves(self, start: int, stop: int) -> Iterator[bytes]:
         rows = self._connection.execute(

@@ -55,8 +55,8 @@ def sign_contract(office: Office, document: object) -> bytes:
     _check_is_ours(office, contract)
     digest = contract_digest(contract)
     signature = office.keys.sign(Purpose.CONTRACT, contract_payload(contract))
-    with office.state.writing() as records:
-        if records.contract(digest) is None:
+    with office.acting() as records:
+        if not records.is_signed(digest):
             records.add_contract(digest, document=contract.to_document())
             office.write(records, Act.CONTRACT_SIGNED, subject=digest, level=contract.level)
     return signature
@@ -71,11 +71,13 @@ def signed_contract(office: Office, records: DeskRecords, digest: Digest) -> Con
 
 
 def turn_switch(office: Office, *, stopped: bool, reason: str) -> None:
-    """Stop or resume everything. The reason stays in the desk's own memory, the act goes into its ledger."""
-    act, mode = (Act.CONTRACT_SUSPENDED, "stopped") if stopped else (Act.CONTRACT_RESUMED, "resumed")
+    """Stop or resume everything. The reason stays in the desk's own memory, the act goes into its ledger.
+
+    Works whatever the clock says; resuming puts a corrected clock on record.
+    """
     with office.state.writing() as records:
         records.switch(stopped=stopped, at=office.now(), reason=reason)
-        office.write(records, act, subject="every-contract", desk=office.owner, mode=mode)
+        office.write(records, Act.DESK_STOPPED if stopped else Act.DESK_RESUMED, subject=office.owner)
 
 
 def state_about(office: Office, contract: Digest, *, kind: StatementKind) -> SignedStatement:
@@ -85,7 +87,7 @@ def state_about(office: Office, contract: Digest, *, kind: StatementKind) -> Sig
         ContractNotSignedHere: the owner did not sign that contract here.
         TransitionRefused: the owner's statements so far do not allow it, such as resuming after an end.
     """
-    with office.state.writing() as records:
+    with office.acting() as records:
         signed_contract(office, records, contract)
         known = [one for one in records.statements(contract) if one.party == office.owner]
         move(standing(known), _TO[kind])
@@ -103,7 +105,7 @@ def approve_referral(office: Office, analysis: Digest, *, contract: Digest) -> b
         ContractNotSignedHere: the owner did not sign that contract here.
         ReferralUnknown: there are no referrals under the contract, or this is no digest of one.
     """
-    with office.state.writing() as records:
+    with office.acting() as records:
         if not signed_contract(office, records, contract).referrals or _DIGEST.fullmatch(analysis) is None:
             raise ReferralUnknown(owner=office.owner)
         if records.add_approval(analysis, contract=contract):
@@ -130,7 +132,7 @@ def register(office: Office, signed: SignedManifest, *, dek: bytes) -> None:
         label=manifest.label,
         wrapped=office.keys.wrap(dek, binding=binding),
     )
-    with office.state.writing() as records:
+    with office.acting() as records:
         known = records.snapshot(manifest.snapshot)
         if known is None:
             _keep(office, records, kept)

@@ -39,7 +39,7 @@ class KeyDesk:
     def nonce(self) -> bytes:
         """A nonce for evidence: 32 bytes, for one use within 120 seconds."""
         nonce = self._office.randomness(NONCE_LENGTH)
-        with self._office.state.writing() as records:
+        with self._office.acting() as records:
             records.add_nonce(nonce, at=self._office.now())
             self._office.write(records, Act.NONCE_ISSUED, subject="nonce", nonce=nonce.hex())
         return nonce

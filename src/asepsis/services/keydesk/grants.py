@@ -10,6 +10,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from asepsis.domain.attestation import LEASE_SECONDS, Grant, SealedKey
+from asepsis.domain.budget import Budget
 from asepsis.domain.keydesk import GrantedRun, GrantRequest
 from asepsis.domain.ledger import Act
 from asepsis.errors import AsepsisError
@@ -33,14 +34,14 @@ def grant(office: Office, request: GrantRequest) -> Grant:
     try:
         given = _seal(office, case)
     except AsepsisError as refusal:
-        with office.state.writing() as records:
+        with office.acting() as records:
             _write_refusal(office, records, refusal)
         raise
     return _give(office, case, given)
 
 
 def _intend(office: Office, request: GrantRequest) -> Case:
-    with office.state.writing() as records:
+    with office.acting() as records:
         try:
             case = judge(office, records, request)
         except AsepsisError as error:
@@ -90,52 +91,40 @@ def _seal(office: Office, case: Case) -> Grant:
 
 
 def _give(office: Office, case: Case, given: Grant) -> Grant:
-    with office.state.writing() as records:
+    with office.acting() as records:
         try:
             require_going_on(office, records, case.agreement, at=case.at)  # somebody may have stopped it meanwhile
-            is_new = check_budget(office, records, case)
+            budget = check_budget(office, records, case)
         except AsepsisError as error:
             refusal = error
             _write_refusal(office, records, error)
         else:
-            _write_grant(office, records, case, given, is_new=is_new)
+            _write_grant(office, records, case, given, after=budget)
             return given
     raise refusal
 
 
-def _write_grant(office: Office, records: DeskRecords, case: Case, given: Grant, *, is_new: bool) -> None:
+def _write_grant(office: Office, records: DeskRecords, case: Case, given: Grant, *, after: Budget | None) -> None:
+    run, job, contract = case.job.run, case.job_digest, case.agreement.digest
     records.add_grant(
         GrantedRun(
-            run=case.job.run,
-            job=case.job_digest,
-            contract=case.agreement.digest,
+            run=run,
+            job=job,
+            contract=contract,
             kind=case.job.analysis.kind,
             label=case.label,
             signing_key=case.evidence.signing_key,
             lease_until=given.lease_until,
         ),
     )
-    if is_new:
+    facts: dict[str, str | int] = {"contract": contract, "job": job}
+    entries = []
+    if after is not None:
         records.add_charge(case.charge(office.owner))
-        used = records.charged(case.agreement.digest, owner=office.owner)
-        limit = case.agreement.contract.budgets[office.owner]
-        office.write(
-            records,
-            Act.BUDGET_CHARGED,
-            subject=case.job.run,
-            contract=case.agreement.digest,
-            job=case.job_digest,
-            remaining=limit - used,
-        )
-    office.write(
-        records,
-        Act.GRANT_GIVEN,
-        subject=case.job.run,
-        contract=case.agreement.digest,
-        job=case.job_digest,
-        count=len(given.keys),
-        label=case.label.value,
-    )
+        charged = {**facts, "remaining": after.remaining}
+        entries.append(office.entry(Act.BUDGET_CHARGED, subject=run, facts=charged))
+    granted = {**facts, "count": len(given.keys), "label": case.label.value}
+    records.append([*entries, office.entry(Act.GRANT_GIVEN, subject=run, facts=granted)])
 
 
 def _write_refusal(office: Office, records: DeskRecords, refusal: AsepsisError) -> None:

@@ -7,20 +7,22 @@ stand in a contract that the owner signed at this desk.
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Final
 
 from asepsis.domain.analysis import AnalysisKind, Job, SnapshotInput, read_job
 from asepsis.domain.attestation import NONCE_SECONDS, Binding, Evidence, read_evidence
-from asepsis.domain.budget import Charge, charge
+from asepsis.domain.budget import Budget, Charge, charge
 from asepsis.domain.contract import Contract, read_contract
 from asepsis.domain.keydesk import GrantRequest, checkpoint_digest
 from asepsis.domain.names import Digest, PartyId
 from asepsis.domain.snapshot import Label
 from asepsis.domain.statements import require_not_stopped
-from asepsis.errors.contract import ApprovalMissing, DocumentMalformed, UnknownParty
+from asepsis.errors.contract import ApprovalMissing, ContractNotSigned, DocumentMalformed, UnknownParty
 from asepsis.errors.desk import (
     ContractNotSignedHere,
     DeskStopped,
@@ -129,19 +131,25 @@ def require_going_on(office: Office, records: DeskRecords, agreement: Agreement,
     require_not_stopped(records.statements(agreement.digest), contract=agreement.contract)
 
 
-def check_budget(office: Office, records: DeskRecords, case: Case) -> bool:
-    """Whether the case needs a new charge. Raises BudgetExhausted."""
+def check_budget(office: Office, records: DeskRecords, case: Case) -> Budget | None:
+    """The budget after the charge that the case needs; none, if it was charged before. Raises BudgetExhausted."""
     wanted = case.charge(office.owner)
+    if records.is_charged(wanted):
+        return None
     before = budget_of(office, records, case.agreement.contract, digest=case.agreement.digest)
-    charged = frozenset({wanted}) if records.is_charged(wanted) else frozenset()
-    return charge(before, wanted, charged=charged) != before
+    return charge(before, wanted, charged=frozenset())
 
 
 def _agreement(office: Office, records: DeskRecords, request: GrantRequest) -> Agreement:
-    contract = office.read("contract", lambda: read_contract(request.contract))
-    if records.contract(contract_digest(contract)) is None:
-        raise ContractNotSignedHere(owner=office.owner)
-    agreement = verify_agreement(contract.to_document(), request.signatures)
+    try:
+        text = json.dumps(request.contract, sort_keys=True, allow_nan=False)
+        agreement = _verified(text, tuple(sorted(request.signatures.items())))
+    except (DocumentMalformed, TypeError, ValueError, RecursionError):
+        raise RequestMalformed(part="contract", owner=office.owner) from None
+    except ContractNotSigned:
+        _require_signed_here(office, records, contract_digest(read_contract(request.contract)))
+        raise
+    _require_signed_here(office, records, agreement.digest)
     try:
         statements = read_statements(request.statements, agreement)
     except (DocumentMalformed, UnknownParty):
@@ -149,6 +157,18 @@ def _agreement(office: Office, records: DeskRecords, request: GrantRequest) -> A
     for statement in statements:
         records.add_statement(statement)  # stays, even if this request is refused: it cannot be withheld later
     return agreement
+
+
+@lru_cache(maxsize=16)
+def _verified(text: str, signatures: tuple[tuple[PartyId, bytes], ...]) -> Agreement:
+    """The agreement of a contract's text; the runs under one contract all bring the same one."""
+    return verify_agreement(json.loads(text), dict(signatures))
+
+
+def _require_signed_here(office: Office, records: DeskRecords, contract: Digest) -> None:
+    """Until the owner signed a text here, nothing that stands in it may be repeated, not even its name."""
+    if not records.is_signed(contract):
+        raise ContractNotSignedHere(owner=office.owner)
 
 
 def _job(office: Office, request: GrantRequest, agreement: Agreement) -> tuple[Job, Digest]:

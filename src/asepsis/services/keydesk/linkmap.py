@@ -13,6 +13,7 @@ from asepsis.domain.keydesk import GrantedRun, KeptLinks, ShareDeposit
 from asepsis.domain.ledger import Act
 from asepsis.domain.snapshot import Label, Manifest
 from asepsis.domain.statistic import Links, Statistic, read_statistic
+from asepsis.errors import AsepsisError
 from asepsis.errors.desk import LinkageUnknown, LinksRefused
 from asepsis.errors.sealing import SignatureInvalid
 from asepsis.sealing.agreement import Agreement
@@ -37,28 +38,32 @@ def deposit_share(office: Office, deposit: ShareDeposit) -> bytes:
         EnvelopeRefused: the share was not sealed to this owner for this run and snapshot.
         DeskStopped, ContractNotInForce, ContractExpired: everything was stopped meanwhile.
     """
+    with office.acting() as records:
+        try:
+            return _deposit(office, records, deposit)
+        except AsepsisError as error:
+            refusal = error
+        office.write(records, Act.LINK_REFUSED, subject="deposit", code=refusal.code)
+    raise refusal
+
+
+def _deposit(office: Office, records: DeskRecords, deposit: ShareDeposit) -> bytes:
+    at = office.now()
     payload = office.read("statistic", lambda: canonical(deposit.statistic))
-    with office.state.writing() as records:
-        at = office.now()
-        granted = _granted(office, records, deposit, payload=payload, at=at)
-        contract = signed_contract(office, records, granted.contract)
-        require_going_on(office, records, Agreement(contract=contract, digest=granted.contract), at=at)
-        statistic = office.read("statistic", lambda: read_statistic(deposit.statistic))
-        links = _links(office, statistic, granted)
-        known = records.links(links.manifest.snapshot)
-        if known is not None:
-            return _again(office, known, links.manifest)
-        kept = _keep(office, links, granted, sealed=deposit.sealed)
-        records.add_links(kept)
-        office.write(
-            records,
-            Act.LINK_MADE,
-            subject=kept.snapshot,
-            contract=kept.contract,
-            manifest=kept.manifest,
-            run=granted.run,
-        )
-        return kept.endorsement
+    granted = _granted(office, records, deposit, payload=payload, at=at)
+    contract = signed_contract(office, records, granted.contract)
+    require_going_on(office, records, Agreement(contract=contract, digest=granted.contract), at=at)
+    statistic = office.read("statistic", lambda: read_statistic(deposit.statistic))
+    links = _links(office, statistic, granted)
+    known = records.links(links.manifest.snapshot)
+    if known is not None:
+        return _again(office, known, links.manifest)
+    kept = _keep(office, links, granted, sealed=deposit.sealed)
+    records.add_links(kept)
+    office.write(
+        records, Act.LINK_MADE, subject=kept.snapshot, contract=kept.contract, manifest=kept.manifest, run=granted.run
+    )
+    return kept.endorsement
 
 
 def _granted(

@@ -56,6 +56,10 @@ class DeskRecords(Protocol):
         """Add entries to the desk's own ledger."""
         ...
 
+    def latest(self) -> datetime | None:
+        """The time of the newest entry of the desk's own ledger."""
+        ...
+
     def is_stopped(self) -> bool:
         """Whether the kill switch is on."""
         ...
@@ -74,6 +78,10 @@ class DeskRecords(Protocol):
 
     def add_contract(self, contract: Digest, *, document: Document) -> None:
         """Remember a contract text that the owner signed here."""
+        ...
+
+    def is_signed(self, contract: Digest) -> bool:
+        """Whether the owner signed this contract text here."""
         ...
 
     def contract(self, contract: Digest) -> Document | None:

@@ -28,7 +28,7 @@ def cosign(office: Office, note: str, *, proof: Sequence[bytes], room_key: str |
         NoteRefused, CheckpointRefused: the note is none of this ledger.
         RollbackDetected, ConsistencyRefused: the ledger was rolled back or rewritten.
     """
-    with office.state.writing() as records:
+    with office.acting() as records:
         last = records.head()
         try:
             key = _pinned_key(office, last, room_key)
@@ -40,7 +40,7 @@ def cosign(office: Office, note: str, *, proof: Sequence[bytes], room_key: str |
             _remember(office, records, checkpoint, key=key, last=last)
             return office.keys.cosign(checkpoint, name=office.owner, at=office.now())
         size = 0 if last is None else last.size
-        office.write(records, Act.ACCESS_DENIED, subject="cosignature", code=refusal.code, size=size)
+        office.write(records, Act.WITNESS_REFUSED, subject="checkpoint", code=refusal.code, size=size)
     raise refusal from None
 
 

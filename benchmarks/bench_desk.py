@@ -1,0 +1,83 @@
+"""How long an owner's key desk takes for one grant, beside what its guarantees cost by themselves.
+
+The baseline is two durable commits of one row on the same disk: the intent is durable before a key is unwrapped,
+and the charge before a sealed key leaves, so no desk can be faster than that. Prints CPU milliseconds too: they
+hold on a busy machine.
+"""
+
+import sqlite3
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "unit" / "desk"))
+
+from desk_world import NORTH, World
+
+ROUNDS = 200
+CODED = {"type": "integer", "uses": ["compare", "group"]}
+TABLES = {
+    table: {
+        "columns": {"person_id": {"type": "integer", "uses": ["unit"]}} | {f"code_{one}": CODED for one in range(4)}
+    }
+    for table in ("person", "condition_occurrence", "drug_exposure", "measurement", "death", "observation_period")
+}
+
+
+def main() -> None:
+    """Measure and print."""
+    with tempfile.TemporaryDirectory() as folder:
+        home = Path(folder)
+        baseline = [measured(commits(home / "raw.db")) for _ in range(ROUNDS)]
+        world = World(home / "world", budgets={"northgate": 10 * ROUNDS, "riverside": 1}, tables=TABLES)
+        requests = [world.request(job=world.job(run=f"run-{number}")) for number in range(ROUNDS)]
+        grants = [measured(lambda one=one: world.desks[NORTH].grant(one)) for one in requests]
+    report("two durable commits", baseline)
+    report("grant", grants)
+    wall = median([wall for wall, _ in grants]) / median([wall for wall, _ in baseline])
+    print(f"ratio to two durable commits (median): {wall:.2f}")
+
+
+def commits(path: Path) -> Callable[[], None]:
+    """Two durable commits of one row each."""
+    database = sqlite3.connect(path, isolation_level=None)
+    database.execute("PRAGMA journal_mode = WAL")
+    database.execute("PRAGMA synchronous = FULL")
+    database.execute("CREATE TABLE IF NOT EXISTS t (value BLOB)")
+
+    def run() -> None:
+        for _ in range(2):
+            database.execute("INSERT INTO t VALUES (?)", (bytes(200),))
+
+    return run
+
+
+def measured(act: Callable[[], object]) -> tuple[float, float]:
+    """Wall and CPU milliseconds of one act."""
+    wall, cpu = time.perf_counter(), time.thread_time()
+    act()
+    return (time.perf_counter() - wall) * 1e3, (time.thread_time() - cpu) * 1e3
+
+
+def report(name: str, measures: Sequence[tuple[float, float]]) -> None:
+    """One line: median and 95th percentile of wall and CPU time."""
+    wall, cpu = [one for one, _ in measures], [two for _, two in measures]
+    print(
+        f"{name}: wall {median(wall):.1f} ms, p95 {p95(wall):.1f} ms; CPU {median(cpu):.1f} ms, p95 {p95(cpu):.1f} ms"
+    )
+
+
+def median(values: Sequence[float]) -> float:
+    """The middle value."""
+    return sorted(values)[len(values) // 2]
+
+
+def p95(values: Sequence[float]) -> float:
+    """The 95th percentile."""
+    return sorted(values)[int(len(values) * 0.95)]
+
+
+if __name__ == "__main__":
+    main()
