@@ -31,8 +31,12 @@ _LOOKUP_TEXTS: Final = frozenset({"concept_name", "care_site_name"})
 
 
 def omop_catalogue(tables: Mapping[str, Iterable[tuple[str, ColumnType]]]) -> Catalogue:
-    """The catalogue of some OMOP tables from the names and types of their columns."""
-    return Catalogue(tables=tuple(_table(name.lower(), columns) for name, columns in sorted(tables.items())))
+    """The catalogue of some OMOP tables from the names and types of their columns.
+
+    Tables of which nothing can be used are left out.
+    """
+    built = (_table(name.lower(), columns) for name, columns in sorted(tables.items()))
+    return Catalogue(tables=tuple(table for table in built if any(column.uses for column in table.columns)))
 
 
 def _table(name: str, columns: Iterable[tuple[str, ColumnType]]) -> Table:

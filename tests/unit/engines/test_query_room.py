@@ -221,3 +221,12 @@ def test_ranges_of_persons_add_up_to_the_whole(open_room: Any, catalogue: Any, t
     ]
     whole, parts = (open_room(tables, links, batch=batch).cells(plan).unseal() for batch in (1000, 4))
     assert whole == parts
+
+
+def test_names_of_columns_may_be_in_capitals(tmp_path: Path, catalogue: Any) -> None:
+    path = tmp_path / "person.parquet"
+    pq.write_table(pa.table({"PERSON_ID": [1, 2], "GENDER": [1, 1]}), path)
+    with QueryRoom(tmp_path) as room:
+        room.load(catalogue.tables[0], {"north": path})
+        room.lock()
+        assert room.statement("SELECT count(gender) AS n FROM person").unseal().to_pylist() == [{"n": 2}]

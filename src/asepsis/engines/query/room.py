@@ -92,6 +92,8 @@ class QueryRoom:
         """
         if self._locked:
             raise EngineLockedError
+        if not any(column.uses for column in table.columns):
+            return
         if links is not None and links not in self._links:
             self._read_links(links)
         opened = [self._open(table, owner, path) for owner, path in sorted(files.items())]
@@ -186,7 +188,7 @@ class QueryRoom:
 
         def columns() -> frozenset[str]:
             described = self._connection.execute("SELECT * FROM read_parquet($path) LIMIT 0", source).description
-            return frozenset(str(column[0]) for column in described)
+            return frozenset(str(column[0]).lower() for column in described)
 
         names = self._naming(table, owner, columns)
         if table.unit is not None:
