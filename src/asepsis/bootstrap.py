@@ -218,9 +218,10 @@ def open_room(folder: Path) -> Room:
         raise RoomMissing(path=str(folder)) from None
     except ValueError:
         raise RoomVersionUnknown(path=str(folder)) from None
-    if not isinstance(settings, dict) or settings.get("format") != FORMAT:
+    if not isinstance(settings, dict) or settings.get("format") != FORMAT or not {"host", "origin"} <= set(settings):
         raise RoomVersionUnknown(path=str(folder))
-    return Room(folder, PartyId(settings["host"]), settings["origin"])
+    # The runtime works in another directory and is told where sealed files lie.
+    return Room(folder.absolute(), PartyId(settings["host"]), settings["origin"])
 
 
 def look_into(uri: str, *, secret: Callable[[], str] | None = None) -> Source:
