@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from sqlglot import exp
@@ -30,7 +30,7 @@ from asepsis.domain.cells import (
 from asepsis.domain.release import Cell
 from asepsis.sql.aggregates import Call, Function, aggregate_of, has_aggregate
 from asepsis.sql.canonical import conjunction, negation
-from asepsis.sql.plan import Literal, Measure, Predicate, Scalar, Truth
+from asepsis.sql.plan import Literal, Measure, Missing, Predicate, Scalar, Truth
 from asepsis.sql.predicates import bind_predicate, conjuncts, missing
 from asepsis.sql.refusals import RefusedError
 from asepsis.sql.scalars import bind_scalar
@@ -221,14 +221,32 @@ class Outputs:
     def _measure(
         self, kind: MeasureKind, argument: Typed | None, where: Predicate, level: float | None = None
     ) -> MeasureOutput:
-        spec = MeasureSpec(
-            kind=kind, partial=where != _EVERYTHING, resolution=None if argument is None else argument.bin_width
-        )
+        spec = MeasureSpec(kind=kind, resolution=None if argument is None else argument.bin_width)
         scalar: Scalar | None = None if argument is None else argument.scalar
         measure = Measure(spec=spec, argument=scalar, where=where, level=level)
         if measure not in self.measures:
             self.measures.append(measure)
         return MeasureOutput(index=self.measures.index(measure))
+
+
+def with_parts(measures: Sequence[Measure]) -> tuple[Measure, ...]:
+    """Mark the measures that are a part of another one beside them, so that the rest follows by subtraction.
+
+    A filtered measure that stands alone is no part: it asks the same as a condition in WHERE.
+    """
+    return tuple(
+        replace(measure, spec=replace(measure.spec, partial=any(_beside(measure, other) for other in measures)))
+        for measure in measures
+    )
+
+
+def _beside(part: Measure, other: Measure) -> bool:
+    if part.where in {_EVERYTHING, other.where}:
+        return False
+    if other.argument is None:
+        return True
+    # avg(x) is over the same rows as count(x).
+    return conjunction([other.where, Missing(argument=other.argument, negated=True)]) != part.where
 
 
 def bind_key(node: exp.Expr, outputs: Outputs) -> None:

@@ -17,7 +17,7 @@ from asepsis.domain.finding import Finding
 from asepsis.sql.aggregates import has_aggregate
 from asepsis.sql.canonical import digest
 from asepsis.sql.normal import normalised
-from asepsis.sql.outputs import Outputs, bind_key
+from asepsis.sql.outputs import Outputs, bind_key, with_parts
 from asepsis.sql.parse import parse
 from asepsis.sql.plan import Cohort, Grouping, QueryPlan, UnitRef
 from asepsis.sql.predicates import bind_predicate
@@ -146,10 +146,10 @@ class _Branch:
 
     def grouping(self) -> Grouping:
         keys = tuple(key.scalar for key in self.outputs.keys)
-        return Grouping(rows=self.bound.rows, keys=keys, measures=tuple(self.outputs.measures))
+        return Grouping(rows=self.bound.rows, keys=keys, measures=with_parts(self.outputs.measures))
 
     def shape(self) -> BranchShape:
-        measures = tuple(measure.spec for measure in self.outputs.measures)
+        measures = tuple(measure.spec for measure in with_parts(self.outputs.measures))
         return BranchShape(keys=len(self.outputs.keys), measures=measures, outputs=self.shown, having=self.having)
 
 

@@ -325,3 +325,18 @@ def test_the_core_imports_no_heavy_library() -> None:
         "sys.exit(str(heavy) if heavy else 0)"
     )
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+@pytest.mark.parametrize(("outputs", "partial"), [
+    ("count(value_as_number)", [False]),
+    ("avg(value_as_number), count(value_as_number)", [False, False]),
+    ("count(*), count(value_as_number)", [False, True]),
+    ("count(*), count(*) FILTER (WHERE measurement_concept_id = 1)", [False, True]),
+    ("avg(value_as_number), avg(value_as_number) FILTER (WHERE measurement_concept_id = 1)", [False, True]),
+    ("count(*) FILTER (WHERE measurement_concept_id = 1), count(*) FILTER (WHERE measurement_concept_id = 2)", [True, True]),
+    ("1.0 * count(*) FILTER (WHERE measurement_concept_id = 1) / count(*)", [True, False]),
+])  # fmt: skip
+def test_a_measure_is_a_part_only_beside_another_one(outputs: str, partial: list[bool]) -> None:
+    planned = plan_query(f"SELECT {outputs} FROM measurement", CATALOGUE)
+    assert planned.plan is not None
+    assert [spec.partial for spec in planned.plan.shape.branches[0].measures] == partial
