@@ -17,12 +17,11 @@ from pathlib import Path
 from typing import Final
 
 import asepsis
+from asepsis.attest.envelope import sign_evidence, verify_envelope
 from asepsis.domain.attestation import LEVELS, Appraisal, Binding, Evidence, EvidenceKind
 from asepsis.domain.names import Digest
-from asepsis.errors.attest import EvidenceKindRefused, EvidenceSignatureInvalid, ProgramUnreadable
-from asepsis.errors.sealing import KeyMalformed, SignatureInvalid
-from asepsis.sealing.canonical import canonical, digest
-from asepsis.sealing.signing import Purpose, sign, verify
+from asepsis.errors.attest import EvidenceKindRefused, ProgramUnreadable
+from asepsis.sealing.canonical import digest
 
 CLOSURE: Final = (
     "errors",
@@ -77,15 +76,7 @@ def make_evidence(binding: Binding, *, signing_key: bytes) -> Evidence:
         signing_key=binding.signing_key,
         signature=b"",
     )
-    return Evidence(
-        kind=unsigned.kind,
-        confidential=unsigned.confidential,
-        measurement=unsigned.measurement,
-        report_data=unsigned.report_data,
-        sealing_key=unsigned.sealing_key,
-        signing_key=unsigned.signing_key,
-        signature=sign(signing_key, purpose=Purpose.EVIDENCE, payload=canonical(unsigned.body())),
-    )
+    return sign_evidence(unsigned, signing_key=signing_key)
 
 
 def verify_process(evidence: Evidence) -> Appraisal:
@@ -93,19 +84,11 @@ def verify_process(evidence: Evidence) -> Appraisal:
 
     Raises:
         EvidenceSignatureInvalid: it was not signed by the signing key that it names.
-        EvidenceKindRefused: it claims to be confidential.
+        EvidenceKindRefused: it claims to be confidential, or shows a report that no process can have.
     """
-    if evidence.confidential:
+    if evidence.confidential or evidence.report or evidence.endorsements:
         raise EvidenceKindRefused(kind=EvidenceKind.PROCESS.value)
-    try:
-        verify(
-            evidence.signing_key,
-            purpose=Purpose.EVIDENCE,
-            payload=canonical(evidence.body()),
-            signature=evidence.signature,
-        )
-    except (SignatureInvalid, KeyMalformed):
-        raise EvidenceSignatureInvalid from None
+    verify_envelope(evidence)
     return Appraisal(
         kind=evidence.kind,
         level=LEVELS[evidence.kind],

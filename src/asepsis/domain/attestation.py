@@ -2,7 +2,8 @@
 
 Levels: 0 ``process`` is NON-CONFIDENTIAL, 1 a TPM, 2 a trusted execution environment. ``report_data`` binds the
 evidence to one run: it hashes the desk's nonce, the contract, the job, the policy profile, the ledger
-checkpoint and the two ephemeral public keys.
+checkpoint and the two ephemeral public keys. Evidence of hardware carries the hardware's own report and what
+endorses it; the runtime's signature holds the whole document together (docs/adr/0020-evidence-kinds.md).
 """
 
 from __future__ import annotations
@@ -23,15 +24,53 @@ _SIGNATURE_LENGTH: Final = 64
 NONCE_LENGTH: Final = 32
 NONCE_SECONDS: Final = 120
 LEASE_SECONDS: Final = 600
+REPORT_LIMIT: Final = 32 * 1024
+"""The most bytes of a report: the largest real one is a TDX quote with its certificates (8 KiB)."""
+
+ENDORSEMENT_LIMIT: Final = 64 * 1024
+"""The most bytes of one endorsement: the largest real one is Intel's collateral (19 KiB)."""
 
 
 class EvidenceKind(StrEnum):
     """What vouches for the runtime."""
 
     PROCESS = "process"
+    TPM2 = "tpm2"
+    SEV_SNP = "sev-snp"
+    TDX = "tdx"
+    NITRO = "nitro"
 
 
-LEVELS: Final = {EvidenceKind.PROCESS: 0}
+LEVELS: Final = {
+    EvidenceKind.PROCESS: 0,
+    EvidenceKind.TPM2: 1,
+    EvidenceKind.SEV_SNP: 2,
+    EvidenceKind.TDX: 2,
+    EvidenceKind.NITRO: 2,
+}
+CONFIDENTIAL_LEVEL: Final = 2
+"""From this level on the host cannot read the runtime's memory."""
+
+
+class EndorsementKind(StrEnum):
+    """What an endorsement is (RFC 9334 section 4.1: a statement that vouches for an attester).
+
+    ``certificates`` are the X.509 certificates, leaf first (PEM, or DER one after another); ``launch`` is a signed
+    statement on the measured firmware (COSE_Sign1); ``collateral`` is Intel's (JSON); ``key`` is a TPM's attestation
+    key (TPMT_PUBLIC).
+    """
+
+    CERTIFICATES = "certificates"
+    LAUNCH = "launch"
+    COLLATERAL = "collateral"
+    KEY = "key"
+
+
+class AppraisalStatus(StrEnum):
+    """How well the evidence speaks for the runtime (the tiers of EAR, draft-ietf-rats-ear); the rest raises."""
+
+    AFFIRMING = "affirming"
+    WARNING = "warning"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,8 +101,20 @@ class Binding:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Endorsement:
+    """Something that travels with a report and vouches for the hardware that made it."""
+
+    kind: EndorsementKind
+    value: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """What the runtime shows a desk. For ``process`` the signature is by the runtime's own ephemeral key."""
+    """What the runtime shows a desk; the signature is by the runtime's own ephemeral key.
+
+    ``report`` and ``endorsements`` are empty for ``process`` and there for every other kind, in whose reports
+    ``report_data`` stands, vouched for by the hardware.
+    """
 
     kind: EvidenceKind
     confidential: bool
@@ -72,10 +123,12 @@ class Evidence:
     sealing_key: bytes
     signing_key: bytes
     signature: bytes
+    report: bytes = b""
+    endorsements: tuple[Endorsement, ...] = ()
 
     def body(self) -> Document:
         """What the signature covers."""
-        return {
+        body: Document = {
             "kind": self.kind.value,
             "confidential": self.confidential,
             "measurement": self.measurement,
@@ -83,6 +136,10 @@ class Evidence:
             "sealing_key": encode_bytes(self.sealing_key),
             "signing_key": encode_bytes(self.signing_key),
         }
+        if self.kind is not EvidenceKind.PROCESS:
+            body["report"] = encode_bytes(self.report)
+            body["endorsements"] = {item.kind.value: encode_bytes(item.value) for item in self.endorsements}
+        return body
 
     def to_document(self) -> Document:
         """The document form; :func:`read_evidence` reads it."""
@@ -92,27 +149,50 @@ class Evidence:
 def read_evidence(value: object) -> Evidence:
     """Read evidence; its kind is read from its own body, never from a label beside it. Raises DocumentMalformed."""
     fields = Fields(value, document="evidence")
+    kind = fields.choice("kind", EvidenceKind)
+    is_hardware = kind is not EvidenceKind.PROCESS
     evidence = Evidence(
-        kind=fields.choice("kind", EvidenceKind),
+        kind=kind,
         confidential=fields.flag("confidential"),
         measurement=Digest(fields.text("measurement")),
         report_data=fields.octets("report_data", length=64),
         sealing_key=fields.octets("sealing_key", length=_KEY_LENGTH),
         signing_key=fields.octets("signing_key", length=_KEY_LENGTH),
         signature=fields.octets("signature", length=_SIGNATURE_LENGTH),
+        report=_read_octets(fields, "report", limit=REPORT_LIMIT) if is_hardware else b"",
+        endorsements=_read_endorsements(fields) if is_hardware else (),
     )
     fields.close()
     return evidence
 
 
+def _read_endorsements(fields: Fields) -> tuple[Endorsement, ...]:
+    with fields.mapping("endorsements") as inner:
+        return tuple(
+            Endorsement(kind=kind, value=_read_octets(inner, kind.value, limit=ENDORSEMENT_LIMIT))
+            for kind in EndorsementKind
+            if inner.has(kind.value)
+        )
+
+
+def _read_octets(fields: Fields, key: str, *, limit: int) -> bytes:
+    if len(fields.text(key)) > (limit + 2) // 3 * 4:
+        raise fields.malformed(key, f"at most {limit} bytes in base64 are allowed")
+    return fields.octets(key)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Appraisal:
-    """What is known about a runtime after its evidence was checked (the shape of an EAR); a refusal raises instead."""
+    """What is known about a runtime after its evidence was checked (the shape of an EAR); a refusal raises instead.
+
+    ``reasons`` say in words what an ``affirming`` status is missing.
+    """
 
     kind: EvidenceKind
     level: int
     claims: Mapping[str, str]
     reasons: tuple[str, ...] = ()
+    status: AppraisalStatus = AppraisalStatus.WARNING
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
