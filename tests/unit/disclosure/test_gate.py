@@ -229,3 +229,8 @@ def test_named_counts_below_the_threshold_look_like_zero() -> None:
     none, _ = protect_counts(Sealed({"linked": 90, "unsure": 0}), profile="strict-10")
     assert small == none
     assert small.rows == (("linked", 90), ("unsure", None))
+
+
+def test_a_list_of_groups_without_any_measure_keeps_the_threshold() -> None:
+    assert judged([cell(9, keys=("rare",))], keys=1).released is None
+    assert shown(judged([cell(9, keys=("rare",)), cell(10, keys=("common",))], keys=1)) == (("common",),)

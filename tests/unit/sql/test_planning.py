@@ -340,3 +340,13 @@ def test_a_measure_is_a_part_only_beside_another_one(outputs: str, partial: list
     planned = plan_query(f"SELECT {outputs} FROM measurement", CATALOGUE)
     assert planned.plan is not None
     assert [spec.partial for spec in planned.plan.shape.branches[0].measures] == partial
+
+
+@pytest.mark.parametrize("text", [
+    "SELECT count(*) FILTER (WHERE person_id = 1) FROM person",
+    "SELECT CASE WHEN person_id = 1 THEN 'x' END AS g, count(*) FROM person GROUP BY 1",
+    "SELECT count(*) FROM person p JOIN measurement m ON m.person_id = p.person_id AND m.person_id = 1",
+    "SELECT sum(CASE WHEN person_id = 1 THEN value_as_number ELSE 0 END) FROM measurement",
+])  # fmt: skip
+def test_the_key_is_compared_in_no_other_place_either(text: str) -> None:
+    assert "sql.person_key_predicate" in codes(text)
