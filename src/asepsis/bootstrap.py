@@ -11,21 +11,26 @@ from __future__ import annotations
 import json
 import os
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Final
 
 from asepsis.attest.appraise import appraise
 from asepsis.attest.process import measure
-from asepsis.domain.contract import read_contract
+from asepsis.disclosure.profiles import profile_named
+from asepsis.domain.contract import Contract, read_contract
 from asepsis.domain.names import Digest, PartyId, ReferralId
 from asepsis.domain.referral import Referral
 from asepsis.engines.harmonise.load import load_mapping
 from asepsis.engines.harmonise.result import HarmonisedRun
 from asepsis.engines.harmonise.run import Resources, harmonise
+from asepsis.engines.query.folder import local_tables
+from asepsis.engines.query.room import QueryRoom
 from asepsis.engines.runtime_process import RuntimeProcesses
 from asepsis.errors.room import FileUnreadable, RoomMissing, RoomVersionUnknown
 from asepsis.harmonise.mapping import Mapping as SourceMapping
@@ -42,8 +47,10 @@ from asepsis.services.keydesk.desk import KeyDesk
 from asepsis.services.keydesk.office import Office
 from asepsis.services.linkage import Linkage
 from asepsis.services.referrals import Referrals
+from asepsis.services.rehearsal import Rehearsal
 from asepsis.services.runs import Runs
 from asepsis.sources.registry import open_source
+from asepsis.sql.omop import omop_catalogue
 from asepsis.store.desk_state import SqlDeskState
 from asepsis.store.room_state import SqlRoomState
 from asepsis.store.snapshot_files import LocalSnapshotFiles
@@ -51,6 +58,7 @@ from asepsis.store.snapshot_files import LocalSnapshotFiles
 ROOM_FILE: Final = "room.json"
 FORMAT: Final = 1
 HOST: Final = PartyId("room")
+REHEARSING: Final = PartyId("owner")
 
 
 def now() -> datetime:
@@ -247,6 +255,25 @@ def harmoniser(mapping: SourceMapping, keys: FileKeys) -> Harmonise:
         return harmonise(mapping, files, workdir=workdir, run=run, person_key=keys.person_key(), resources=resources)
 
     return run
+
+
+@contextmanager
+def rehearsal(data: Path, *, contract: Contract | None, profile: str) -> Iterator[Rehearsal]:
+    """Local tables under a contract's catalogue and profile, or under a profile with the built-in OMOP roles.
+
+    Raises EngineFolderError, UnknownProfileError, or what the tables are refused with.
+    """
+    rules = profile_named(profile if contract is None else contract.profile)
+    with TemporaryDirectory(prefix="asepsis-rehearsal-") as scratch:
+        tables = local_tables(data, scratch=Path(scratch))
+        built_in = omop_catalogue({name: table.columns for name, table in tables.items()})
+        catalogue = built_in if contract is None else contract.catalogue
+        with QueryRoom() as room:
+            for table in catalogue.tables:
+                found = {REHEARSING: tables[table.name].path} if table.name in tables else {}
+                room.load(table, found)
+            room.lock()
+            yield Rehearsal(room=room, catalogue=catalogue, profile=rules)
 
 
 def verify_release_bundle(document: object, *, contract: Digest) -> VerifiedRelease:

@@ -21,6 +21,7 @@ from asepsis.cli import (
     query,
     recover,
     refer,
+    rehearse,
     release,
     server,
     source,
@@ -48,6 +49,7 @@ app.add_typer(release.app, name="release")
 app.add_typer(refer.app, name="refer")
 app.add_typer(recover.app, name="recover")
 app.add_typer(ledger.app, name="ledger")
+app.command("rehearse")(rehearse.run)
 app.command("serve")(server.serve)
 app.command("doctor")(server.doctor)
 

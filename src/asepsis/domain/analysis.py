@@ -41,8 +41,7 @@ class Analysis:
 def read_analysis(value: object) -> Analysis:
     """Read an analysis. Raises DocumentMalformed."""
     fields = Fields(value, document="analysis")
-    with fields.mapping("arguments") as raw:
-        arguments = {name: _read_argument(raw, name) for name in raw.names()}
+    arguments = read_arguments(fields.anything("arguments"), document="analysis")
     analysis = Analysis(
         kind=fields.choice("kind", AnalysisKind),
         author=PartyId(fields.name("author")),
@@ -51,6 +50,12 @@ def read_analysis(value: object) -> Analysis:
     )
     fields.close()
     return analysis
+
+
+def read_arguments(value: object, *, document: str) -> dict[str, Argument | tuple[Argument, ...]]:
+    """Read the arguments of an analysis: plain values and lists of them. Raises DocumentMalformed."""
+    fields = Fields(value, document=document, place="arguments")
+    return {name: _read_argument(fields, name) for name in fields.names()}
 
 
 def _read_argument(fields: Fields, name: str) -> Argument | tuple[Argument, ...]:

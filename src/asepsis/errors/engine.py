@@ -72,3 +72,12 @@ class EngineFailureError(EngineError):
     code: ClassVar = "engine.failure"
     message: ClassVar = "The engine could not compute the analysis."
     hint: ClassVar = "Ask again; if it fails again, report the code and the version."
+
+
+class EngineFolderError(AsepsisError):
+    """A folder has no tables to rehearse on."""
+
+    kind = Kind.MISSING
+    code = "engine.folder_without_tables"
+    message = "{path} holds no table: no <table>.parquet or <table>.csv."
+    hint = "Name the folder that has one file per table."

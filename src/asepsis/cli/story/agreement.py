@@ -30,16 +30,17 @@ _DATED: Final = {"type": "date", "uses": ["date"]}
 _PERSON: Final = {"type": "integer", "uses": ["unit"]}
 TABLES: Final[Document] = {
     "person": {
+        "one_per_person": True,
         "columns": {
             "person_id": _PERSON,
             "gender_concept_id": _CODED,
             "year_of_birth": {"type": "integer", "uses": ["compare", "group"], "bin_width": 10},
-        }
+        },
     },
     "condition_occurrence": {
         "columns": {"person_id": _PERSON, "condition_concept_id": _CODED, "condition_start_date": _DATED}
     },
-    "death": {"columns": {"person_id": _PERSON, "death_date": _DATED}},
+    "death": {"one_per_person": True, "columns": {"person_id": _PERSON, "death_date": _DATED}},
     "observation_period": {
         "columns": {
             "person_id": _PERSON,

@@ -1,0 +1,128 @@
+"""A rehearsal: an owner tries a list of analyses on local tables, under the rules, before signing anything.
+
+It starts from an empty memory of releases, plans and protects each step as the room would, and says what would
+come of it. Nothing leaves the owner's machine; there is no ledger, no key and no budget.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from asepsis.disclosure.gate import Assessed, assess
+from asepsis.disclosure.profiles import Profile
+from asepsis.domain.analysis import Argument, read_arguments
+from asepsis.domain.catalogue import Catalogue
+from asepsis.domain.cells import CellTable
+from asepsis.domain.documents import Document, Fields
+from asepsis.domain.finding import Finding
+from asepsis.domain.sealed import Sealed
+from asepsis.errors import AsepsisError
+from asepsis.errors.contract import DocumentMalformed
+from asepsis.methods.registry import plan_method
+from asepsis.sql.plan import QueryPlan
+from asepsis.sql.planner import plan_query
+
+
+class LocalRoom(Protocol):
+    """The engine with the owner's local tables."""
+
+    def cells(self, plan: QueryPlan) -> Sealed[CellTable]:
+        """The cells of a plan."""
+
+    def statement(self, text: str, parameters: Mapping[str, object]) -> Sealed[Any]:
+        """The result of a method's own statement."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One analysis of the list: SQL, or a method with arguments; ``author`` is who would ask."""
+
+    sql: str = ""
+    method: str = ""
+    arguments: Mapping[str, Argument | tuple[Argument, ...]]
+    author: str
+
+
+@dataclass(slots=True, kw_only=True)
+class Rehearsal:
+    """One rehearsal, from an empty memory; steps are run in order."""
+
+    room: LocalRoom
+    catalogue: Catalogue
+    profile: Profile
+    memory: dict[str, Document] = field(default_factory=dict)
+
+    def run(self, steps: tuple[Step, ...]) -> Iterator[Document]:
+        """One document per step: what the author would get."""
+        for number, step in enumerate(steps, start=1):
+            try:
+                answer = self._answer(step)
+            except AsepsisError as error:
+                answer = {"status": "error", "code": error.code, "findings": [], "columns": [], "rows": []}
+            yield {"step": number, **answer}
+
+    def _answer(self, step: Step) -> Document:
+        if step.method:
+            planned_method = plan_method(step.method, step.arguments, self.catalogue)
+            method = planned_method.method
+            if method is None or planned_method.digest is None:
+                return _refusal(planned_method.findings, rewrite=None)
+            arguments = planned_method.arguments
+            return self._once(planned_method.digest, lambda: method.release(self.room, arguments, self.profile))
+        planned = plan_query(step.sql, self.catalogue, parameters=_scalars(step.arguments))
+        plan = planned.plan
+        if plan is None:
+            return _refusal(planned.findings, rewrite=planned.rewrite)
+        return self._once(plan.digest, lambda: assess(self.room.cells(plan), plan.shape, self.profile))
+
+    def _once(self, question: str, compute: Callable[[], Assessed]) -> Document:
+        """Equal questions are one release."""
+        if question not in self.memory:
+            self.memory[question] = _answered(compute())
+        return self.memory[question]
+
+
+def read_steps(document: object) -> tuple[Step, ...]:
+    """Read a list of steps through its closed schema. Raises DocumentMalformed."""
+    if not isinstance(document, list):
+        raise DocumentMalformed(document="list of steps", place="top", problem="a list is needed")
+    return tuple(_read_step(item, number) for number, item in enumerate(document, start=1))
+
+
+def _read_step(item: object, number: int) -> Step:
+    fields = Fields(item, document="list of steps", place=f"step {number}")
+    arguments = read_arguments(fields.anything("args"), document="list of steps") if fields.has("args") else {}
+    step = Step(
+        sql=fields.text("sql", default=""),
+        method=fields.text("method", default=""),
+        arguments=arguments,
+        author=fields.text("as", default="researcher"),
+    )
+    fields.close()
+    if bool(step.sql) == bool(step.method):
+        raise fields.malformed("sql", "either 'sql' or 'method' is needed")
+    return step
+
+
+def _scalars(arguments: Mapping[str, Argument | tuple[Argument, ...]]) -> dict[str, Argument]:
+    return {name: value for name, value in arguments.items() if not isinstance(value, tuple)}
+
+
+def _refusal(findings: tuple[Finding, ...], *, rewrite: str | None) -> Document:
+    code = findings[0].code if findings else "sql.refused"
+    answer: Document = {"status": "refused", "code": code, "findings": [finding.to_document() for finding in findings]}
+    if rewrite is not None:
+        answer["rewrite"] = rewrite
+    return {**answer, "columns": [], "rows": []}
+
+
+def _answered(assessed: Assessed) -> Document:
+    released = assessed.released
+    findings = [finding.to_document() for finding in assessed.assessment.findings]
+    shown: Document = {"columns": [], "rows": []}
+    if released is not None:
+        shown = {"columns": list(released.columns), "rows": [list(row) for row in released.rows]}
+    code = "" if released is not None else str(findings[-1]["code"])
+    return {"status": assessed.outcome.value, "code": code, "findings": findings, **shown}

@@ -1,0 +1,92 @@
+"""Rehearsals: what an owner sees before signing is what the rules would do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from asepsis.bootstrap import rehearsal
+from asepsis.errors.contract import DocumentMalformed
+from asepsis.errors.engine import EngineFolderError
+from asepsis.services.rehearsal import read_steps
+
+CANARY = "kanarienvogel"
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """Sixty persons: forty women, twenty men, four with condition 7; one table as CSV, one as Parquet."""
+    folder = tmp_path / "data"
+    folder.mkdir()
+    connection = duckdb.connect()
+    connection.execute(
+        "COPY (SELECT i AS person_id, CASE WHEN i < 40 THEN 8532 ELSE 8507 END AS gender_concept_id, "
+        f"1950 + i % 30 AS year_of_birth, '{CANARY}' AS person_source_value FROM range(60) r(i)) "
+        f"TO '{folder / 'person.csv'}' (HEADER)"
+    )
+    connection.execute(
+        "COPY (SELECT i AS person_id, CASE WHEN i < 4 THEN 7 ELSE 9 END AS condition_concept_id, "
+        f"DATE '2010-01-01' AS condition_start_date FROM range(60) r(i)) "
+        f"TO '{folder / 'condition_occurrence.parquet'}' (FORMAT parquet)"
+    )
+    return folder
+
+
+def rehearse(data: Path, *steps: dict[str, object], profile: str = "strict-10") -> list[dict[str, object]]:
+    with rehearsal(data, contract=None, profile=profile) as prepared:
+        return list(prepared.run(read_steps(list(steps))))
+
+
+def test_every_step_gets_one_answer_in_order(data: Path) -> None:
+    answers = rehearse(
+        data,
+        {"sql": "SELECT gender_concept_id, count(*) AS n FROM person GROUP BY gender_concept_id ORDER BY n"},
+        {"sql": "SELECT person_id FROM person", "as": "mallory"},
+    )
+    assert [answer["step"] for answer in answers] == [1, 2]
+    assert (answers[0]["status"], answers[0]["rows"]) == ("released", [[8507, 20], [8532, 40]])
+    assert (answers[1]["status"], answers[1]["rows"]) == ("refused", [])
+
+
+def test_a_small_group_and_no_group_look_the_same(data: Path) -> None:
+    counting = "SELECT count(DISTINCT person_id) AS n FROM condition_occurrence WHERE condition_concept_id = "
+    small, none = rehearse(data, {"sql": counting + "7"}, {"sql": counting + "8"})
+    assert small["status"] == "suppressed"
+    assert {**small, "step": 0} == {**none, "step": 0}
+
+
+def test_the_same_question_in_other_words_gets_the_same_answer(data: Path) -> None:
+    first, second = rehearse(
+        data,
+        {"sql": "SELECT count(*) AS n FROM person WHERE gender_concept_id = 8532 AND year_of_birth > 1950"},
+        {"sql": "SELECT count(*) AS n FROM person p WHERE p.year_of_birth > 1950 AND 8532 = p.gender_concept_id"},
+    )
+    assert {**first, "step": 0} == {**second, "step": 0}
+
+
+def test_source_values_cannot_be_named(data: Path) -> None:
+    (answer,) = rehearse(data, {"sql": f"SELECT count(*) FROM person WHERE person_source_value = '{CANARY}'"})
+    assert answer["status"] == "refused"
+    assert CANARY not in str(answer)
+
+
+def test_a_method_without_its_tables_is_refused_in_words(data: Path) -> None:
+    (answer,) = rehearse(data, {"method": "kaplan_meier", "args": {"condition_concept_ids": 9}})
+    assert (answer["status"], answer["code"]) == ("refused", "method.table")
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [{"sql": "SELECT 1"}, [{"sql": "SELECT 1", "method": "x"}], [{}], [{"sql": "SELECT 1", "speed": 3}], ["SELECT 1"]],
+    ids=["no_list", "both", "neither", "unknown_key", "text"],
+)
+def test_the_list_of_steps_has_a_closed_schema(steps: object) -> None:
+    with pytest.raises(DocumentMalformed):
+        read_steps(steps)
+
+
+def test_a_folder_without_tables_is_one_clear_error(tmp_path: Path) -> None:
+    with pytest.raises(EngineFolderError), rehearsal(tmp_path, contract=None, profile="strict-10"):
+        pass
