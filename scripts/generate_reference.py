@@ -20,6 +20,9 @@ from asepsis.disclosure.profiles import PROFILES
 from asepsis.domain import contract, referral, release, run
 from asepsis.domain.ledger import FACTS, PERSONAL, Act
 from asepsis.errors import AsepsisError, Kind
+from asepsis.harmonise import expressions
+from asepsis.harmonise.mapping import Grade, OnFail, Reader
+from asepsis.harmonise.omop import TARGETS
 from asepsis.methods.registry import METHODS
 from asepsis.sources.registry import PASSWORD, PASSWORD_FILE
 from asepsis.sql.refusals import REASONS
@@ -131,6 +134,14 @@ Asepsis has no settings file. An option can be given by a variable instead; the 
 
 | variable | instead of | meaning |
 | --- | --- | --- |
+"""
+
+MAPPING_HEAD = f"""\
+# Words of a mapping
+
+{NOTE}
+
+What the keys of a [mapping folder](mapping.md) may say.
 """
 
 GLOSSARY_HEAD = f"""\
@@ -381,6 +392,22 @@ def settings_page() -> str:
     )
 
 
+def mapping_page() -> str:
+    """Readers, grades, outcomes, functions, and the columns that a mapping may fill."""
+    words = {
+        "Readers": frozenset(map(str, Reader)),
+        "Grades of a code": frozenset(map(str, Grade)),
+        "What becomes of a record": frozenset(map(str, OnFail)),
+        "Functions of expressions": frozenset(expressions._PLAIN) | frozenset(expressions._OWN),  # noqa: SLF001
+    }
+    lists = "".join(f"\n## {title}\n\n{names(given)}\n" for title, given in words.items())
+    columns = "".join(
+        f"\n### `{name}`\n\n{names(frozenset(target.columns) - target.empty) or 'Computed, not filled.'}\n"
+        for name, target in sorted(TARGETS.items())
+    )
+    return f"{MAPPING_HEAD}{lists}\n## Columns that a mapping may fill\n{columns}"
+
+
 def glossary_page() -> str:
     """All words, from the docstrings of their classes where there is one."""
     rows = "".join(f"| **{word}** | {cell(defined(text))} |\n" for word, text in sorted(WORDS.items()))
@@ -419,6 +446,7 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "reference/sql-refusals.md": refusals_page,
     "reference/methods.md": methods_page,
     "reference/settings.md": settings_page,
+    "reference/mapping-words.md": mapping_page,
     "explanation/glossary.md": glossary_page,
 }
 

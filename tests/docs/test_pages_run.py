@@ -1,4 +1,7 @@
-"""What the tutorial and the how-to guides tell the reader to type is typed here, page by page."""
+"""What the tutorial and the how-to guides tell the reader to type is typed here, page by page.
+
+The tutorial goes the whole way and runs in every test; the guides are long and run in ``make test-all``.
+"""
 
 import re
 import shutil
@@ -18,6 +21,7 @@ def test_a_tutorial_leads_where_it_says(page: Path, shell: Any) -> None:
     assert shell.follow(page) > 10
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("page", GUIDES, ids=lambda page: page.stem)
 def test_a_guide_leads_where_it_says(page: Path, shell: Any, demo_room: Path) -> None:
     shutil.copytree(demo_room, shell.folder / "demo")
