@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 API: Final = "asepsis.api.app:application"
 WEB: Final = "asepsis.web.app:application"
 LIBRARIES: Final = (
-    "blake3", "cryptography", "dbfread", "duckdb", "fastapi", "jinja2", "pyarrow", "pydantic", "rfc8785", "sqlalchemy",
+    "blake3", "cryptography", "duckdb", "fastapi", "jinja2", "pyarrow", "pydantic", "rfc8785", "sqlalchemy",
     "sqlglot", "starlette", "structlog", "typer", "uvicorn", "zstandard",
 )  # fmt: skip
 LEAST_PYTHON: Final = (3, 11)
