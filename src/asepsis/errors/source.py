@@ -162,3 +162,12 @@ class ArchiveDamagedError(SourceError):
     code: ClassVar = "source.archive_damaged"
     message: ClassVar = "The archive {name} is damaged."
     hint: ClassVar = "Copy the archive again from the backup storage, or use another restore point."
+
+
+class EncryptedMemberError(SourceError):
+    """The archive, or a member of it, is encrypted in a way that this reader does not open."""
+
+    kind: ClassVar = Kind.DENIED
+    code: ClassVar = "source.encrypted"
+    message: ClassVar = "{name} is encrypted."
+    hint: ClassVar = "Decrypt it with the tool that made it, in a safe place, and give Asepsis the result."

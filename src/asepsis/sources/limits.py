@@ -20,6 +20,7 @@ class Limits:
     metadata_bytes: int = 256 * MIB
     blob_bytes: int = 256 * MIB
     key_derivation_bytes: int = GIB
+    dictionary_bytes: int = GIB
     depth: int = 256
     name_bytes: int = 4096
     entries: int = 20_000_000

@@ -66,6 +66,18 @@ def _tar(path: str, _: Callable[[], str] | None) -> Source:
     return TarSource.at(path)
 
 
+def _zip(path: str, _: Callable[[], str] | None) -> Source:
+    from asepsis.sources.zip.source import ZipSource  # noqa: PLC0415  lazy, as all adapters
+
+    return ZipSource.at(path)
+
+
+def _sevenzip(path: str, _: Callable[[], str] | None) -> Source:
+    from asepsis.sources.sevenzip.source import SevenZipSource  # noqa: PLC0415  lazy, as all adapters
+
+    return SevenZipSource.at(path)
+
+
 def _directory(path: str, _: Callable[[], str] | None) -> Source:
     from asepsis.sources.directory import DirectorySource  # noqa: PLC0415  lazy, as all adapters
 
@@ -75,6 +87,8 @@ def _directory(path: str, _: Callable[[], str] | None) -> Source:
 _ADAPTERS: Final[Mapping[str, Callable[[str, Callable[[], str] | None], Source]]] = {
     "restic": _restic,
     "tar": _tar,
+    "zip": _zip,
+    "7z": _sevenzip,
     "dir": _directory,
 }
 SCHEMES: Final = tuple(_ADAPTERS)

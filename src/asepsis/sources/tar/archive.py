@@ -9,20 +9,21 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final, cast
 
+from asepsis.domain.integrity import ObjectFault
 from asepsis.domain.source import Entry, EntryType
 from asepsis.errors.source import (
     ArchiveTruncatedError,
     ObjectDamagedError,
+    SourceError,
     SourceUnavailableError,
     UnsupportedFormatError,
 )
-from asepsis.sources.limits import Limits
+from asepsis.sources.history import Container
+from asepsis.sources.listing import Listing
 from asepsis.sources.paths import checked_parts
 from asepsis.sources.tar.headers import Member, Members
 from asepsis.sources.tar.unpacking import UnpackedStream, decoder_for
@@ -43,55 +44,43 @@ class Stored:
     sparse: bool = False
 
 
-class Archive:
-    """A tar file on disk; its content is known after the first question that needs it."""
+class Archive(Container[Stored]):
+    """A tar file on disk.
 
-    def __init__(self, path: Path, *, limits: Limits) -> None:
-        self._path = path
-        self._limits = limits
-        self._entries: dict[str, Stored] | None = None
-        self._read_when: tuple[int, int] | None = None
+    Verifying finds a cut, and what the checksums of headers and compression cover: a plain ``.tar`` protects its
+    headers only, not the content of its files.
+    """
 
-    @property
-    def entries(self) -> dict[str, Stored]:
-        """Path to entry, ordered by path; read again when the file has changed since.
+    def faults(self) -> Iterator[ObjectFault]:
+        """Read the archive from end to end, once: its listing is made from all of its content."""
+        try:
+            self._read()
+        except SourceError as error:
+            yield ObjectFault(object=self.path.name, code=error.code)
 
-        Raises:
-            SourceError: the archive is cut, damaged, hostile or beyond the limits.
-        """
-        state = self._state()
-        if self._entries is None or state != self._read_when:
-            self._entries = self._read()
-            self._read_when = state
-        return self._entries
-
-    def newest(self) -> datetime | None:
-        """The latest modification time of a file in it."""
-        times = [stored.entry.modified_at for stored in self.entries.values() if stored.entry.type is EntryType.FILE]
-        return max((time for time in times if time is not None), default=None)
-
-    def open(self, stored: Stored) -> BinaryIO:
+    def _open(self, _: Entry, place: Stored) -> BinaryIO:
         """The content of a file as a seekable stream; seeking backwards in a compressed archive reads it again.
 
         Raises:
             UnsupportedFormatError: the member is stored with holes left out.
         """
-        if stored.sparse or stored.offset is None:
+        if place.sparse or place.offset is None:
             raise UnsupportedFormatError(name="a sparse member")
-        return cast("BinaryIO", io.BufferedReader(_Content(self._stream, stored, name=self._path.name), _BUFFER))
+        return cast("BinaryIO", io.BufferedReader(_Content(self._stream, place, name=self.path.name), _BUFFER))
 
-    def _read(self) -> dict[str, Stored]:
+    def _read(self) -> Listing[Stored]:
         found: dict[str, Stored] = {}
         with self._stream() as stream:
-            members = Members(stream, name=self._path.name, limits=self._limits)
+            members = Members(stream, name=self.path.name, limits=self.limits)
             for member in members:
-                parts = checked_parts(member.path, limits=self._limits)
+                parts = checked_parts(member.path, limits=self.limits)
                 if parts:
                     path = "/" + "/".join(parts)
                     found[path] = self._stored(path, member, members, found)
-        for path in list(found):
-            _add_parents(path, found)
-        return dict(sorted(found.items()))
+        listing: Listing[Stored] = Listing(limits=self.limits)
+        for stored in found.values():
+            listing.put(stored.entry, place=stored)
+        return listing
 
     def _stored(self, path: str, member: Member, members: Members, found: dict[str, Stored]) -> Stored:
         if member.hard:
@@ -112,7 +101,7 @@ class Archive:
 
     def _alias(self, path: str, member: Member, found: dict[str, Stored]) -> Stored:
         """A hard link is another name of a file that came before it in the same archive."""
-        target = "/" + "/".join(checked_parts(member.target or "", limits=self._limits))
+        target = "/" + "/".join(checked_parts(member.target or "", limits=self.limits))
         known = found.get(target)
         if known is None or known.entry.type is not EntryType.FILE:
             return Stored(entry=Entry(path=path, type=EntryType.OTHER, size=0, modified_at=member.modified_at))
@@ -120,31 +109,16 @@ class Archive:
 
     def _stream(self) -> io.BufferedReader:
         try:
-            file = self._path.open("rb")
+            file = self.path.open("rb")
             beginning = file.read(_MAGIC)
             file.seek(0)
         except OSError:
-            raise SourceUnavailableError(name=self._path.name) from None
+            raise SourceUnavailableError(name=self.path.name) from None
         decoder = decoder_for(beginning)
         if decoder is None:
             return file
-        raw = UnpackedStream(file, decoder, name=self._path.name, limits=self._limits)
+        raw = UnpackedStream(file, decoder, name=self.path.name, limits=self.limits)
         return io.BufferedReader(raw, _BUFFER)
-
-    def _state(self) -> tuple[int, int]:
-        try:
-            status = self._path.stat()
-        except OSError:
-            raise SourceUnavailableError(name=self._path.name) from None
-        return status.st_size, status.st_mtime_ns
-
-
-def _add_parents(path: str, found: dict[str, Stored]) -> None:
-    """Directories that the archive implies but does not list."""
-    parent = path.rsplit("/", 1)[0]
-    while parent and parent not in found:
-        found[parent] = Stored(entry=Entry(path=parent, type=EntryType.DIRECTORY, size=0))
-        parent = parent.rsplit("/", 1)[0]
 
 
 class _Content(io.RawIOBase):

@@ -1,0 +1,1 @@
+"""7z archives, read by a parser of our own: no foreign program sees the archive."""

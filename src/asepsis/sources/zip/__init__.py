@@ -1,0 +1,1 @@
+"""Zip archives, listed from their own directory and read member by member."""
