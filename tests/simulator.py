@@ -16,7 +16,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -25,8 +25,8 @@ from typing import Any
 import pytest
 import yaml
 
-from asepsis.bootstrap import HOST, Room, create_room, harmoniser, look_into, mapping_of, now, open_room
-from asepsis.cli.story.agreement import LABORATORY, NORTHGATE, RIVERSIDE, TEAMS, enrol_everybody, write_contract
+from asepsis.bootstrap import Room, create_room, harmoniser, look_into, mapping_of, now, open_room
+from asepsis.cli.story.agreement import LABORATORY, NORTHGATE, RIVERSIDE, enrol_everybody, write_contract
 from asepsis.domain.analysis import Analysis, AnalysisKind
 from asepsis.domain.contract import read_contract
 from asepsis.domain.documents import encode_time
@@ -49,11 +49,48 @@ _HOW_MANY = {COMMON: 40, RARE: 14, FEW: 4}
 SHARED = 12
 """Persons whom both hospitals know: the last of Northgate are the first of Riverside."""
 
-_FAMILIES = (
-    "ABBOTT BAXTER CALDWELL DAWSON EVERETT FLEMING GARRISON HOLLOWAY IRVING JENNINGS KENDRICK LOCKHART MERCER NOLAN "
-    "OSBORNE PRESCOTT QUIGLEY RADCLIFFE SINCLAIR THORNTON UNDERHILL VAUGHN WHITAKER YARDLEY ZELLER"
-).split()
-_GIVEN = "ADA BRUNO CLARA DAVID EDITH FELIX GRETA HENRY IRENE JONAS KARLA LEWIS MARTA".split()
+_FAMILIES = [
+    "ABBOTT",
+    "BAXTER",
+    "CALDWELL",
+    "DAWSON",
+    "EVERETT",
+    "FLEMING",
+    "GARRISON",
+    "HOLLOWAY",
+    "IRVING",
+    "JENNINGS",
+    "KENDRICK",
+    "LOCKHART",
+    "MERCER",
+    "NOLAN",
+    "OSBORNE",
+    "PRESCOTT",
+    "QUIGLEY",
+    "RADCLIFFE",
+    "SINCLAIR",
+    "THORNTON",
+    "UNDERHILL",
+    "VAUGHN",
+    "WHITAKER",
+    "YARDLEY",
+    "ZELLER",
+]
+_GIVEN = [
+    "ADA",
+    "BRUNO",
+    "CLARA",
+    "DAVID",
+    "EDITH",
+    "FELIX",
+    "GRETA",
+    "HENRY",
+    "IRENE",
+    "JONAS",
+    "KARLA",
+    "LEWIS",
+    "MARTA",
+]
 _PER_HOSPITAL = 36
 
 
@@ -93,7 +130,8 @@ def patient_record(person: Person, *, family: str = "") -> bytes:
     year, month, day = person.born
     text = (
         f"{10_000_000 + person.number:8}{person.national_id:9}{family or person.family:20}{person.given:15}"
-        f"{year % 100:02}{month:02}{day:02}{person.sex}000000{f'{person.number} HIGH STREET':30}{'BOSTON':20}{'02115':5}"
+        f"{year % 100:02}{month:02}{day:02}{person.sex}000000"
+        f"{f'{person.number} HIGH STREET':30}{'BOSTON':20}{'02115':5}"
     )
     return text.encode("cp037") + bytes.fromhex("000012345c2001123c0007")
 
@@ -162,9 +200,7 @@ def _fhir_patient(person: Person) -> dict[str, Any]:
         "name": [{"use": "official", "family": person.family.title(), "given": [person.given.title()]}],
         "gender": "female" if person.sex == "F" else "male",
         "birthDate": f"{year:04}-{month:02}-{day:02}",
-        "address": [
-            {"use": "home", "line": [f"{person.number} High Street"], "city": "Boston", "postalCode": "02115"}
-        ],
+        "address": [{"use": "home", "line": [f"{person.number} High Street"], "city": "Boston", "postalCode": "02115"}],
         "telecom": [{"system": "phone", "value": f"555-{1000 + person.number}"}],
     }
 
@@ -354,7 +390,7 @@ def once(folder: Path, make: Callable[[Path], object], *, patience: float = 300)
         until = time.monotonic() + patience
         while not ready.exists():
             if failed.exists() or time.monotonic() > until:
-                raise RuntimeError(f"{folder.name} could not be prepared") from None
+                pytest.fail(f"{folder.name} could not be prepared")
             time.sleep(0.05)
         return folder
     try:
@@ -486,10 +522,8 @@ class Nursery:
         child = int(self._process.stdout.readline())
         if kill_after is not None:
             time.sleep(kill_after)
-            try:
+            with suppress(ProcessLookupError):  # it was done before
                 os.killpg(child, signal.SIGKILL)
-            except ProcessLookupError:
-                pass  # it was done before
         code = int(self._process.stdout.readline())
         return Answer(code, out.read_text(), err.read_text())
 
@@ -549,6 +583,13 @@ def linked_world(tmp_path_factory: pytest.TempPathFactory, contributed_world: Wo
     return World(once(base_folder(tmp_path_factory) / "world-linked", make))
 
 
+@pytest.fixture(scope="session")
+def warm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nursery]:
+    """The warm process of this worker."""
+    with nursery(tmp_path_factory.mktemp("nursery")) as process:
+        yield process
+
+
 @pytest.fixture
 def unlinked(contributed_world: World, tmp_path: Path) -> World:
     """A room of one's own with both contributions, before linkage."""
@@ -572,4 +613,3 @@ def edited(database: Path) -> Iterator[sqlite3.Connection]:
         connection.commit()
     finally:
         connection.close()
-

@@ -7,11 +7,15 @@ before the runtime is started. The whole process group dies, the runtime with it
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
+from asepsis.domain.contract import Holding
+from asepsis.domain.run import RunStatus
+from asepsis.sealing.links import LINKS, SignedLinks, verify_links
+from asepsis.sealing.manifest import SignedManifest, check_files, verify_manifest
 from simulator import (
     NORTHGATE,
     OWNERS,
@@ -21,26 +25,14 @@ from simulator import (
     World,
     base_folder,
     contribute,
-    nursery,
     once,
     persons_with,
 )
-
-from asepsis.domain.contract import Holding
-from asepsis.domain.run import RunStatus
-from asepsis.sealing.links import LINKS, SignedLinks, verify_links
-from asepsis.sealing.manifest import SignedManifest, check_files, verify_manifest
 
 GAUCHER = persons_with(RARE)
 QUICK, LONG = 9, 60
 PARTS = [*range(QUICK), *(pytest.param(part, marks=pytest.mark.long) for part in range(QUICK, QUICK + LONG))]
 SECONDS = [pytest.param(part, marks=pytest.mark.long) for part in range(20)]
-
-
-@pytest.fixture(scope="session")
-def warm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nursery]:
-    with nursery(tmp_path_factory.mktemp("nursery")) as process:
-        yield process
 
 
 @pytest.fixture(scope="session")
@@ -161,7 +153,8 @@ def test_a_killed_contribution_is_finished_by_the_same_command(
 
 
 @pytest.mark.xfail(
-    strict=True, reason="a contribution that finds itself published returns before it removes parties/<owner>/work/<run>"
+    strict=True,
+    reason="a contribution that finds itself published returns before it removes parties/<owner>/work/<run>",
 )
 def test_a_contribution_killed_after_publishing_leaves_no_plain_tables_behind(
     contribution: Disturbed, warm: Nursery, tmp_path: Path

@@ -8,8 +8,16 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+
+from asepsis.bootstrap import HOST
+from asepsis.domain.analysis import Analysis, AnalysisKind
+from asepsis.domain.names import PartyId
+from asepsis.domain.run import RunStatus
+from asepsis.engines.runtime_process import RuntimeProcesses
+from asepsis.errors.contract import ContractExpired, ContractForbids, ContractNotInForce, ContractNotSigned
+from asepsis.errors.desk import NonceReplayed
+from asepsis.errors.runtime import GrantNotTrusted, OrderRefused
 from simulator import (
-    HOST,
     LABORATORY,
     NORTHGATE,
     OWNERS,
@@ -26,14 +34,6 @@ from simulator import (
     question,
     sign,
 )
-
-from asepsis.domain.analysis import Analysis, AnalysisKind
-from asepsis.domain.names import PartyId
-from asepsis.domain.run import RunStatus
-from asepsis.engines.runtime_process import RuntimeProcesses
-from asepsis.errors.contract import ContractExpired, ContractForbids, ContractNotInForce, ContractNotSigned
-from asepsis.errors.desk import NonceReplayed
-from asepsis.errors.runtime import GrantNotTrusted, OrderRefused
 
 DAY = timedelta(days=1)
 GAUCHER = persons_with(RARE)

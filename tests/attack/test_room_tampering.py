@@ -14,6 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from asepsis.domain.contract import read_contract
+from asepsis.ledger.tree import append_nodes, leaf_hash
+from asepsis.sealing.agreement import contract_digest
+from asepsis.sealing.canonical import canonical
 from simulator import (
     LABORATORY,
     NORTHGATE,
@@ -28,11 +33,6 @@ from simulator import (
     persons_with,
     sign,
 )
-
-from asepsis.domain.contract import read_contract
-from asepsis.ledger.tree import append_nodes, leaf_hash
-from asepsis.sealing.agreement import contract_digest
-from asepsis.sealing.canonical import canonical
 
 GAUCHER = persons_with(RARE)
 
@@ -172,9 +172,7 @@ MANIFEST_EDITS: dict[str, Callable[[dict[str, Any]], None]] = {
 @pytest.mark.parametrize("edit", MANIFEST_EDITS)
 def test_an_edited_manifest_is_refused(edit: str, world: World) -> None:
     """Guard: ``verify_manifest`` in ``runtime.order``, and the manifest's digest in the job."""
-    rewrite(
-        world, "snapshots", "northgate-omop-clinical", lambda content: inner(content, MANIFEST_EDITS[edit])
-    )
+    rewrite(world, "snapshots", "northgate-omop-clinical", lambda content: inner(content, MANIFEST_EDITS[edit]))
     answer = call(*world.query(GAUCHER))
     assert answer.code in {3, 7}
     assert answer.error in {"sealing.signature_invalid", "runtime.order_refused", "desk.input_refused"}
@@ -195,7 +193,7 @@ CONTRACT_EDITS: dict[str, Callable[[dict[str, Any]], None]] = {
 
 @pytest.mark.parametrize("renamed", [False, True], ids=["same digest", "new digest"])
 @pytest.mark.parametrize("edit", CONTRACT_EDITS)
-def test_a_contract_that_the_host_edited_is_refused(edit: str, renamed: bool, world: World) -> None:
+def test_a_contract_that_the_host_edited_is_refused(edit: str, *, renamed: bool, world: World) -> None:
     """Guard: ``verify_agreement`` wherever a contract is used; any edit voids every signature."""
     with edited(world.database) as database:
         number, digest, text = database.execute(
@@ -224,7 +222,7 @@ def rebuild_tree(database: sqlite3.Connection) -> None:
 
 @pytest.mark.parametrize("cover", [False, True], ids=["entry alone", "entry and tree"])
 @pytest.mark.parametrize("which", ["first", "middle", "last"])
-def test_an_edited_ledger_entry_is_found(which: str, cover: bool, world: World, tmp_path: Path) -> None:
+def test_an_edited_ledger_entry_is_found(which: str, *, cover: bool, world: World, tmp_path: Path) -> None:
     """Guard: the leaf hashes of ``verify_bundle``; with the tree rebuilt, the desks' consistency check."""
     size = world.verify_ledger()
     position = {"first": 0, "middle": size // 2, "last": size - 1}[which]

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 import yaml
+
 from simulator import (
     LABORATORY,
     MAPPINGS,
@@ -59,7 +60,7 @@ class Place:
 
     def archive(self, change: Callable[[bytes], bytes]) -> str:
         """A changed copy of Riverside's newest archive."""
-        newest = sorted((BACKUPS / "riverside").iterdir())[-1]
+        newest = max((BACKUPS / "riverside").iterdir())
         return "tar:" + self.file(newest.name, change(newest.read_bytes()))
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
+
 from simulator import Answer, asepsis, base_folder, call, once
 
 
@@ -86,9 +87,7 @@ def test_the_referral_reaches_only_the_patients_own_hospitals(demo: Demo) -> Non
     assert demo.facts["referred"] == {"northgate": 11, "riverside": 10}
     [north] = (demo.room / "parties" / "northgate-clinic").glob("referral-*.json")
     [south] = (demo.room / "parties" / "riverside-clinic").glob("referral-*.json")
-    numbers = [
-        {row["mrn"] for row in json.loads(path.read_text())["tables"]["identity"]} for path in (north, south)
-    ]
+    numbers = [{row["mrn"] for row in json.loads(path.read_text())["tables"]["identity"]} for path in (north, south)]
     assert not numbers[0] & numbers[1]
     assert {path.stat().st_mode & 0o777 for path in (north, south)} == {0o600}
 
