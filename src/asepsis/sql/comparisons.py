@@ -1,7 +1,8 @@
 """Which comparisons the catalogue allows, and their canonical form.
 
-Integers are compared with ``>=`` and ``<`` only, dates at the beginning of months and other numbers at the edges
-of registered bins, so that two questions cannot differ by a sliver that belongs to one person.
+Integers are compared with ``>=`` and ``<`` only. Ranges of dates move to the beginning of months and ranges of binned
+integers to the edges of their bins, and the author is told; other numbers are compared at registered edges or not at
+all. So two questions cannot differ by a sliver that belongs to one person.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from sqlglot import exp
 from asepsis.domain.catalogue import ColumnType, Use
 from asepsis.domain.cells import Relation
 from asepsis.sql.canonical import MIRRORED
+from asepsis.sql.domains import RANGES, snapped_date, snapped_number
 from asepsis.sql.plan import Compare, Literal, Member, Predicate, Truth, Value
 from asepsis.sql.refusals import RefusedError
 from asepsis.sql.scalars import read_date
@@ -31,8 +33,8 @@ _ORDERED: Final = {
 }
 
 
-def compare(relation: Relation, left: Typed, right: Typed, node: exp.Expr) -> Predicate:
-    """The comparison in canonical form. Raises RefusedError."""
+def compare(relation: Relation, left: Typed, right: Typed, node: exp.Expr, *, moved: list[exp.Expr]) -> Predicate:
+    """The comparison in canonical form; its node joins ``moved`` where a bound was moved. Raises RefusedError."""
     if left.is_unit or right.is_unit:
         raise RefusedError("sql.person_key_predicate", node)
     if left.labels is not None or right.labels is not None:
@@ -42,7 +44,7 @@ def compare(relation: Relation, left: Typed, right: Typed, node: exp.Expr) -> Pr
             return _fold(relation, left.scalar.value, right.scalar.value, node)
         left, right, relation = right, left, MIRRORED[relation]
     if isinstance(right.scalar, Literal):
-        return _with_literal(relation, left, right.scalar.value, node)
+        return _with_literal(relation, left, right.scalar.value, node, moved)
     return _columns(relation, left, right, node)
 
 
@@ -80,36 +82,31 @@ def _convert(kind: ColumnType, value: Value, node: exp.Expr) -> Value:
     raise RefusedError("sql.type_mismatch", node)
 
 
-def _with_literal(relation: Relation, column: Typed, raw: Value, node: exp.Expr) -> Predicate:
+def _with_literal(relation: Relation, column: Typed, raw: Value, node: exp.Expr, moved: list[exp.Expr]) -> Predicate:
     value = _convert(column.type, raw, node)
+    exact = _exact(relation, value) if relation in RANGES and isinstance(value, int | date) else None
     if Use.COMPARE in column.uses:
-        relation, value = _half_open(relation, value) if column.type is ColumnType.INTEGER else (relation, value)
+        if isinstance(value, int) and relation in RANGES:
+            relation, value = snapped_number(relation, value, width=column.bin_width, domain=column.domain)
     elif Use.DATE in column.uses and isinstance(value, date):
-        relation, value = _at_month(relation, value, node)
+        if relation not in RANGES:
+            raise RefusedError("sql.date_off_month", node)
+        relation, value = snapped_date(relation, value)
     elif column.bin_width is not None and isinstance(value, int | float):
         if relation not in {Relation.AT_LEAST, Relation.LESS} or value % column.bin_width:
             raise RefusedError("sql.literal_off_bin", node)
     else:
         raise RefusedError("sql.column_not_usable", node)
+    if exact is not None and (relation, value) != exact:
+        moved.append(node)
     return Compare(relation=relation, left=column.scalar, right=Literal(value=value))
 
 
-def _half_open(relation: Relation, value: Value) -> tuple[Relation, Value]:
-    if isinstance(value, int) and relation is Relation.MORE:
-        return Relation.AT_LEAST, value + 1
-    if isinstance(value, int) and relation is Relation.AT_MOST:
-        return Relation.LESS, value + 1
-    return relation, value
-
-
-def _at_month(relation: Relation, value: date, node: exp.Expr) -> tuple[Relation, Value]:
-    following = value + timedelta(days=1) if value < date.max else value
-    shifted = {Relation.MORE: Relation.AT_LEAST, Relation.AT_MOST: Relation.LESS}
-    if relation in shifted:
-        relation, value = shifted[relation], following
-    if relation not in {Relation.AT_LEAST, Relation.LESS} or value.day != 1:
-        raise RefusedError("sql.date_off_month", node)
-    return relation, value
+def _exact(relation: Relation, value: int | date) -> tuple[Relation, int | date]:
+    """The range as it was written, as ``>=`` or ``<``."""
+    if relation in {Relation.MORE, Relation.AT_MOST} and value != date.max:
+        value = value + timedelta(days=1) if isinstance(value, date) else value + 1
+    return (Relation.AT_LEAST if relation in {Relation.MORE, Relation.AT_LEAST} else Relation.LESS), value
 
 
 def _columns(relation: Relation, left: Typed, right: Typed, node: exp.Expr) -> Predicate:

@@ -16,6 +16,9 @@ from asepsis.domain.catalogue import Catalogue, Column, ColumnType, Table, Use
 UNIT: Final = "person_id"
 _CODED: Final = frozenset({Use.COMPARE, Use.GROUP})
 _BINNED_WIDTH: Final = 1
+_YEAR_WIDTH: Final = 5
+"""Ranges of years of birth begin and end at multiples of five."""
+
 _ONE_PER_PERSON: Final = frozenset({"person", "death"})
 _NUMBERS: Final = frozenset({
     "value_as_number", "range_low", "range_high", "quantity", "days_supply", "refills", "dose_value",
@@ -57,7 +60,8 @@ def _column(table: str, name: str, kind: ColumnType) -> Column:
     if name in _NUMBERS:
         number = kind if kind is ColumnType.INTEGER else ColumnType.NUMBER
         return Column(name=name, type=number, uses=frozenset({Use.AGGREGATE}), bin_width=_BINNED_WIDTH)
-    return Column(name=name, type=kind, uses=_uses(table, name, kind))
+    width = _YEAR_WIDTH if name == "year_of_birth" and kind is ColumnType.INTEGER else None
+    return Column(name=name, type=kind, uses=_uses(table, name, kind), bin_width=width)
 
 
 def _uses(table: str, name: str, kind: ColumnType) -> frozenset[Use]:

@@ -11,6 +11,7 @@ from datetime import date
 from enum import StrEnum
 
 from asepsis.domain.cells import MeasureSpec, Relation, Shape
+from asepsis.domain.finding import Finding
 
 Value = int | float | str | date
 
@@ -285,11 +286,15 @@ class Grouping:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueryPlan:
-    """A question: its cells, and the shape in which protected cells are shown."""
+    """A question: its cells, and the shape in which protected cells are shown.
+
+    ``notes`` tell the author what planning changed; they are no part of the question and of its digest.
+    """
 
     groupings: tuple[Grouping, ...]
     shape: Shape
     digest: str
+    notes: tuple[Finding, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

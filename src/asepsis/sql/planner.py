@@ -21,7 +21,7 @@ from asepsis.sql.outputs import Outputs, bind_key, with_parts
 from asepsis.sql.parse import parse
 from asepsis.sql.plan import Cohort, Grouping, QueryPlan, UnitRef
 from asepsis.sql.predicates import bind_predicate
-from asepsis.sql.refusals import RefusedError
+from asepsis.sql.refusals import RefusedError, snapped
 from asepsis.sql.relations import (
     STAGE_CLAUSES,
     bind_exists,
@@ -165,7 +165,8 @@ def _plan(query: exp.Expr, context: Context, units: list[tuple[str, str]]) -> Qu
     _refuse_margins(groupings, query)
     shapes = tuple(branch.shape() for branch in branches)
     shape = Shape(columns=branches[0].columns, branches=shapes, order=order, limit=limit)
-    return QueryPlan(groupings=groupings, shape=shape, digest=digest([groupings, shapes, order, limit]))
+    notes = tuple(dict.fromkeys(snapped(node) for node in context.moved))
+    return QueryPlan(groupings=groupings, shape=shape, digest=digest([groupings, shapes, order, limit]), notes=notes)
 
 
 def _refuse_margins(groupings: tuple[Grouping, ...], node: exp.Expr) -> None:

@@ -31,7 +31,7 @@ def _comparison(node: exp.Expr, scope: Scope, context: Context) -> Predicate:
     if any(isinstance(side, exp.Null) for side in sides):
         raise RefusedError("sql.null_comparison", node)
     left, right = (bind_scalar(side, scope, context) for side in sides)
-    return compare(RELATIONS[type(node)], left, right, node)
+    return compare(RELATIONS[type(node)], left, right, node, moved=context.moved)
 
 
 def _and(node: exp.Expr, scope: Scope, context: Context) -> Predicate:
@@ -88,9 +88,8 @@ def _between(node: exp.Expr, scope: Scope, context: Context) -> Predicate:
     argument, low, high = (bind_scalar(node.args[key], scope, context) for key in ("this", "low", "high"))
     if node.args.get("symmetric"):
         raise RefusedError("sql.construct_not_allowed", node)
-    return conjunction(
-        [compare(Relation.AT_LEAST, argument, low, node), compare(Relation.AT_MOST, argument, high, node)]
-    )
+    least = compare(Relation.AT_LEAST, argument, low, node, moved=context.moved)
+    return conjunction([least, compare(Relation.AT_MOST, argument, high, node, moved=context.moved)])
 
 
 def _is(node: exp.Expr, scope: Scope, context: Context) -> Predicate:

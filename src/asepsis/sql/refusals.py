@@ -98,6 +98,19 @@ REASONS: Final[dict[str, tuple[str, str]]] = {
 }
 
 
+SNAPPED: Final = "sql.snapped"
+_SNAPPED: Final = (
+    "A range was moved to the registered bins of its column: the first of a month, or a bin edge.",
+    "Write the range at the edges of bins to get exactly what you wrote.",
+)
+
+
+def snapped(node: exp.Expr) -> Finding:
+    """The word to the author about a range that was moved; no refusal."""
+    reason, advice = _SNAPPED
+    return Finding(code=SNAPPED, severity=Severity.PASS, reason=reason, advice=advice, place=place_of(node))
+
+
 class RefusedError(Exception):
     """One reason, on its way to :mod:`asepsis.sql.planner`, which makes a finding of it; never leaves this package."""
 

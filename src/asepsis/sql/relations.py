@@ -167,7 +167,12 @@ def _related(
             continue
         scalar = ColumnRef(source=number, name=f"c{position}")
         columns[name] = Typed(
-            scalar=scalar, type=typed.type, uses=typed.uses, bin_width=typed.bin_width, labels=typed.labels
+            scalar=scalar,
+            type=typed.type,
+            uses=typed.uses,
+            bin_width=typed.bin_width,
+            labels=typed.labels,
+            domain=typed.domain,
         )
     return Related(relation=relation, number=number, unit=unit, columns=columns, single=single)
 
@@ -254,11 +259,13 @@ class _Stage:
         if isinstance(node, exp.Between):
             argument = self._side(node.this)
             low, high = self._side(node.args["low"]), self._side(node.args["high"])
-            lower = compare(Relation.AT_LEAST, argument, low, node)
-            return conjunction([lower, compare(Relation.AT_MOST, argument, high, node)])
+            moved = self.context.moved
+            lower = compare(Relation.AT_LEAST, argument, low, node, moved=moved)
+            return conjunction([lower, compare(Relation.AT_MOST, argument, high, node, moved=moved)])
         if type(node) not in RELATIONS:
             raise RefusedError("sql.construct_not_allowed", node)
-        return compare(RELATIONS[type(node)], self._side(node.this), self._side(node.args["expression"]), node)
+        left, right = self._side(node.this), self._side(node.args["expression"])
+        return compare(RELATIONS[type(node)], left, right, node, moved=self.context.moved)
 
     def _side(self, node: exp.Expr) -> Typed:
         if isinstance(node, exp.Literal | exp.Neg | exp.Placeholder | exp.Parameter | exp.Cast):

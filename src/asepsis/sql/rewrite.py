@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date, timedelta
 from typing import Final, Generic, Protocol, TypeVar
 
 from sqlglot import exp
@@ -17,7 +16,6 @@ P_co = TypeVar("P_co", covariant=True)
 
 MOST_ROUNDS: Final = 4
 _MARK: Final = "asepsis.code"
-_UPWARDS: Final = (exp.GT, exp.GTE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,49 +66,12 @@ def _repair(source: exp.Expr, candidate: exp.Select, tried: Attempt[object]) -> 
 
 def _repair_conditions(candidate: exp.Select) -> None:
     for where in list(candidate.find_all(exp.Where)):
-        parts = [_repaired(part) for part in conjuncts(where.this)]
-        kept = [part for part in parts if part is not None]
-        if len(kept) == len(parts) and not any(part.meta.get(_MARK) for part in kept):
-            if any(part is not old for part, old in zip(kept, conjuncts(where.this), strict=True)):
-                where.set("this", exp.and_(*kept))
-        elif kept:
+        parts = conjuncts(where.this)
+        kept = [part for part in parts if part.meta.get(_MARK) is None]
+        if kept and len(kept) < len(parts):
             where.set("this", exp.and_(*kept))
-        else:
+        elif not kept:
             where.pop()
-
-
-def _repaired(part: exp.Expr) -> exp.Expr | None:
-    code = part.meta.get(_MARK)
-    if code is None:
-        return part
-    return _on_months(part) if code == "sql.date_off_month" else None
-
-
-def _on_months(part: exp.Expr) -> exp.Expr | None:
-    """The comparison moved outwards to the beginning of months."""
-    if isinstance(part, exp.Between):
-        low, high = _month(part.args["low"], later=False), _month(part.args["high"], later=True)
-        if low is None or high is None:
-            return None
-        return exp.and_(exp.GTE(this=part.this.copy(), expression=low), exp.LT(this=part.this.copy(), expression=high))
-    if not isinstance(part, exp.GT | exp.GTE | exp.LT | exp.LTE):
-        return None
-    upwards = isinstance(part, _UPWARDS)
-    moved = _month(part.expression, later=not upwards)
-    kind = exp.GTE if upwards else exp.LT
-    return None if moved is None else kind(this=part.this.copy(), expression=moved)
-
-
-def _month(node: exp.Expr, *, later: bool) -> exp.Expr | None:
-    literal = node.this if isinstance(node, exp.Cast) else node
-    try:
-        moment = date.fromisoformat(str(literal.this))
-    except ValueError:
-        return None
-    start = moment.replace(day=1)
-    if later and moment != start:
-        start = (start + timedelta(days=32)).replace(day=1)
-    return exp.cast(exp.Literal.string(start.isoformat()), exp.DType.DATE)
 
 
 def _repair_outputs(candidate: exp.Select, unit: tuple[str, str] | None, *, everything: bool) -> None:

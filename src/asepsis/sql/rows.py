@@ -10,6 +10,7 @@ from sqlglot import exp
 
 from asepsis.domain.catalogue import ColumnType, Table, Use
 from asepsis.sql.canonical import conjunction, flatten_and, negation
+from asepsis.sql.domains import domain_of
 from asepsis.sql.plan import (
     ColumnRef,
     Exists,
@@ -153,6 +154,7 @@ def _scan(table: Table, alias: str, context: Context) -> tuple[Entry, Relational
             type=column.type,
             uses=column.uses,
             bin_width=column.bin_width,
+            domain=domain_of(column),
         )
         for column in table.columns
         if column.uses

@@ -22,13 +22,17 @@ NAME: Final = re.compile(r"^[a-z_][a-z0-9_]{0,62}$")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Typed:
-    """A bound scalar with what may be done with it. ``labels`` are the labels that its codes stand for."""
+    """A bound scalar with what may be done with it.
+
+    ``labels`` are the labels that its codes stand for; ``domain`` is its first value and the first one behind the last.
+    """
 
     scalar: Scalar
     type: ColumnType
     uses: frozenset[Use] = frozenset()
     bin_width: int | None = None
     labels: tuple[Cell, ...] | None = None
+    domain: tuple[int, int] | None = None
 
     @property
     def is_unit(self) -> bool:
@@ -112,6 +116,7 @@ class Context:
     used: set[str] = field(default_factory=set)
     sources: int = 0
     problems: list[Problem] = field(default_factory=list)
+    moved: list[exp.Expr] = field(default_factory=list)
 
     def number(self) -> int:
         """The number of a new source. Raises RefusedError when there are too many."""
