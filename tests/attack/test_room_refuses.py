@@ -222,13 +222,13 @@ def test_a_runtime_with_another_measurement_gets_no_key(unlinked: World) -> None
 
 
 def test_data_labelled_real_get_no_key_at_level_0(unlinked: World) -> None:
-    """Guard: ``needed_level`` in ``keydesk.rules``, and the label in the owner's own manifest."""
+    """Guard: the label in the owner's own manifest, which runtime and desk compare with the contract's."""
     document = draft(unlinked)
     for dataset in document["datasets"].values():
         dataset["label"] = "real"
     sign(unlinked, draft(unlinked, datasets=document["datasets"]))
     answer = call(*unlinked.command("link"))
-    assert (answer.code, answer.error) == (3, "desk.input_refused")
+    assert (answer.code, answer.error) == (7, "runtime.order_refused")
     assert unlinked.budgets() == dict.fromkeys(OWNERS, 0)
 
 
