@@ -33,6 +33,9 @@ _DEEPEST: Final = 6
 _MOST_ITEMS: Final = 512
 _ONE_BYTE: Final = 24
 _EIGHT_BYTES: Final = 27
+_AFTER_TEXT: Final = b"\x80"
+"""The first head of an array; a map's keys are numbers, bytes or text, which all stand before it."""
+
 _SIMPLE: Final = frozenset({20, 21, 22})
 
 
@@ -108,8 +111,10 @@ class _Walk:
         match major:
             case 2 | 3:
                 self._skip(value)
-            case 4 | 5:
-                self._members(value * (major - 3), depth)
+            case 4:
+                self._members(value, depth)
+            case 5:
+                self._members(2 * value, depth, has_keys=True)
             case 6 if value in {SIGN1, EPOCH_TIME}:
                 self._item(depth + 1)
             case 7 if value in _SIMPLE:
@@ -119,10 +124,12 @@ class _Walk:
             case _:
                 raise EvidenceMalformed(part=_PART)
 
-    def _members(self, count: int, depth: int) -> None:
+    def _members(self, count: int, depth: int, *, has_keys: bool = False) -> None:
         if count > _MOST_ITEMS:
             raise EvidenceMalformed(part=_PART)
-        for _ in range(count):
+        for index in range(count):
+            if has_keys and index % 2 == 0 and self._data[self._at : self._at + 1] >= _AFTER_TEXT:
+                raise EvidenceMalformed(part=_PART)
             self._item(depth + 1)
 
     def _head(self) -> tuple[int, int]:
