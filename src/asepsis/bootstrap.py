@@ -24,6 +24,7 @@ from asepsis.attest.appraise import appraise
 from asepsis.attest.process import measure
 from asepsis.disclosure.profiles import profile_named
 from asepsis.domain.contract import Contract, read_contract
+from asepsis.domain.documents import read_name
 from asepsis.domain.names import Digest, PartyId, ReferralId
 from asepsis.domain.referral import Referral
 from asepsis.engines.harmonise.load import load_mapping
@@ -148,14 +149,15 @@ class Room:
 
     def enrol(self, party: PartyId, *, owner: bool) -> FileKeys:
         """Make a party's home and keys. Raises KeysExist."""
-        home = self.home(party)
+        home = self.home(read_name(party, what="party"))
         home.mkdir(parents=True, exist_ok=True, mode=0o700)
         keys = FileKeys.create(home / "keys", owner=owner)
         self.__dict__.pop("desks", None)
         return keys
 
     def contribute(self, owner: PartyId) -> Contribute:
-        """The contributions of one owner."""
+        """The contributions of one owner. Raises KeysMissing or OwnerKeyMissing."""
+        self.keys(owner).require_owner()
         return Contribute(
             owner=owner,
             home=self.home(owner),
@@ -190,11 +192,13 @@ class Room:
         return path, len({row["person_id"] for row in json.loads(content)["tables"]["identity"]})
 
     def _desk(self, owner: PartyId) -> KeyDesk:
+        keys = self.keys(owner)
+        keys.require_owner()
         return KeyDesk(
             Office(
                 owner=owner,
                 state=SqlDeskState(self.home(owner) / "desk.db"),
-                keys=self.keys(owner),
+                keys=keys,
                 appraise=appraise,
                 clock=now,
                 randomness=secrets.token_bytes,

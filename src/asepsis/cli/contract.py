@@ -26,12 +26,12 @@ app.command("draft")(draft.run)
 def plan(file: FileArgument, as_json: JsonOption = False) -> None:
     """Check a contract and say in words what each party gives, gets and must sign."""
     with reported(as_json=as_json):
-        from asepsis.domain.contract import read_contract
         from asepsis.sealing.agreement import contract_digest
+        from asepsis.services.contracts import read_proposal
         from asepsis.services.wording import contract_in_words
         from asepsis.yaml_files import read_yaml
 
-        contract = read_contract(read_yaml(file))
+        contract = read_proposal(read_yaml(file))
         digest = contract_digest(contract)
         words = contract_in_words(contract)
         emit({"digest": digest, "parties": words}, as_json=as_json, text=_words(contract.title, digest, words))

@@ -44,8 +44,10 @@ def run(
 def _make_place(folder: Path, *, replace: bool) -> None:
     """An empty place for the room; only the room of an earlier demo is ever removed. Raises FolderInUse."""
     from asepsis.bootstrap import open_room
-    from asepsis.errors.room import FolderInUse, RoomMissing
+    from asepsis.errors.room import FileUnreadable, FolderInUse, RoomMissing
 
+    if folder.exists() and not folder.is_dir():
+        raise FileUnreadable(path=str(folder))
     if not folder.exists() or not any(folder.iterdir()):
         return
     try:

@@ -23,3 +23,11 @@ def read_json(path: Path) -> object:
         return json.loads(read_bytes(path))
     except (ValueError, RecursionError):
         raise DocumentMalformed(document="file", place="top", problem="JSON is needed") from None
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file that the user named. Raises FileUnreadable."""
+    try:
+        path.write_bytes(content)
+    except OSError:
+        raise FileUnreadable(path=str(path)) from None

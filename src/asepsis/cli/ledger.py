@@ -37,9 +37,10 @@ def export(
     """Write the whole ledger, under a checkpoint that every owner cosigned, into one file."""
     with reported(as_json=as_json):
         from asepsis.bootstrap import open_room
+        from asepsis.cli.files import write_bytes
 
         opened = open_room(room)
-        out.write_bytes(opened.audit.export())
+        write_bytes(out, opened.audit.export())
         emit({"file": str(out)}, as_json=as_json, text=f"{out}\nnext: asepsis ledger verify {out} --contract room.yaml")
 
 

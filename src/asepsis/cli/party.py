@@ -34,4 +34,4 @@ def new(
             "sealing_key": base64.b64encode(public.sealing).decode(),
         }
         lines = "\n".join(f"{key}: {value}" for key, value in document.items())
-        emit(document, as_json=as_json, text=f"{lines}\nnext: put these public keys into room.yaml")
+        emit(document, as_json=as_json, text=f"{lines}\nnext: enrol the others, then asepsis contract draft room.yaml")

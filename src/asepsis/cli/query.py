@@ -9,7 +9,7 @@ import typer
 
 from asepsis.cli.options import DEFAULT_ROOM, AsOption, JsonOption, RoomOption
 from asepsis.cli.report import emit, reported
-from asepsis.cli.results import answer_document, answer_text, findings_text
+from asepsis.cli.results import answer_document, answer_status, answer_text, findings_text
 from asepsis.cli.steps import end_steps, step_line
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def _ask(analysis: Analysis, room: Path, *, plan: bool, as_json: bool) -> None:
         answer = analyses.ask(analysis, progress=lambda step: step_line(step, quiet=as_json))
         end_steps(quiet=as_json)
         emit(answer_document(answer), as_json=as_json, text=answer_text(answer))
-        refused = answer.release is None
+        refused = answer_status(answer) == "refused"
     if refused:
         raise typer.Exit(REFUSED)
 

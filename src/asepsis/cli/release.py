@@ -31,13 +31,19 @@ def ls(room: RoomOption = DEFAULT_ROOM, as_json: JsonOption = False) -> None:
 
 
 @app.command("show")
-def show(release: str, room: RoomOption = DEFAULT_ROOM, as_json: JsonOption = False) -> None:
-    """Show one output: its table once it is released, and its findings."""
+def show(
+    release: str,
+    party: Annotated[str, typer.Option("--as", help="An owner or checker also sees what waits for a decision.")] = "",
+    room: RoomOption = DEFAULT_ROOM,
+    as_json: JsonOption = False,
+) -> None:
+    """Show one output: its protected table once it is released, and its findings."""
     with reported(as_json=as_json):
         from asepsis.bootstrap import open_room
-        from asepsis.domain.names import ReleaseId
+        from asepsis.domain.names import PartyId, ReleaseId
 
-        answer = open_room(room).analyses.show(ReleaseId(release))
+        viewer = PartyId(party) if party else None
+        answer = open_room(room).analyses.show(ReleaseId(release), to=viewer)
         emit(answer_document(answer), as_json=as_json, text=answer_text(answer))
 
 
@@ -68,12 +74,13 @@ def get(
     """Write the evidence bundle of a release."""
     with reported(as_json=as_json):
         from asepsis.bootstrap import open_room
+        from asepsis.cli.files import write_bytes
         from asepsis.domain.names import ReleaseId
 
         opened = open_room(room)
         bundle = opened.evidences.bundle(ReleaseId(release))
         target = out or Path(f"{release}.json")
-        target.write_text(json.dumps(bundle, indent=1, sort_keys=True))
+        write_bytes(target, json.dumps(bundle, indent=1, sort_keys=True).encode())
         digest = opened.contracts.status().digest
         emit(
             {"file": str(target), "contract": digest},

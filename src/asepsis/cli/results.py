@@ -48,11 +48,12 @@ def answer_text(answer: Answer) -> str:
     return "\n".join(lines)
 
 
-def released_text(released: Released | None) -> str:
-    """A protected table; suppressed cells are dots."""
+def released_text(released: Released | None, *, whole: bool = True) -> str:
+    """A protected table; suppressed cells are dots. Unless ``whole``, rows of which nothing is shown are left out."""
     if released is None:
         return "(nothing can be shown)"
-    body = table(released.columns, released.rows)
+    rows = [row for row in released.rows if whole or any(cell is not None for cell in row[1:])]
+    body = table(released.columns, rows)
     return "\n".join([body, *(f"note: {note}" for note in released.notes)])
 
 
@@ -65,3 +66,4 @@ def findings_text(assessment: Assessment) -> str:
         if finding.advice:
             lines.append(f"    {finding.advice}")
     return "\n".join(lines)
+

@@ -168,6 +168,13 @@ class Fields:
         return f"{self._place}.{key}" if self._place else key
 
 
+def read_name(text: str, *, what: str) -> str:
+    """A short lower-case name, as contracts use them. Raises DocumentMalformed."""
+    if not _NAME.match(text):
+        raise DocumentMalformed(document=what, place="name", problem="a short lower-case name is needed")
+    return text
+
+
 def encode_bytes(value: bytes) -> str:
     """Standard base64, as :meth:`Fields.octets` reads it."""
     return base64.b64encode(value).decode("ascii")

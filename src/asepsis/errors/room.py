@@ -120,3 +120,12 @@ class FolderInUse(AsepsisError):
     code = "room.folder_in_use"
     message = "{path} is not empty."
     hint = "Name another folder with --folder, or remove this one yourself."
+
+
+class ForeignMapping(AsepsisError):
+    """A mapping was made for another owner's data."""
+
+    kind = Kind.DENIED
+    code = "contribute.foreign_mapping"
+    message = "The mapping is for {owner}, not for {party}."
+    hint = "Contribute with a mapping of your own; its 'owner' is in source.yaml."

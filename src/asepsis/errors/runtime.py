@@ -57,3 +57,12 @@ class ReferralRowsFailed(AsepsisError):
     code = "runtime.referral_rows_failed"
     message = "The rows of the referral could not be collected."
     hint = "Nothing was delivered; run the referral again, and see 'asepsis doctor' for memory."
+
+
+class SealedFileMissing(AsepsisError):
+    """A sealed file that a signed manifest names is not in the room."""
+
+    kind = Kind.MISSING
+    code = "runtime.sealed_file_missing"
+    message = "The sealed file {file} of a snapshot is missing or cannot be read."
+    hint = "The host lost or moved it; let its owner contribute again."

@@ -79,3 +79,12 @@ class ManifestMalformed(AsepsisError):
     code = "sealing.manifest_malformed"
     message = "The manifest is not well formed at {place}."
     hint = "Only manifests written by `asepsis contribute` of this version are read; contribute again."
+
+
+class LinksNotEndorsed(AsepsisError):
+    """A link map lacks the endorsement of an owner."""
+
+    kind = Kind.UNTRUSTED
+    code = "sealing.links_not_endorsed"
+    message = "The link map is not endorsed by {owner}."
+    hint = "The room's files may have been changed; link again, and verify the ledger."

@@ -109,6 +109,10 @@ class FileKeys:
         """The public halves, as the contract names them."""
         return self._public
 
+    def require_owner(self) -> None:
+        """Raise OwnerKeyMissing unless these are the keys of an owner, who can keep data keys."""
+        self._owner_key()
+
     def person_key(self) -> bytes:
         """The secret under which the owner's pseudonyms of persons are made; 32 bytes, never leaves the owner."""
         return self.__person

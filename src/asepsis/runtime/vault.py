@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import BinaryIO, Self
 
 from asepsis.domain.names import SnapshotId
 from asepsis.domain.snapshot import Manifest, SealedFile
-from asepsis.errors.runtime import GrantNotTrusted
+from asepsis.errors.runtime import GrantNotTrusted, SealedFileMissing
 from asepsis.runtime.order import SnapshotFolder
 from asepsis.sealing.container import unseal
 from asepsis.sealing.context import manifest_context
@@ -49,10 +49,11 @@ class Vault:
         Raises:
             RootMismatch: a sealed file is not the one that its owner signed.
             ContainerForged: it does not open at its place.
+            SealedFileMissing: it is not there, or cannot be read.
             GrantNotTrusted: no key for the snapshot was granted.
         """
         manifest = snapshot.manifest
-        check_files(manifest, lambda file_id: (snapshot.folder / file_id).open("rb"))
+        check_files(manifest, lambda file_id: _open_sealed(snapshot, file_id))
         dek = self._data_key(manifest)
         return {file.table: self._unseal_file(snapshot, file, dek) for file in manifest.files}
 
@@ -65,6 +66,13 @@ class Vault:
     def _unseal_file(self, snapshot: SnapshotFolder, file: SealedFile, dek: bytes) -> Path:
         target = self.empty()
         context = manifest_context(snapshot.manifest, file=file)
-        with (snapshot.folder / file.id).open("rb") as sealed, target.open("wb") as plain:
+        with _open_sealed(snapshot, file.id) as sealed, target.open("wb") as plain:
             unseal(sealed, plain, key=file_key(dek, file.id), context=context, root=file.root)
         return target
+
+
+def _open_sealed(snapshot: SnapshotFolder, file_id: str) -> BinaryIO:
+    try:
+        return (snapshot.folder / file_id).open("rb")
+    except OSError:
+        raise SealedFileMissing(file=file_id) from None

@@ -13,8 +13,7 @@ from typing import Final
 from asepsis.domain.contract import Contract
 from asepsis.domain.names import PartyId, RunId, SnapshotId
 from asepsis.domain.snapshot import Manifest
-from asepsis.errors.contract import ApprovalMissing
-from asepsis.errors.sealing import KeyMalformed, SignatureInvalid
+from asepsis.errors.sealing import KeyMalformed, LinksNotEndorsed, SignatureInvalid
 from asepsis.sealing.canonical import canonical, parse_canonical
 from asepsis.sealing.signing import Purpose, verify
 
@@ -52,11 +51,11 @@ def combine(shares: Iterable[bytes]) -> bytes:
 
 
 def verify_links(signed: SignedLinks, contract: Contract) -> Manifest:
-    """Check that every owner endorsed the link map. Raises ApprovalMissing or ManifestMalformed."""
+    """Check that every owner endorsed the link map. Raises LinksNotEndorsed or ManifestMalformed."""
     for owner in contract.owners:
         signature = signed.endorsements.get(owner.id, b"")
         try:
             verify(owner.signing_key, purpose=Purpose.MANIFEST, payload=signed.document, signature=signature)
         except SignatureInvalid:
-            raise ApprovalMissing(owner=owner.id) from None
+            raise LinksNotEndorsed(owner=owner.id) from None
     return Manifest.from_document(parse_canonical(signed.document))

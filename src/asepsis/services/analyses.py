@@ -13,16 +13,17 @@ from asepsis.domain.ledger import Act, LedgerEntry
 from asepsis.domain.names import PartyId, ReleaseId, RunId
 from asepsis.domain.release import Released, ReleaseStatus, move
 from asepsis.domain.room import Release
-from asepsis.domain.statistic import Statistic, read_statistic
+from asepsis.domain.statistic import Statistic
 from asepsis.errors.contract import ContractForbids
 from asepsis.errors.room import OwnWorkReviewed
+from asepsis.errors.runtime import StatisticNotTrusted
 from asepsis.ports import Clock, Randomness, RoomState
 from asepsis.sealing.agreement import Agreement
 from asepsis.sealing.canonical import digest
 from asepsis.services.audit import Audit
 from asepsis.services.contracts import Contracts
 from asepsis.services.planning import PlannedAnalysis, plan_analysis
-from asepsis.services.runs import Executed, Progress, Runs, question_digest
+from asepsis.services.runs import Executed, Progress, Runs, question_digest, verify_statistic
 
 _ACTS: Final = {
     ReleaseStatus.RELEASED: Act.RELEASE_RELEASED,
@@ -93,7 +94,7 @@ class Analyses:
         agreement = self.contracts.in_force()
         if by == release.author:
             raise OwnWorkReviewed(party=by)
-        if not agreement.contract.party(by).roles & {Role.OWNER, Role.CHECKER}:
+        if not self._may_decide(by):
             raise ContractForbids(contract=agreement.contract.name, what=f"{by} deciding on outputs")
         status = ReleaseStatus.RELEASED if release_it else ReleaseStatus.REFUSED
         decided = replace(release, status=move(release.status, status), decided_by=by, decided_at=self.clock())
@@ -103,9 +104,14 @@ class Analyses:
         self.audit.checkpoint()
         return self._answer(decided)
 
-    def show(self, release_id: ReleaseId) -> Answer:
-        """A release and, once it is released, its table. Raises RecordMissing."""
-        return self._answer(self.state.release(release_id))
+    def show(self, release_id: ReleaseId, *, to: PartyId | None = None) -> Answer:
+        """A release and, once it is released, its table; who may decide on it sees the protected table before.
+
+        Raises RecordMissing, UnknownParty.
+        """
+        release = self.state.release(release_id)
+        decides = to is not None and to != release.author and self._may_decide(to)
+        return self._answer(release, shown=decides and release.status is ReleaseStatus.IN_REVIEW)
 
     def releases(self) -> list[Answer]:
         """All releases, oldest first."""
@@ -132,9 +138,12 @@ class Analyses:
         self.audit.checkpoint()
         return self._answer(release)
 
-    def _answer(self, release: Release, *, repeated: bool = False) -> Answer:
+    def _may_decide(self, party: PartyId) -> bool:
+        return bool(self.contracts.contract().party(party).roles & {Role.OWNER, Role.CHECKER})
+
+    def _answer(self, release: Release, *, repeated: bool = False, shown: bool = False) -> Answer:
         statistic = self._statistic(release.run)
-        shown = release.status is ReleaseStatus.RELEASED
+        shown = shown or release.status is ReleaseStatus.RELEASED
         return Answer(
             assessment=statistic.assessment,
             release=release,
@@ -143,8 +152,11 @@ class Analyses:
         )
 
     def _statistic(self, run_id: RunId) -> Statistic:
+        """The statistic of a finished run, verified again: the room's own database proves nothing."""
         run = self.state.run(run_id)
-        return read_statistic(run.proof.statistic if run.proof else None)
+        if run.proof is None:
+            raise StatisticNotTrusted(run=run_id, what="it has no proof")
+        return verify_statistic(run, run.proof)
 
     def _note_refusal(self, analysis: Analysis, agreement: Agreement, assessment: Assessment) -> None:
         """A refused plan is an act too: probing leaves a trace, without the text of the probe."""

@@ -5,15 +5,30 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from asepsis.disclosure.profiles import PROFILES
 from asepsis.domain.contract import Contract, ContractState, ContractStatus, read_contract
 from asepsis.domain.documents import Document, encode_bytes
 from asepsis.domain.ledger import Act, LedgerEntry
 from asepsis.domain.names import PartyId
 from asepsis.domain.statements import StatementKind, standing
-from asepsis.errors.contract import ContractNotInForce, NoContract
+from asepsis.errors.contract import ContractNotInForce, DocumentMalformed, NoContract
+from asepsis.methods.registry import METHODS
 from asepsis.ports import Clock, RoomState
 from asepsis.sealing.agreement import Agreement, contract_digest, verify_agreement, verify_signature
 from asepsis.sealing.statement import SignedStatement, verify_statement
+
+
+def read_proposal(document: object) -> Contract:
+    """Read a contract and check that this version knows its profile and methods. Raises DocumentMalformed."""
+    contract = read_contract(document)
+    if contract.profile not in PROFILES:
+        known = ", ".join(sorted(PROFILES))
+        raise DocumentMalformed(document="contract", place="disclosure.profile", problem=f"one of {known} is needed")
+    if set(contract.methods) - set(METHODS):
+        known = ", ".join(sorted(METHODS))
+        raise DocumentMalformed(document="contract", place="analyses.methods", problem=f"only {known} are known")
+    return contract
+
 
 _ACTS = {
     StatementKind.SUSPEND: Act.CONTRACT_SUSPENDED,
@@ -49,7 +64,7 @@ class Contracts:
 
     def propose(self, document: object) -> ContractState:
         """Put a contract before all parties; the same text again changes nothing. Raises DocumentMalformed."""
-        contract = read_contract(document)
+        contract = read_proposal(document)
         digest = contract_digest(contract)
         if not self._is_current(digest):
             entry = self._entry(Act.CONTRACT_PROPOSED, contract.name, self.host, contract=digest)

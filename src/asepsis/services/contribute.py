@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Protocol
@@ -21,7 +21,8 @@ from asepsis.domain.ledger import Act, LedgerEntry
 from asepsis.domain.names import Digest, PartyId, RestorePointId, SnapshotId
 from asepsis.domain.room import PublishedSnapshot
 from asepsis.domain.snapshot import Label, Manifest, Origin
-from asepsis.domain.source import EntryType
+from asepsis.domain.source import Entry, EntryType
+from asepsis.errors.room import ForeignMapping
 from asepsis.ports import Clock, OwnDesk, OwnerKeys, Randomness, RoomState, SnapshotFiles, Source
 from asepsis.sealing.canonical import canonical, digest
 from asepsis.sealing.container import generate_data_key
@@ -86,6 +87,11 @@ class Harmonised(Protocol):
 
 class MappedSource(Protocol):
     """A checked mapping, as far as a contribution has to know it."""
+
+    @property
+    def owner(self) -> str:
+        """Whose data the mapping is for."""
+        ...
 
     @property
     def dataset(self) -> str:
@@ -153,19 +159,17 @@ class Contribute:
 
         Raises the errors of the source, of the mapping, BooksDoNotBalance, or of the desk; nothing is then visible.
         """
-        contribution = digest(
-            {"owner": self.owner, "source": source.kind, "restore_point": point, "mapping": mapping.digest}
-        )
+        if mapping.owner != self.owner:
+            raise ForeignMapping(owner=mapping.owner, party=self.owner)
+        entries = [entry for entry in source.walk(point) if entry.type is EntryType.FILE]
+        contribution = self._identity(source, point, entries, mapping)
         folder = self.home / "contributions" / contribution[:16]
         known = tuple(item for item in self.state.snapshots() if item.contribution == contribution)
         if known:
+            shutil.rmtree(self.home / "work" / contribution[:16], ignore_errors=True)
             books = books_from_dict(json.loads((folder / "books.json").read_text()))
             return Contribution(snapshots=known, books=books, folder=folder, repeated=True)
-        files = {
-            entry.path: _opener(source, point, entry.path)
-            for entry in source.walk(point)
-            if entry.type is EntryType.FILE
-        }
+        files = {entry.path: _opener(source, point, entry.path) for entry in entries}
         self._forget_unpublished(mapping.dataset)
         workdir = self.home / "work"
         run = harmonise(files, run=contribution[:16], workdir=workdir, progress=progress)
@@ -181,6 +185,21 @@ class Contribute:
         self._publish((clinical, identity))
         shutil.rmtree(workdir / contribution[:16], ignore_errors=True)
         return Contribution(snapshots=(clinical, identity), books=run.books, folder=folder, repeated=False)
+
+    def _identity(
+        self, source: Source, point: RestorePointId, entries: Sequence[Entry], mapping: MappedSource
+    ) -> Digest:
+        """What makes two contributions the same: owner, restore point with its content, and mapping."""
+        content = [[entry.path, entry.size, entry.content_id or str(entry.modified_at)] for entry in entries]
+        return digest(
+            {
+                "owner": self.owner,
+                "source": source.kind,
+                "restore_point": point,
+                "content": digest(content),
+                "mapping": mapping.digest,
+            }
+        )
 
     def _seal(self, draft: SnapshotDraft, tables: Mapping[str, Path], *, work: _Work) -> PublishedSnapshot:
         """Seal the tables, sign the manifest, give the key to the desk."""

@@ -18,7 +18,7 @@ from asepsis.domain.ledger import Act, LedgerEntry
 from asepsis.domain.names import Digest, PartyId, ReleaseId
 from asepsis.domain.release import Released, ReleaseStatus
 from asepsis.domain.room import PublishedSnapshot
-from asepsis.domain.run import Run
+from asepsis.domain.run import RunProof
 from asepsis.domain.statistic import Statistic, read_statistic
 from asepsis.errors.contract import TransitionRefused
 from asepsis.errors.room import BundleForged, KeysNotPinned
@@ -33,6 +33,7 @@ from asepsis.sealing.manifest import SignedManifest, manifest_digest, verify_man
 from asepsis.sealing.signing import Purpose, verify
 from asepsis.services.audit import Audit, ledger_keys
 from asepsis.services.contracts import Contracts
+from asepsis.services.runs import verify_statistic
 
 FORMAT: Final = "asepsis/release-bundle/1"
 
@@ -65,6 +66,9 @@ class Evidences:
         if release.status is not ReleaseStatus.RELEASED:
             raise TransitionRefused(subject="release", current=release.status.value, wanted="bundled")
         run = self.state.run(release.run)
+        if run.proof is None:
+            raise BundleForged(what="the run has no proof")
+        verify_statistic(run, run.proof)
         entry, proof = self.audit.prove(Act.RELEASE_RELEASED, subject=release.id)
         pinned = {item.snapshot for item in run.job.inputs}
         manifests = [_manifest(item) for item in self.state.snapshots() if item.manifest.snapshot in pinned]
@@ -74,7 +78,7 @@ class Evidences:
             "release": release.id,
             "job": run.job.to_document(),
             "manifests": manifests,
-            **_proof(run),
+            **_proof(run.proof),
             "entry": entry.to_document(),
             "proof": proof,
         }
@@ -124,15 +128,13 @@ def verify_release(document: object, *, contract: Digest, appraise: Appraise) ->
     )
 
 
-def _proof(run: Run) -> Document:
-    if run.proof is None:
-        raise BundleForged(what="the run has no proof")
+def _proof(proof: RunProof) -> Document:
     return {
-        "checkpoint": run.proof.checkpoint,
-        "evidence": dict(run.proof.evidence),
-        "grants": dict(run.proof.grants),
-        "statistic": run.proof.statistic,
-        "signature": encode_bytes(run.proof.signature),
+        "checkpoint": proof.checkpoint,
+        "evidence": dict(proof.evidence),
+        "grants": dict(proof.grants),
+        "statistic": proof.statistic,
+        "signature": encode_bytes(proof.signature),
     }
 
 

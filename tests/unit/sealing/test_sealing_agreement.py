@@ -23,7 +23,7 @@ from asepsis.errors.contract import (
     StatementNotTrusted,
     UnknownParty,
 )
-from asepsis.errors.sealing import ContainerForged, EnvelopeRefused, KeyMalformed
+from asepsis.errors.sealing import ContainerForged, EnvelopeRefused, KeyMalformed, LinksNotEndorsed
 from asepsis.sealing.agreement import Agreement, contract_payload, verify_agreement
 from asepsis.sealing.approval import approval_payload, verify_approvals
 from asepsis.sealing.canonical import canonical
@@ -220,7 +220,7 @@ def test_a_link_map_needs_the_endorsement_of_every_owner(agreement: Agreement, k
     verify_links(SignedLinks(document=document, endorsements=endorsements), agreement.contract)
     for owner in OWNERS:
         fewer = {name: value for name, value in endorsements.items() if name != owner}
-        with pytest.raises(ApprovalMissing):
+        with pytest.raises(LinksNotEndorsed):
             verify_links(SignedLinks(document=document, endorsements=fewer), agreement.contract)
 
 
