@@ -149,7 +149,8 @@ class Room:
 
     def enrol(self, party: PartyId, *, owner: bool) -> FileKeys:
         """Make a party's home and keys. Raises KeysExist."""
-        home = self.home(read_name(party, what="party"))
+        read_name(party, what="party")
+        home = self.home(party)
         home.mkdir(parents=True, exist_ok=True, mode=0o700)
         keys = FileKeys.create(home / "keys", owner=owner)
         self.__dict__.pop("desks", None)
