@@ -21,10 +21,10 @@ from asepsis.domain.books import FileBooks
 from asepsis.domain.names import Digest
 from asepsis.engines.harmonise import Resources, harmonise, load_mapping
 from asepsis.engines.harmonise import run as run_module
-from asepsis.engines.harmonise.land import land
+from asepsis.engines.harmonise.land import create_landed, land
 from asepsis.errors import AsepsisError
 from asepsis.errors.harmonise import BooksDoNotBalance, HarmoniseFailed
-from asepsis.harmonise.readers.record import Record, RecordKind
+from asepsis.harmonise.readers.batch import Batch, ends_of
 
 MAPPINGS = Path(__file__).parents[2] / "examples" / "mappings"
 NORTHGATE, RIVERSIDE = load_mapping(MAPPINGS / "northgate"), load_mapping(MAPPINGS / "riverside")
@@ -153,15 +153,19 @@ def test_one_record_or_byte_more_or_less_is_noticed(name: str) -> None:
 
 @pytest.mark.parametrize("fault", ["gap", "overlap", "renumbered", "short"])
 def test_a_reader_that_loses_a_byte_is_stopped(fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    def forgetful(*_: object, **__: object) -> Iterator[Record]:
-        second = {"gap": (1, 5, 4), "overlap": (1, 3, 4), "renumbered": (2, 4, 4), "short": (1, 4, 3)}[fault]
-        yield Record(0, 0, 4, b"abcd", {}, RecordKind.DATA)
-        yield Record(*second, b"efgh", {}, RecordKind.DATA)
+    def forgetful(*_: object, **__: object) -> Iterator[Batch]:
+        number, offset, end = {"gap": (1, 5, 4), "overlap": (1, 3, 4), "renumbered": (2, 4, 4), "short": (1, 4, 3)}[
+            fault
+        ]
+        yield Batch(number=0, offset=0, data=b"abcd", ends=ends_of([4]))
+        yield Batch(number=number, offset=offset, data=b"efgh", ends=ends_of([end]))
 
-    monkeypatch.setattr("asepsis.engines.harmonise.land.read_records", forgetful)
+    monkeypatch.setattr("asepsis.engines.harmonise.land.read_batches", forgetful)
+    connection = duckdb.connect()
+    create_landed(connection, NORTHGATE.files["patmast"])
     with pytest.raises(BooksDoNotBalance):
         land(
-            duckdb.connect(),
+            connection,
             NORTHGATE.files["patmast"],
             file=(0, "F"),
             opener=partial(io.BytesIO, b"abcdefgh"),

@@ -1,7 +1,7 @@
 """Books: the reconciliation of every landed record of a contribution.
 
-Invariant: per file, landed = header + residue + accepted + merged + quarantined + excluded, the landed bytes are the
-bytes of the file, and every accepted record became at least one row. ``Books.balance`` raises where that is not so.
+Invariant: per file, landed = header + context + residue + accepted + merged + quarantined + excluded, the landed bytes
+are the bytes of the file, and every accepted record became at least one row. ``Books.balance`` raises where not.
 """
 
 from __future__ import annotations
@@ -13,15 +13,17 @@ from typing import Any, Final
 from asepsis.domain.names import Digest, RunId
 from asepsis.errors.harmonise import BooksDoNotBalance
 
-_COLUMNS: Final = ("landed", "accepted", "merged", "quarantined", "excluded", "header", "residue")
+_COLUMNS: Final = ("landed", "accepted", "merged", "quarantined", "excluded", "header", "context", "residue")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileBooks:
     """The account of one file; all numbers are records except ``size`` and ``landed_bytes`` (bytes).
 
-    ``header`` are records that belong to the format itself (headers, terminators), ``residue`` are bytes outside
-    any record, kept in quarantine. ``emitted`` counts rows per target table: one record may become several rows.
+    ``header`` are records that belong to the format itself (headers, terminators), ``context`` are read together with
+    other records (the patient segment of a message), ``residue`` are bytes outside any record, kept in quarantine.
+    ``emitted`` counts rows per target table: one record may become several rows. ``declared`` is what the source says
+    it holds; ``counted`` is what was found of that, where it is not the number of data records (messages of a batch).
     """
 
     path: str
@@ -35,8 +37,10 @@ class FileBooks:
     excluded: int
     header: int
     residue: int
+    context: int = 0
     accepted_without_row: int = 0
     declared: int | None = None
+    counted: int | None = None
     emitted: Mapping[str, int] = field(default_factory=dict)
     reasons: Mapping[str, int] = field(default_factory=dict)
     exclusions: Mapping[str, int] = field(default_factory=dict)
@@ -59,8 +63,11 @@ class FileBooks:
 
     @property
     def meets_declared_count(self) -> bool | None:
-        """Whether the number of data records is the one declared in the source; ``None`` where none is declared."""
-        return None if self.declared is None else self.declared == self.landed - self.header - self.residue
+        """Whether the source holds as many records as it declares; ``None`` where it declares nothing."""
+        if self.declared is None:
+            return None
+        data = self.landed - self.header - self.context - self.residue
+        return self.declared == (data if self.counted is None else self.counted)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

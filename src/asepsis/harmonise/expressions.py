@@ -23,6 +23,7 @@ _DEEPEST: Final = 60
 _DATE_FORMAT: Final = re.compile(r"^(?:%[YmdHMSjbBy]|[-/. :T])+$")
 _NUMBER: Final = re.compile(r"^\d{1,18}(?:\.\d{1,18})?$")
 _INTEGER_TEXT: Final = "'[+-]?[0-9]{1,18}'"
+_NUMBER_TEXT: Final = r"'[+-]?([0-9]{1,30}(\.[0-9]{0,30})?|\.[0-9]{1,30})([eE][+-]?[0-9]{1,3})?'"
 _LONGEST_PAD: Final = 1000
 
 _BINARY: Final[Mapping[type[exp.Expression], str]] = {
@@ -219,6 +220,11 @@ class _Writer:
         (text,) = (self.write(argument, depth) for argument in self.exactly(arguments, 1))
         return f"(CASE WHEN regexp_full_match({text}, {_INTEGER_TEXT}) THEN try_cast({text} AS BIGINT) END)"
 
+    def to_number(self, arguments: list[Any], depth: int) -> str:
+        """A decimal number as it is plainly written; anything else is null."""
+        (text,) = (self.write(argument, depth) for argument in self.exactly(arguments, 1))
+        return f"(CASE WHEN regexp_full_match({text}, {_NUMBER_TEXT}) THEN try_cast({text} AS DOUBLE) END)"
+
     def parse_date(self, arguments: list[Any], depth: int) -> str:
         """A date that writes back to the same text: calendar-impossible dates and wrapped days are null."""
         text, form = self.exactly(arguments, 2)
@@ -292,6 +298,7 @@ _OWN: Final[Mapping[str, Callable[[_Writer, list[Any], int], str]]] = {
     "matches": _Writer.matches,
     "extract_text": _Writer.extract,
     "to_integer": _Writer.to_integer,
+    "to_number": _Writer.to_number,
     "parse_date": _Writer.parse_date,
     "date_yymmdd": _Writer.date_yymmdd,
     "in_codes": _Writer.in_codes,

@@ -100,8 +100,126 @@ _PERIOD: Final = Target(
     at="observation_period_start_date",
 )
 
+_LINKS: Final = frozenset({"person_id", "provider_id", "visit_occurrence_id", "visit_detail_id", "care_site_id"})
+"""Keys of other tables: the engine fills ``person_id``; the others stay empty."""
+
+_MEASUREMENT: Final = Target(
+    name="measurement",
+    key="measurement_id",
+    columns=_columns(
+        "measurement_id BIGINT, person_id BIGINT, measurement_concept_id INTEGER, measurement_date DATE, "
+        "measurement_datetime TIMESTAMP, measurement_time VARCHAR, measurement_type_concept_id INTEGER, "
+        "operator_concept_id INTEGER, value_as_number DOUBLE, value_as_concept_id INTEGER, unit_concept_id INTEGER, "
+        "range_low DOUBLE, range_high DOUBLE, provider_id BIGINT, visit_occurrence_id BIGINT, visit_detail_id BIGINT, "
+        "measurement_source_value VARCHAR, measurement_source_concept_id INTEGER, unit_source_value VARCHAR, "
+        "unit_source_concept_id INTEGER, value_source_value VARCHAR, measurement_event_id BIGINT, "
+        "meas_event_field_concept_id INTEGER"
+    ),
+    counted=True,
+    required=("measurement_date",),
+    empty=_LINKS | {"measurement_id", "measurement_event_id"},
+    zero=frozenset({"measurement_concept_id", "measurement_type_concept_id"}),
+    at="measurement_date",
+)
+
+_DRUG: Final = Target(
+    name="drug_exposure",
+    key="drug_exposure_id",
+    columns=_columns(
+        "drug_exposure_id BIGINT, person_id BIGINT, drug_concept_id INTEGER, drug_exposure_start_date DATE, "
+        "drug_exposure_start_datetime TIMESTAMP, drug_exposure_end_date DATE, drug_exposure_end_datetime TIMESTAMP, "
+        "verbatim_end_date DATE, drug_type_concept_id INTEGER, stop_reason VARCHAR, refills INTEGER, quantity DOUBLE, "
+        "days_supply INTEGER, sig VARCHAR, route_concept_id INTEGER, lot_number VARCHAR, provider_id BIGINT, "
+        "visit_occurrence_id BIGINT, visit_detail_id BIGINT, drug_source_value VARCHAR, "
+        "drug_source_concept_id INTEGER, route_source_value VARCHAR, dose_unit_source_value VARCHAR"
+    ),
+    counted=True,
+    required=("drug_exposure_start_date", "drug_exposure_end_date"),
+    empty=_LINKS | {"drug_exposure_id", "sig", "lot_number"},
+    zero=frozenset({"drug_concept_id", "drug_type_concept_id"}),
+    at="drug_exposure_start_date",
+)
+
+_VISIT: Final = Target(
+    name="visit_occurrence",
+    key="visit_occurrence_id",
+    columns=_columns(
+        "visit_occurrence_id BIGINT, person_id BIGINT, visit_concept_id INTEGER, visit_start_date DATE, "
+        "visit_start_datetime TIMESTAMP, visit_end_date DATE, visit_end_datetime TIMESTAMP, "
+        "visit_type_concept_id INTEGER, provider_id BIGINT, care_site_id BIGINT, visit_source_value VARCHAR, "
+        "visit_source_concept_id INTEGER, admitted_from_concept_id INTEGER, admitted_from_source_value VARCHAR, "
+        "discharged_to_concept_id INTEGER, discharged_to_source_value VARCHAR, preceding_visit_occurrence_id BIGINT"
+    ),
+    counted=True,
+    required=("visit_start_date", "visit_end_date"),
+    empty=_LINKS | {"visit_occurrence_id", "preceding_visit_occurrence_id"},
+    zero=frozenset({"visit_concept_id", "visit_type_concept_id"}),
+    at="visit_start_date",
+)
+
+_PROCEDURE: Final = Target(
+    name="procedure_occurrence",
+    key="procedure_occurrence_id",
+    columns=_columns(
+        "procedure_occurrence_id BIGINT, person_id BIGINT, procedure_concept_id INTEGER, procedure_date DATE, "
+        "procedure_datetime TIMESTAMP, procedure_end_date DATE, procedure_end_datetime TIMESTAMP, "
+        "procedure_type_concept_id INTEGER, modifier_concept_id INTEGER, quantity INTEGER, provider_id BIGINT, "
+        "visit_occurrence_id BIGINT, visit_detail_id BIGINT, procedure_source_value VARCHAR, "
+        "procedure_source_concept_id INTEGER, modifier_source_value VARCHAR"
+    ),
+    counted=True,
+    required=("procedure_date",),
+    empty=_LINKS | {"procedure_occurrence_id"},
+    zero=frozenset({"procedure_concept_id", "procedure_type_concept_id"}),
+    at="procedure_date",
+)
+
+_OBSERVATION: Final = Target(
+    name="observation",
+    key="observation_id",
+    columns=_columns(
+        "observation_id BIGINT, person_id BIGINT, observation_concept_id INTEGER, observation_date DATE, "
+        "observation_datetime TIMESTAMP, observation_type_concept_id INTEGER, value_as_number DOUBLE, "
+        "value_as_string VARCHAR, value_as_concept_id INTEGER, qualifier_concept_id INTEGER, unit_concept_id INTEGER, "
+        "provider_id BIGINT, visit_occurrence_id BIGINT, visit_detail_id BIGINT, observation_source_value VARCHAR, "
+        "observation_source_concept_id INTEGER, unit_source_value VARCHAR, qualifier_source_value VARCHAR, "
+        "value_source_value VARCHAR, observation_event_id BIGINT, obs_event_field_concept_id INTEGER"
+    ),
+    counted=True,
+    required=("observation_date",),
+    empty=_LINKS | {"observation_id", "observation_event_id", "value_as_string"},
+    zero=frozenset({"observation_concept_id", "observation_type_concept_id"}),
+    at="observation_date",
+)
+
+_MERGE: Final = Target(
+    name="person_merge",
+    key="person_merge_id",
+    columns=_columns("person_merge_id BIGINT, person_id BIGINT, merged_person_id BIGINT, merge_date DATE"),
+    counted=True,
+    required=("merged_person_id",),
+    empty=frozenset({"person_merge_id", "person_id"}),
+    at="merge_date",
+)
+"""Not of OMOP: the source said that two of its patient numbers are one person. Pseudonyms only, no identifier."""
+
 TARGETS: Final[Mapping[str, Target]] = MappingProxyType(
-    {target.name: target for target in (_PERSON, _IDENTITY, _CONDITION, _DEATH, _PERIOD)}
+    {
+        target.name: target
+        for target in (
+            _PERSON,
+            _IDENTITY,
+            _CONDITION,
+            _DEATH,
+            _MEASUREMENT,
+            _DRUG,
+            _VISIT,
+            _PROCEDURE,
+            _OBSERVATION,
+            _MERGE,
+            _PERIOD,
+        )
+    }
 )
 PERIOD: Final = "observation_period"
 IDENTITY: Final = "identity"

@@ -9,19 +9,14 @@ value that is emitted. All SQL names come from checked mappings, all literals ar
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from asepsis.harmonise.expressions import Expressions, quote_name, quote_text
-from asepsis.harmonise.jsonpaths import compile_paths
-from asepsis.harmonise.mapping import Column, FileEntry, Mapping, OnFail, Reader, Rule, TableSpec
+from asepsis.harmonise.extraction import extract, landed_table
+from asepsis.harmonise.mapping import Column, FileEntry, Mapping, OnFail, Rule, TableSpec
 
 _KEPT: Final = ("file_id", "rec_no", "byte_off", "byte_len")
-
-
-def landed_table(entry: str) -> str:
-    """Where the records of an entry are landed."""
-    return quote_name(f"landed_{entry}")
 
 
 def settled_table(entry: str) -> str:
@@ -91,34 +86,38 @@ class EntryPlan:
         self._codes = {name: code_table(name) for name in mapping.codes}
         self._defines_persons = any(spec.table == "person" for spec in self._specs)
 
-    def settle(self) -> str:
-        """Create the table of all data records of the entry with state, reasons, flags and repairs.
+    def settle(self) -> tuple[str, ...]:
+        """Create the table of all data records of the entry with state, reasons, flags and repairs: some statements.
 
         Raises:
             ExpressionRefused: an expression is outside the subset or names something unknown.
             MappingMalformed: a path is malformed.
         """
-        query = _Query(self._base())
+        query = _Query(extract(self._entry))
         self._add_defects(query)
         for spec in self._specs:
             _SpecColumns(self, spec, query).add()
-        return f"CREATE OR REPLACE TABLE {settled_table(self._entry.name)} AS {self._states(query)}"
+        settled = settled_table(self._entry.name)
+        create = f"CREATE OR REPLACE TABLE {settled} AS {self._states(query)}"
+        merge = self._merge(settled) if self._entry.duplicates else ()
+        return (create, *merge, *(self._set_repeated_persons_apart(settled) if self._defines_persons else ()))
 
-    def emit(self, spec: TableSpec) -> str:
-        """Create the table of rows of one table file, in the columns of its target plus where each comes from."""
+    def emit(self, spec: TableSpec, columns: Sequence[str] | None = None) -> str:
+        """Select the rows of one table file: the person, the columns that are filled, and where each row comes from."""
         filled = {column.name for column in spec.fields}
-        values = [
-            _emitted(spec, name, sql_type, is_filled=name in filled)
-            for name, sql_type in spec.target.columns.items()
-            if name not in {spec.target.key, "person_id"}
-        ]
+        names = [column.name for column in spec.fields] if columns is None else columns
+        values = [_emitted(spec, name, is_filled=name in filled) for name in names]
         grade = quote_name(f"{spec.name}>grade")
         return (
-            f"CREATE OR REPLACE TABLE {rows_table(spec.name)} AS SELECT p.person_id, {', '.join(values)}, "
-            f"s.file_id, s.rec_no, s.byte_off, s.{grade} AS grade, s.flags, s.repairs "
-            f"FROM {settled_table(self._entry.name)} s JOIN persons p ON p.person_key = s.{_person(spec)} "
+            f"SELECT p.person_id, {', '.join([*values, 's.file_id'])}, s.rec_no, s.byte_off, s.{grade} AS grade, "
+            f"s.flags, s.repairs FROM {settled_table(self._entry.name)} s "
+            f"JOIN persons p ON p.person_key = s.{_person(spec)} "
             f"WHERE s.state = 'accepted' AND s.{quote_name(f'{spec.name}?emit')}"
         )
+
+    def emits(self) -> str:
+        """The condition under which a settled record becomes a row of any table."""
+        return " OR ".join(quote_name(f"{spec.name}?emit") for spec in self._specs) or "FALSE"
 
     def person_keys(self) -> str:
         """Select the distinct keys of accepted persons."""
@@ -145,31 +144,21 @@ class EntryPlan:
             names["century_from"] = str(self._entry.century_from)
         return names
 
-    def _base(self) -> str:
-        landed = f"SELECT * FROM {landed_table(self._entry.name)} WHERE kind = 'data'"
-        if self._entry.reader is not Reader.NDJSON:
-            return landed
-        view = compile_paths(self._entry.paths, file="source.yaml")
-        text = f"SELECT *, CASE WHEN len(defects) = 0 THEN try(decode(raw)) END AS t FROM ({landed})"
-        valid = f"SELECT *, CASE WHEN json_valid(t) THEN t END AS v FROM ({text})"
-        whole = f"CASE WHEN try(json_type(v)) = 'OBJECT' THEN try(json_transform(v, {quote_text(view.structure)})) END"
-        found = f"SELECT *, {whole} AS j FROM ({valid})"
-        columns = ", ".join(f"{sql} AS {quote_name(f'f.{name}')}" for name, sql in view.columns.items())
-        broken = "CASE WHEN len(defects) = 0 AND j IS NULL THEN ['not_json'] ELSE defects END AS defects"
-        return f"SELECT * EXCLUDE (t, v, j, defects), {columns}, {broken} FROM ({found})"
-
     def _add_defects(self, query: _Query) -> None:
-        """Most records have no defect, which one comparison of a length tells."""
+        """Most records have no defect, which one comparison of a length tells. See ``readers.batch`` for the words."""
         any_defect = "len(defects) > 0"
         on_field = "list_filter(defects, lambda d: contains(d, '@'))"
         reject = "{'field': split_part(d, '@', 2), 'reason': split_part(d, '@', 1)}"
-        whole = "list_filter(defects, lambda d: NOT contains(d, '@') AND d <> 'deleted')"
+        whole = "list_filter(defects, lambda d: NOT contains(d, '@') AND d[1] NOT IN ('+', '-') AND d <> 'deleted')"
         query.quarantine.append((any_defect, whole))
         query.exclude.append(_when("list_contains(defects, 'deleted')", "deleted_in_source"))
+        query.exclude.append((any_defect, _marked("-")))
+        query.repairs.append((any_defect, _marked("+")))
         query.flags.append((any_defect, f"list_transform({on_field}, lambda d: split_part(d, '@', 1))"))
         query.rejects.append((any_defect, f"list_transform({on_field}, lambda d: {reject})"))
 
     def _states(self, query: _Query) -> str:
+        self._exclude_without_target(query)
         lists = {
             "exclude_reasons": _joined(query.exclude),
             "named_reasons": _joined(query.quarantine),
@@ -181,50 +170,58 @@ class EntryPlan:
         for name, sql in lists.items():
             query.add(name, sql)
         query.add("quarantine_reasons", "CASE WHEN len(named_reasons) > 0 THEN named_reasons ELSE other_reasons END")
-        query.add("loadable", "len(exclude_reasons) = 0 AND len(quarantine_reasons) = 0")
-        self._add_first(query)
-        self._add_repeated_persons(query)
         query.add(
             "state",
-            "CASE WHEN len(exclude_reasons) > 0 THEN 'excluded' WHEN len(quarantine_reasons) > 0 OR repeated "
-            "THEN 'quarantined' WHEN first.rec_no <> rec_no OR first.file_id <> file_id THEN 'merged' "
+            "CASE WHEN len(exclude_reasons) > 0 THEN 'excluded' WHEN len(quarantine_reasons) > 0 THEN 'quarantined' "
             "ELSE 'accepted' END",
         )
-        reasons = "CASE WHEN repeated THEN ['repeated_person'] ELSE quarantine_reasons END AS quarantine_reasons"
-        kept = ", ".join([*_KEPT, *query.kept, "state", "first", "exclude_reasons", "flags", "repairs", "rejects"])
-        return f"SELECT {kept}, {reasons} FROM ({query.sql})"
+        query.add("first", "NULL::STRUCT(file_id INTEGER, rec_no BIGINT)")
+        compared = self._compared()
+        query.add("content", f"hash({', '.join(compared)})" if compared else "0")
+        kept = ["state", "first", "content", "exclude_reasons", "quarantine_reasons", "flags", "repairs", "rejects"]
+        fields = [] if "raw" in self._entry.duplicates else compared
+        return f"SELECT {', '.join([*_KEPT, *query.kept, *kept, *fields])} FROM ({query.sql})"
 
-    def _add_first(self, query: _Query) -> None:
-        """The first loadable record with the same content, where the mapping declares how duplicates are known.
-
-        Only records whose hash occurs twice are compared: partitioning by all raw bytes would cost more than the rest.
-        """
-        own = "{'file_id': file_id, 'rec_no': rec_no}"
-        parts = ["raw" if name == "raw" else quote_name(f"f.{name}") for name in self._entry.duplicates]
-        if not parts:
-            query.add("first", own)
+    def _exclude_without_target(self, query: _Query) -> None:
+        """A whole record that no table file asks for is left out with a reason of its own."""
+        if any(spec.where is None for spec in self._specs):
             return
-        if self._entry.reader is Reader.NDJSON and self._entry.duplicates != ("raw",):
-            query.add("may_repeat", "TRUE")
-        else:
-            digest = f"hash({', '.join(parts)})"
-            landed = f"SELECT {digest} AS h FROM {landed_table(self._entry.name)} WHERE kind = 'data' GROUP BY 1"
-            query.add("content", digest)
-            query.look_up("r.h IS NOT NULL AS may_repeat", f"({landed} HAVING count(*) > 1) r ON r.h = l.content")
-        query.add("comparable", "loadable AND may_repeat")
-        compared = ", ".join(f"CASE WHEN comparable THEN {part} END" for part in parts)
-        query.add(
-            "first", f"CASE WHEN comparable THEN min({own}) OVER (PARTITION BY comparable, {compared}) ELSE {own} END"
+        wanted = [quote_name(f"{spec.name}?where") for spec in self._specs]
+        nothing = f"len(defects) = 0 AND NOT ({' OR '.join([*wanted, 'FALSE'])})"
+        query.exclude.append(_when(nothing, "no_table_asks_for_it"))
+
+    def _compared(self) -> list[str]:
+        """What two records must have in common to be one: the fields that the mapping names, or all bytes."""
+        raw = "text" if self._entry.is_text else "raw"
+        return [raw if name == "raw" else quote_name(f"f.{name}") for name in self._entry.duplicates]
+
+    def _merge(self, settled: str) -> tuple[str, ...]:
+        """Merge repeated records into the first accepted one. Only records whose hash occurs twice are compared."""
+        parts = self._compared()
+        source = f"{settled} s"
+        if "raw" in self._entry.duplicates:
+            source += f" JOIN {landed_table(self._entry.name)} l ON l.file_id = s.file_id AND l.rec_no = s.rec_no"
+        repeated = f"SELECT content FROM {settled} WHERE state = 'accepted' GROUP BY 1 HAVING count(*) > 1"
+        own = "{'file_id': s.file_id, 'rec_no': s.rec_no}"
+        found = (
+            f"SELECT {own} AS own, min({own}) OVER (PARTITION BY {', '.join(parts)}) AS head FROM {source} "
+            f"WHERE s.state = 'accepted' AND s.content IN ({repeated})"
         )
+        update = (
+            f"UPDATE {settled} s SET state = 'merged', first = r.head FROM repeats r "
+            "WHERE r.own <> r.head AND s.file_id = r.own.file_id AND s.rec_no = r.own.rec_no"
+        )
+        return f"CREATE OR REPLACE TEMP TABLE repeats AS {found}", update
 
-    def _add_repeated_persons(self, query: _Query) -> None:
-        if not self._defines_persons:
-            query.add("repeated", "FALSE")
-            return
+    def _set_repeated_persons_apart(self, settled: str) -> tuple[str, ...]:
         spec = next(spec for spec in self._specs if spec.table == "person")
-        query.add("leads", "loadable AND first.rec_no = rec_no AND first.file_id = file_id")
-        order = f"row_number() OVER (PARTITION BY leads, {_person(spec)} ORDER BY file_id, rec_no)"
-        query.add("repeated", f"leads AND {order} > 1")
+        order = f"row_number() OVER (PARTITION BY {_person(spec)} ORDER BY file_id, rec_no)"
+        ordered = f"SELECT file_id, rec_no, {order} AS n FROM {settled} WHERE state = 'accepted'"
+        update = (
+            f"UPDATE {settled} s SET state = 'quarantined', quarantine_reasons = ['repeated_person'] FROM repeats r "
+            "WHERE s.file_id = r.file_id AND s.rec_no = r.rec_no"
+        )
+        return f"CREATE OR REPLACE TEMP TABLE repeats AS SELECT * FROM ({ordered}) WHERE n > 1", update
 
 
 class _SpecColumns:
@@ -267,6 +264,8 @@ class _SpecColumns:
     def _add_column(self, column: Column, key: str, sql_type: str | None) -> None:
         if column.code_map is not None:
             self._add_concept(column, key)
+        elif column.is_person:
+            self._add_person(column, key)
         else:
             self._add_value(column, key, sql_type)
         self._names[column.name] = self._own(column.name)
@@ -296,12 +295,20 @@ class _SpecColumns:
         name = f"{self._spec.name}.{column.name}"
         code, grade = quote_name(f"{name}~code"), quote_name(f"{name}~grade")
         self._query.add(f"{name}~code", f"({self._compile(column.expr, key)})::VARCHAR")
-        columns = f"coalesce(c.target_concept_id, 0) AS {quote_name(name)}, c.grade AS {grade}"
+        concept = f"CASE WHEN l.{code} IS NOT NULL THEN coalesce(c.target_concept_id, 0) END"
+        columns = f"{concept} AS {quote_name(name)}, c.grade AS {grade}"
         self._query.look_up(columns, f"{code_table(str(column.code_map))} c ON c.source_code = l.{code}")
         where = quote_name(f"{self._spec.name}?where")
-        self._query.flags.append(_when(f"{where} AND {grade} IS NULL", f"unmapped_{column.name}"))
+        unmapped = f"{where} AND {code} IS NOT NULL AND {grade} IS NULL"
+        self._query.flags.append(_when(unmapped, f"unmapped_{column.name}"))
         self._query.flags.append(_when(f"{where} AND {grade} = 'not_mapped'", f"not_mapped_{column.name}"))
         self._grades.append(grade)
+
+    def _add_person(self, column: Column, key: str) -> None:
+        name = f"{self._spec.name}.{column.name}"
+        self._query.add(f"{name}~key", f"({self._compile(column.expr, key)})::VARCHAR")
+        found = f"persons p ON p.person_key = l.{quote_name(f'{name}~key')}"
+        self._query.look_up(f"p.person_id AS {quote_name(name)}", found)
 
     def _add_person_check(self) -> None:
         person, where = _person(self._spec), quote_name(f"{self._spec.name}?where")
@@ -372,11 +379,16 @@ class _SpecColumns:
         self._query.add(f"{spec.name}>grade", f"coalesce({', '.join([*self._grades, 'NULL::VARCHAR'])})")
 
 
-def _emitted(spec: TableSpec, name: str, sql_type: str, *, is_filled: bool) -> str:
+def _emitted(spec: TableSpec, name: str, *, is_filled: bool) -> str:
     value = f"s.{quote_name(f'{spec.name}={name}')}" if is_filled else "NULL"
     if name in spec.target.zero:
         value = f"coalesce({value}, 0)"
-    return f"({value})::{sql_type} AS {name}"
+    return f"({value})::{spec.target.columns[name]} AS {name}"
+
+
+def _marked(sign: str) -> str:
+    """The defects that begin with a sign, without it."""
+    return f"list_transform(list_filter(defects, lambda d: d[1] = '{sign}'), lambda d: d[2:])"
 
 
 def _person(spec: TableSpec) -> str:

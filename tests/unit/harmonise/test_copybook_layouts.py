@@ -7,7 +7,9 @@ import pytest
 
 from asepsis.errors.harmonise import CopybookRefused, LimitExceeded
 from asepsis.harmonise.readers import ebcdic
-from asepsis.harmonise.readers.copybook import Storage, parse_copybook
+from asepsis.harmonise.readers.batch import records_of
+from asepsis.harmonise.readers.copybook import Layout, Storage, parse_copybook
+from asepsis.harmonise.readers.record import Record
 
 EXAMPLE = """
       * A COMMENT
@@ -28,6 +30,10 @@ EXAMPLE = """
                88  IS-EMPTY     VALUE SPACES.
            05  LAST-ONE         PIC X.
 """
+
+
+def read(stream: io.BytesIO, *, layout: Layout, encoding: str) -> list[Record]:
+    return list(records_of(ebcdic.read(stream, layout=layout, encoding=encoding)))
 
 
 def test_offsets_follow_storage_occurs_and_redefines() -> None:
@@ -56,7 +62,7 @@ def test_numbers_are_decoded_with_sign_and_scale() -> None:
     raw = "0042".encode("cp037") + bytes.fromhex("0012345d") + (-2).to_bytes(2, "big", signed=True)
     raw += (7).to_bytes(4, "big") + (-(10**17)).to_bytes(8, "big", signed=True)
     raw += bytes.fromhex("f0f1f2d3") + "1234".encode("cp037") + "  AB1CD2Z".encode("cp037")
-    (record,) = ebcdic.read(io.BytesIO(raw), layout=layout, encoding="cp037")
+    (record,) = read(io.BytesIO(raw), layout=layout, encoding="cp037")
     assert record.defects == ()
     assert record.fields is not None
     assert record.fields["amount"] == "-123.45"
@@ -68,10 +74,10 @@ def test_numbers_are_decoded_with_sign_and_scale() -> None:
 def test_what_is_no_number_becomes_null_with_a_named_defect() -> None:
     layout = parse_copybook("01 R. 05 P PIC S9(3) COMP-3. 05 Z PIC S9(2). 05 D PIC 9(2).")
     raw = bytes.fromhex("1a3c") + bytes.fromhex("f1a1") + "X1".encode("cp037")
-    (record,) = ebcdic.read(io.BytesIO(raw), layout=layout, encoding="cp037")
+    (record,) = read(io.BytesIO(raw), layout=layout, encoding="cp037")
     assert record.fields == {"p": None, "z": "11", "d": "X1"}
     assert set(record.defects) == {"packed_decimal_corrupt@p", "digits_expected@d"}
-    (broken,) = ebcdic.read(io.BytesIO(bytes.fromhex("123c") + b"Q1" + b"\xf1\xf1"), layout=layout, encoding="cp037")
+    (broken,) = read(io.BytesIO(bytes.fromhex("123c") + b"Q1" + b"\xf1\xf1"), layout=layout, encoding="cp037")
     assert broken.defects == ("zoned_decimal_corrupt@z",)
 
 

@@ -17,10 +17,13 @@ from asepsis.domain.books import Books, FileBooks
 from asepsis.domain.names import RunId
 from asepsis.engines.harmonise.guard import guarded
 from asepsis.engines.harmonise.land import Landed
+from asepsis.engines.harmonise.split import final_table
 from asepsis.errors.harmonise import BooksDoNotBalance
+from asepsis.harmonise.expressions import quote_name
+from asepsis.harmonise.extraction import landed_table
 from asepsis.harmonise.mapping import Mapping
 from asepsis.harmonise.omop import TARGETS
-from asepsis.harmonise.staging import landed_table, rows_table, settled_table
+from asepsis.harmonise.staging import EntryPlan, settled_table
 
 _Counts = dict[tuple[int, str], int]
 
@@ -77,9 +80,11 @@ class _FileAccount:
             quarantined=states.get("quarantined", 0),
             excluded=states.get("excluded", 0),
             header=kinds.get("header", 0),
+            context=kinds.get("context", 0),
             residue=kinds.get("residue", 0),
             accepted_without_row=self._without_row(),
-            declared=entry.records,
+            declared=entry.records if item.declared is None else item.declared,
+            counted=item.counted,
             emitted=self._emitted(),
             reasons=self._listed("quarantine_reasons", "quarantined"),
             exclusions=self._listed("exclude_reasons", "excluded"),
@@ -100,17 +105,25 @@ class _FileAccount:
         return self._count(f"SELECT name, count(*) FROM ({sql}) GROUP BY 1 ORDER BY 1")
 
     def _emitted(self) -> dict[str, int]:
+        """Rows that came of this file, counted in the tables that were written."""
         emitted: dict[str, int] = {}
-        for spec in self._mapping.specs_of(self._item.entry):
-            row = self._connection.execute(f"SELECT count(*) FROM {rows_table(spec.name)} {self._mine}").fetchone()
-            emitted[spec.table] = emitted.get(spec.table, 0) + (int(row[0]) if row is not None else 0)
+        for table in sorted({spec.table for spec in self._mapping.specs_of(self._item.entry)}):
+            row = self._connection.execute(f"SELECT count(*) FROM {final_table(table)} {self._mine}").fetchone()
+            emitted[table] = int(row[0]) if row is not None else 0
         return emitted
 
     def _without_row(self) -> int:
-        specs = self._mapping.specs_of(self._item.entry)
-        accepted = f"SELECT rec_no FROM {settled_table(self._item.entry)} {self._mine} AND state = 'accepted'"
-        rows = " UNION ALL ".join(f"SELECT rec_no FROM {rows_table(spec.name)} {self._mine}" for spec in specs)
-        if not specs:
-            rows = "SELECT 0 AS rec_no WHERE FALSE"
-        row = self._connection.execute(f"SELECT count(*) FROM ({accepted}) WHERE rec_no NOT IN ({rows})").fetchone()
-        return int(row[0]) if row is not None else 0
+        """Accepted records that no table took, and rows that are missing although their record was accepted."""
+        plan = EntryPlan(self._mapping, self._mapping.files[self._item.entry])
+        accepted = f"{settled_table(self._item.entry)} {self._mine} AND state = 'accepted'"
+        row = self._connection.execute(f"SELECT count(*) FROM {accepted} AND NOT ({plan.emits()})").fetchone()
+        return (int(row[0]) if row is not None else 0) + self._lost_rows(accepted)
+
+    def _lost_rows(self, accepted: str) -> int:
+        lost, emitted = 0, self._emitted()
+        for table in emitted:
+            specs = [spec for spec in self._mapping.specs_of(self._item.entry) if spec.table == table]
+            counts = " + ".join(f"count(*) FILTER ({quote_name(f'{spec.name}?emit')})" for spec in specs)
+            row = self._connection.execute(f"SELECT {counts} FROM {accepted}").fetchone()
+            lost += abs((int(row[0]) if row is not None else 0) - emitted[table])
+        return lost

@@ -44,4 +44,6 @@ def connect(path: Path, *, scratch: Path, memory: str, threads: int) -> duckdb.D
         connection.execute("SET errors_as_json = false")
         connection.execute("SET enable_progress_bar = false")
         connection.execute("SET TimeZone = 'UTC'")
+        # The work database lives for one run: writing and reading it fast is worth more than keeping it small.
+        connection.execute("PRAGMA force_compression = 'uncompressed'")
     return connection

@@ -9,26 +9,26 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from itertools import islice
 from typing import BinaryIO, Final
 
 import duckdb
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from asepsis.domain.names import Digest
 from asepsis.engines.harmonise.guard import guarded
 from asepsis.errors.harmonise import BooksDoNotBalance
 from asepsis.harmonise.expressions import quote_name
+from asepsis.harmonise.extraction import hl7_context, landed_fields, landed_table
 from asepsis.harmonise.mapping import FileEntry, Reader
-from asepsis.harmonise.readers import dbase, ebcdic, ndjson
+from asepsis.harmonise.readers import dbase, delimited, ebcdic, hl7v2, ndjson, sqldump
+from asepsis.harmonise.readers.batch import Batch
 from asepsis.harmonise.readers.gunzip import gunzip
-from asepsis.harmonise.readers.record import Record
-from asepsis.harmonise.staging import landed_table
+from asepsis.harmonise.readers.record import RecordKind
 
-_BATCH: Final = 20_000
-_BATCH_BYTES: Final = 32 << 20
+_CHUNK: Final = 1 << 16
 
 Opener = Callable[[], BinaryIO]
 
@@ -43,6 +43,8 @@ class Landed:
     digest: Digest
     size: int
     landed_bytes: int
+    declared: int | None = None
+    counted: int | None = None
 
 
 class HashedStream(io.RawIOBase):
@@ -65,20 +67,30 @@ class HashedStream(io.RawIOBase):
 
     def finish(self) -> Digest:
         """Read what is left and return the digest of all bytes."""
-        buffer = bytearray(_BATCH)
+        buffer = bytearray(_CHUNK)
         while self.readinto(memoryview(buffer)):
             pass
         return Digest(self._hash.hexdigest())
 
 
 def create_landed(connection: duckdb.DuckDBPyConnection, entry: FileEntry) -> None:
-    """Make the empty table of an entry."""
-    fields = "".join(f", {quote_name(f'f.{name}')} VARCHAR" for name in _decoded(entry))
+    """Make the empty table of an entry.
+
+    A line-oriented record is kept as ``text``; ``raw`` is null where its bytes are those of the text.
+    """
+    columns = [_typed(column) for column in landed_fields(entry).values()]
+    if entry.is_text:
+        columns = ["text VARCHAR", *columns]
     with guarded("land"):
         connection.execute(
             f"CREATE OR REPLACE TABLE {landed_table(entry.name)} (file_id INTEGER, rec_no BIGINT, byte_off BIGINT, "
-            f"byte_len BIGINT, kind VARCHAR, raw BLOB, defects VARCHAR[]{fields})"
+            f"byte_len BIGINT, kind VARCHAR, defects VARCHAR[], raw BLOB, {', '.join(columns)})"
         )
+
+
+def _typed(column: str) -> str:
+    name, sql_type = column.rsplit(" ", 1)
+    return f"{quote_name(name)} {sql_type}"
 
 
 def land(
@@ -100,32 +112,152 @@ def land(
     with opener() as opened:
         hashed = HashedStream(opened)
         plain = _Counted(gunzip(io.BufferedReader(hashed), name=path))
-        records = _tiling(read_records(entry, io.BufferedReader(plain)), path)
-        offset = done = 0
-        for batch in _batches(records):
-            _insert(connection, entry, batch, file_id)
-            done += len(batch)
-            offset = batch[-1].offset + batch[-1].length
-            progress(done)
+        count = _Count()
+        for batch in _tiling(read_batches(entry, io.BufferedReader(plain, _CHUNK)), path):
+            insert(connection, entry, batch, file_id=file_id)
+            count.add(batch)
+            progress(count.records)
         plain.drain()
         digest = hashed.finish()
-    return Landed(file_id=file_id, path=path, entry=entry.name, digest=digest, size=plain.count, landed_bytes=offset)
+    return Landed(
+        file_id=file_id,
+        path=path,
+        entry=entry.name,
+        digest=digest,
+        size=plain.count,
+        landed_bytes=count.length,
+        declared=count.declared,
+        counted=count.counted if count.declared is not None else None,
+    )
 
 
-def read_records(entry: FileEntry, stream: BinaryIO) -> Iterator[Record]:
-    """The records of a stream as the entry says; one branch per reader."""
-    if entry.reader is Reader.EBCDIC and entry.layout is not None:
-        return ebcdic.read(stream, layout=entry.layout, encoding=entry.encoding)
-    if entry.reader is Reader.DBASE:
-        return dbase.read(stream, encoding=entry.encoding)
-    return ndjson.read(stream)
+def read_batches(entry: FileEntry, stream: BinaryIO) -> Iterator[Batch]:
+    """The records of a stream as the entry says."""
+    return _READERS[entry.reader](entry, stream)
 
 
-def insert_records(
-    connection: duckdb.DuckDBPyConnection, entry: FileEntry, records: Sequence[Record], *, file_id: int
-) -> None:
-    """Put records into the landed table of their entry."""
-    _insert(connection, entry, list(records), file_id)
+def _ebcdic(entry: FileEntry, stream: BinaryIO) -> Iterator[Batch]:
+    if entry.layout is None:
+        return iter(())
+    return ebcdic.read(stream, layout=entry.layout, encoding=entry.encoding)
+
+
+def _delimited(entry: FileEntry, stream: BinaryIO) -> Iterator[Batch]:
+    header = (entry.shape.delimiter, entry.columns) if entry.shape.header else None
+    return delimited.read(stream, decoding=entry.decoding, header=header)
+
+
+def _fixed_width(entry: FileEntry, stream: BinaryIO) -> Iterator[Batch]:
+    return delimited.read(stream, decoding=entry.decoding, skip_header=entry.shape.header)
+
+
+def _hl7v2(entry: FileEntry, stream: BinaryIO) -> Iterator[Batch]:
+    segments = entry.shape.segments
+    return hl7v2.read(stream, decoding=entry.decoding, segments=segments, context=hl7_context(entry))
+
+
+def _sqldump(entry: FileEntry, stream: BinaryIO) -> Iterator[Batch]:
+    dialect = entry.shape.dialect or sqldump.Dialect.MYSQL
+    table, columns = entry.shape.table, entry.columns
+    return sqldump.read(stream, dialect=dialect, table=table, columns=columns, decoding=entry.decoding)
+
+
+_READERS: Final[dict[Reader, Callable[[FileEntry, BinaryIO], Iterator[Batch]]]] = {
+    Reader.EBCDIC: _ebcdic,
+    Reader.DBASE: lambda entry, stream: dbase.read(stream, encoding=entry.encoding),
+    Reader.NDJSON: lambda _, stream: ndjson.read(stream),
+    Reader.DELIMITED: _delimited,
+    Reader.FIXED_WIDTH: _fixed_width,
+    Reader.HL7V2: _hl7v2,
+    Reader.SQLDUMP: _sqldump,
+}
+
+
+def insert(connection: duckdb.DuckDBPyConnection, entry: FileEntry, batch: Batch, *, file_id: int) -> None:
+    """Put the records of a batch into the landed table of their entry."""
+    rows = _Rows(batch, entry)
+    with guarded("land"):
+        connection.register("batch", rows.table())
+        connection.execute(f"INSERT INTO {landed_table(entry.name)} SELECT {file_id}, * FROM batch")
+        connection.unregister("batch")
+
+
+@dataclass(slots=True)
+class _Count:
+    records: int = 0
+    length: int = 0
+    counted: int = 0
+    declared: int | None = None
+
+    def add(self, batch: Batch) -> None:
+        self.records = batch.number + len(batch)
+        self.length = batch.offset + batch.ends[-1]
+        self.counted += batch.counted
+        if batch.declared is not None:
+            self.declared = (self.declared or 0) + batch.declared
+
+
+class _Rows:
+    """A batch as Arrow columns; the bytes themselves are not copied."""
+
+    def __init__(self, batch: Batch, entry: FileEntry) -> None:
+        self._batch = batch
+        self._entry = entry
+        self._count = len(batch)
+
+    def table(self) -> pa.Table:
+        """The columns of the landed table without the number of the file."""
+        batch, count = self._batch, self._count
+        ends = pa.Array.from_buffers(pa.int32(), count, [None, pa.py_buffer(batch.ends)])
+        lengths = pc.subtract(ends, pa.concat_arrays([pa.array([0], pa.int32()), ends.slice(0, count - 1)]))
+        starts = pc.add(pc.cast(pc.subtract(ends, lengths), pa.int64()), batch.offset)
+        columns = {
+            "rec_no": pa.array(range(batch.number, batch.number + count), pa.int64()),
+            "byte_off": starts,
+            "byte_len": lengths,
+            "kind": self._kinds(),
+            "defects": self._defects(),
+        }
+        whole = self._bytes()
+        if self._entry.is_text:
+            columns |= self._texts(whole)
+        else:
+            columns["raw"] = whole
+        for name in landed_fields(self._entry):
+            columns[name] = pa.array(self._column(name), pa.string())
+        return pa.table(columns)
+
+    def _bytes(self) -> pa.Array:
+        offsets = pa.py_buffer(b"\0\0\0\0" + self._batch.ends.tobytes())
+        return pa.Array.from_buffers(pa.binary(), self._count, [None, offsets, pa.py_buffer(self._batch.data)])
+
+    def _kinds(self) -> pa.Array:
+        kinds = [str(RecordKind.DATA)] * self._count
+        for index, kind in self._batch.kinds.items():
+            kinds[index] = str(kind)
+        return pa.array(kinds, pa.string())
+
+    def _defects(self) -> pa.Array:
+        defects: list[tuple[str, ...]] = [()] * self._count
+        for index, found in self._batch.defects.items():
+            defects[index] = found
+        return pa.array(defects, pa.list_(pa.string()))
+
+    def _texts(self, whole: pa.Array) -> dict[str, pa.Array]:
+        texts = self._batch.texts or {}
+        if not texts:
+            return {"raw": pa.nulls(self._count, pa.binary()), "text": whole.view(pa.string())}
+        mask = [False] * self._count
+        for index in texts:
+            mask[index] = True
+        is_special = pa.array(mask, pa.bool_())
+        found = [None if text is None else text.encode() for _, text in sorted(texts.items())]
+        text = pc.replace_with_mask(whole, is_special, pa.array(found, pa.binary()))
+        raw = pc.if_else(is_special, whole, pa.scalar(None, pa.binary()))
+        return {"raw": raw, "text": text.view(pa.string())}
+
+    def _column(self, name: str) -> object:
+        return self._batch.columns.get(name) or [None] * self._count
 
 
 class _Counted(io.RawIOBase):
@@ -145,50 +277,21 @@ class _Counted(io.RawIOBase):
         return len(data)
 
     def drain(self) -> None:
-        buffer = bytearray(_BATCH)
+        buffer = bytearray(_CHUNK)
         while self.readinto(memoryview(buffer)):
             pass
 
 
-def _tiling(records: Iterable[Record], path: str) -> Iterator[Record]:
+def _tiling(batches: Iterable[Batch], path: str) -> Iterator[Batch]:
     offset = number = 0
-    for record in records:
-        if record.offset != offset or record.length != len(record.raw) or record.number != number or not record.length:
+    for batch in batches:
+        is_cut = not len(batch) or batch.ends[-1] != len(batch.data) or batch.ends[0] < 1
+        if is_cut or batch.offset != offset or batch.number != number or not _rises(batch):
             raise BooksDoNotBalance(file=path, problem=f"record {number} does not begin where the one before ended")
-        offset, number = offset + record.length, number + 1
-        yield record
-
-
-def _batches(records: Iterator[Record]) -> Iterator[list[Record]]:
-    while batch := list(islice(records, 1)):
-        size = batch[0].length
-        for record in records:
-            batch.append(record)
-            size += record.length
-            if len(batch) >= _BATCH or size >= _BATCH_BYTES:
-                break
+        offset, number = offset + len(batch.data), number + len(batch)
         yield batch
 
 
-def _insert(connection: duckdb.DuckDBPyConnection, entry: FileEntry, batch: list[Record], file_id: int) -> None:
-    columns = {
-        "rec_no": pa.array([record.number for record in batch], pa.int64()),
-        "byte_off": pa.array([record.offset for record in batch], pa.int64()),
-        "byte_len": pa.array([record.length for record in batch], pa.int64()),
-        "kind": pa.array([str(record.kind) for record in batch], pa.string()),
-        "raw": pa.array([record.raw for record in batch], pa.binary()),
-        "defects": pa.array([record.defects for record in batch], pa.list_(pa.string())),
-    }
-    empty: dict[str, str | None] = {}
-    fields = [record.fields or empty for record in batch]
-    for name in _decoded(entry):
-        columns[f"f.{name}"] = pa.array([values.get(name) for values in fields], pa.string())
-    with guarded("land"):
-        connection.register("batch", pa.table(columns))
-        connection.execute(f"INSERT INTO {landed_table(entry.name)} SELECT {file_id}, * FROM batch")
-        connection.unregister("batch")
-
-
-def _decoded(entry: FileEntry) -> tuple[str, ...]:
-    """Fields that the reader decodes; those of NDJSON are extracted set-based in staging."""
-    return () if entry.reader is Reader.NDJSON else entry.field_names
+def _rises(batch: Batch) -> bool:
+    ends = batch.ends
+    return all(map(int.__lt__, ends[:-1], ends[1:]))

@@ -117,7 +117,7 @@ class _Work:
 
     def make(self, chosen: list[tuple[FileEntry, str]], folder: Path) -> list[Landed]:
         """Everything between the opened files and the Parquet files in ``folder``; the work database goes away."""
-        database, scratch = folder / "work.duckdb", folder / "scratch"
+        database, scratch = Path(":memory:"), folder / "scratch"
         connection = connect(database, scratch=scratch, memory=self.resources.memory, threads=self.resources.threads)
         try:
             landed = self._fill(connection, chosen, folder)

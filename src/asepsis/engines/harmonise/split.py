@@ -19,9 +19,10 @@ from asepsis.engines.harmonise.guard import guarded
 from asepsis.engines.harmonise.land import Landed
 from asepsis.errors.harmonise import HarmoniseFailed
 from asepsis.harmonise.expressions import quote_text
-from asepsis.harmonise.mapping import Mapping, TableSpec
-from asepsis.harmonise.omop import IDENTITY, PERIOD, TARGETS
-from asepsis.harmonise.staging import EntryPlan, code_table, landed_table, rows_table, settled_table
+from asepsis.harmonise.extraction import landed_table
+from asepsis.harmonise.mapping import Mapping
+from asepsis.harmonise.omop import IDENTITY, PERIOD, TARGETS, Target
+from asepsis.harmonise.staging import EntryPlan, code_table, settled_table
 
 _PERSON_BATCH: Final = 50_000
 _ID_BYTES: Final = 8
@@ -49,7 +50,8 @@ def create_code_tables(connection: duckdb.DuckDBPyConnection, mapping: Mapping) 
 def settle(connection: duckdb.DuckDBPyConnection, plan: EntryPlan) -> None:
     """Give every data record of an entry its state."""
     with guarded("stage"):
-        connection.execute(plan.settle())
+        for statement in plan.settle():
+            connection.execute(statement)
 
 
 def identify(connection: duckdb.DuckDBPyConnection, plan: EntryPlan, *, person_key: bytes) -> None:
@@ -82,15 +84,13 @@ def write_outputs(
     """Write every output of the run into ``folder`` and return the rows of each."""
     with guarded("split"):
         _create_files(connection, landed)
-        for spec in mapping.tables:
-            entry = mapping.files[spec.entry]
-            connection.execute(EntryPlan(mapping, entry).emit(spec))
         tables = sorted({spec.table for spec in mapping.tables})
         for table in tables:
-            connection.execute(_number(table, [spec for spec in mapping.tables if spec.table == table]))
+            connection.execute(_number(mapping, table))
+        outputs = {table: _clinical(table, filled_columns(mapping, table)) for table in tables}
         if mapping.spans:
             connection.execute(_periods(mapping))
-        outputs = {table: _clinical(table) for table in [*tables, *([PERIOD] if mapping.spans else [])]}
+            outputs[PERIOD] = _clinical(PERIOD, tuple(TARGETS[PERIOD].columns))
         outputs |= _side_tables(mapping, tables, run)
         return {name: _copy(connection, sql, folder / f"{name}.parquet") for name, sql in sorted(outputs.items())}
 
@@ -101,14 +101,28 @@ def _create_files(connection: duckdb.DuckDBPyConnection, landed: Sequence[Landed
         connection.execute("INSERT INTO files VALUES (?, ?)", [item.file_id, item.path])
 
 
-def _number(table: str, specs: Sequence[TableSpec]) -> str:
+def final_table(table: str) -> str:
+    """Where the rows of a target table stand in their final order."""
+    return f"final_{table}"
+
+
+def filled_columns(mapping: Mapping, table: str) -> tuple[str, ...]:
+    """The columns of a target table that any table file fills, in the order of the target."""
+    filled = {column.name for spec in mapping.tables if spec.table == table for column in spec.fields}
+    return tuple(name for name in TARGETS[table].columns if name in filled)
+
+
+def _number(mapping: Mapping, table: str) -> str:
     """All rows of a target table in their final order, numbered."""
-    target = TARGETS[table]
-    union = " UNION ALL ".join(f"SELECT * FROM {rows_table(spec.name)}" for spec in specs)
-    order = ", ".join(name for name in ("person_id", target.at, "file_id", "rec_no") if name)
-    return (
-        f"CREATE OR REPLACE TABLE final_{table} AS SELECT row_number() OVER (ORDER BY {order}) AS n, * FROM ({union})"
+    target, columns = TARGETS[table], filled_columns(mapping, table)
+    union = " UNION ALL ".join(
+        EntryPlan(mapping, mapping.files[spec.entry]).emit(spec, columns)
+        for spec in mapping.tables
+        if spec.table == table
     )
+    order = ", ".join(name for name in ("person_id", target.at, "file_id", "rec_no") if name)
+    ordered = f"SELECT * FROM ({union}) ORDER BY {order}"
+    return f"CREATE OR REPLACE TABLE {final_table(table)} AS SELECT row_number() OVER () AS n, * FROM ({ordered})"
 
 
 def _periods(mapping: Mapping) -> str:
@@ -131,13 +145,20 @@ def _event(table: str, column: str) -> str:
     return f"date_trunc('month', {column})::DATE" if table == IDENTITY else column
 
 
-def _clinical(table: str) -> str:
-    target = TARGETS[table]
+def _clinical(table: str, filled: Sequence[str]) -> str:
+    """The columns of the target; the rows stand in their order already, and DuckDB keeps it."""
     columns = ", ".join(
-        f"({'n' if name == target.key and target.counted else name})::{sql_type} AS {name}"
-        for name, sql_type in target.columns.items()
+        f"({_cell(TARGETS[table], name, filled)})::{sql_type} AS {name}"
+        for name, sql_type in TARGETS[table].columns.items()
     )
-    return f"SELECT {columns} FROM final_{table} ORDER BY n"
+    return f"SELECT {columns} FROM {final_table(table)}"
+
+
+def _cell(target: Target, name: str, filled: Sequence[str]) -> str:
+    if name == target.key and target.counted:
+        return "n"
+    value = name if name in filled or name == "person_id" else "NULL"
+    return f"coalesce({value}, 0)" if name in target.zero else value
 
 
 def _side_tables(mapping: Mapping, tables: Sequence[str], run: str) -> dict[str, str]:
@@ -157,8 +178,7 @@ def _provenance(tables: Sequence[str], run: str) -> str:
     )
     return (
         f"SELECT target_table, target_id::BIGINT AS target_id, {quote_text(run)} AS run, f.file, rec_no, byte_off, "
-        f"grade, flags, repairs FROM ({parts}) JOIN files f USING (file_id) "
-        "ORDER BY target_table, target_id, file_id, rec_no"
+        f"grade, flags, repairs FROM ({parts}) JOIN files f USING (file_id)"
     )
 
 
@@ -171,9 +191,12 @@ def _quarantine(mapping: Mapping, run: str) -> str:
         same = f"{landed} l ON l.file_id = s.file_id AND l.rec_no = s.rec_no"
         rejects = f"SELECT file_id, rec_no, unnest(rejects) AS r FROM {settled} WHERE state = 'accepted'"
         whole = "'stage' AS stage, NULL::VARCHAR AS field, s.quarantine_reasons AS reasons"
-        parts.append(f"SELECT {place}, {whole}, l.raw FROM {settled} s JOIN {same} WHERE s.state = 'quarantined'")
-        parts.append(f"SELECT {place}, 'read', NULL, l.defects, l.raw FROM {landed} l WHERE l.kind = 'residue'")
-        parts.append(f"SELECT {place}, 'field', r.field, [r.reason], l.raw FROM ({rejects}) s JOIN {same}")
+        raw = "coalesce(l.raw, encode(l.text))" if mapping.files[name].is_text else "l.raw"
+        parts.append(
+            f"SELECT {place}, {whole}, {raw} AS raw FROM {settled} s JOIN {same} WHERE s.state = 'quarantined'"
+        )
+        parts.append(f"SELECT {place}, 'read', NULL, l.defects, {raw} FROM {landed} l WHERE l.kind = 'residue'")
+        parts.append(f"SELECT {place}, 'field', r.field, [r.reason], {raw} FROM ({rejects}) s JOIN {same}")
     return (
         f"SELECT {quote_text(run)} AS run, f.file, rec_no, byte_off, stage, field, reasons, raw "
         f"FROM ({' UNION ALL '.join(parts)}) JOIN files f USING (file_id) "
@@ -188,7 +211,8 @@ def _listing(mapping: Mapping, run: str, state: str, extra: str) -> str:
     )
     return (
         f"SELECT {quote_text(run)} AS run, f.file, s.rec_no, s.byte_off, {extra} FROM ({parts}) s "
-        "JOIN files f ON f.file_id = s.file_id JOIN files o ON o.file_id = s.first.file_id ORDER BY s.file_id, s.rec_no"
+        "JOIN files f ON f.file_id = s.file_id LEFT JOIN files o ON o.file_id = s.first.file_id "
+        "ORDER BY s.file_id, s.rec_no"
     )
 
 

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import io
 import json
 import tempfile
 from collections.abc import Iterator
@@ -15,14 +16,14 @@ from typing import Any, Final
 import duckdb
 
 from asepsis.engines.harmonise.guard import connect, guarded
-from asepsis.engines.harmonise.land import create_landed, insert_records
+from asepsis.engines.harmonise.land import create_landed, insert, read_batches
 from asepsis.engines.harmonise.load import load_mapping, read_yaml
 from asepsis.engines.harmonise.split import create_code_tables, identify, settle
 from asepsis.errors.harmonise import MappingMalformed
 from asepsis.harmonise.mapping import FileEntry, Mapping, Reader
-from asepsis.harmonise.readers.record import Record, RecordKind
+from asepsis.harmonise.readers.batch import Batch, ends_of
 from asepsis.harmonise.section import Section
-from asepsis.harmonise.staging import EntryPlan, rows_table, settled_table
+from asepsis.harmonise.staging import EntryPlan, settled_table
 
 _TRIAL_KEY: Final = bytes(32)
 
@@ -91,10 +92,11 @@ def _run(
     given: dict[str, Any],
     persons: tuple[str, ...],
 ) -> dict[str, Any]:
-    """State, reasons, flags and repairs of one record, then the values of its rows as ``table.column``."""
+    """State, reasons, flags and repairs of the last record, then the values of its rows as ``table.column``."""
     create_code_tables(connection, mapping)
     create_landed(connection, entry)
-    insert_records(connection, entry, [_record(entry, given)], file_id=0)
+    for batch in _batches(entry, given):
+        insert(connection, entry, batch, file_id=0)
     plan = EntryPlan(mapping, entry)
     with guarded("trial"):
         for number, person in enumerate(persons):
@@ -104,12 +106,12 @@ def _run(
         identify(connection, plan, person_key=_TRIAL_KEY)
     with guarded("trial"):
         columns = "state, list_sort(exclude_reasons || quarantine_reasons) AS reasons, flags, repairs"
-        outcome = _first(connection, f"SELECT {columns} FROM {settled_table(entry.name)}")
+        last = "ORDER BY rec_no DESC LIMIT 1"
+        outcome = _first(connection, f"SELECT rec_no, {columns} FROM {settled_table(entry.name)} {last}")
         for spec in mapping.specs_of(entry.name):
-            connection.execute(plan.emit(spec))
-            row = _first(connection, f"SELECT * FROM {rows_table(spec.name)}")
+            row = _first(connection, f"SELECT * FROM ({plan.emit(spec)}) WHERE rec_no = {outcome.get('rec_no', 0)}")
             outcome |= {f"{spec.table}.{name}": value for name, value in row.items()}
-            outcome[spec.table] = bool(row)
+            outcome[spec.table] = bool(row) or bool(outcome.get(spec.table))
     return outcome
 
 
@@ -119,16 +121,21 @@ def _first(connection: duckdb.DuckDBPyConnection, sql: str) -> dict[str, Any]:
     return {} if row is None else dict(zip([item[0] for item in cursor.description or []], row, strict=True))
 
 
-def _record(entry: FileEntry, given: dict[str, Any]) -> Record:
+def _batches(entry: FileEntry, given: dict[str, Any]) -> Iterator[Batch]:
+    """What is given: the text of a file (``text``, or ``json`` for one resource), or the decoded fields of a record."""
+    text = given.get("json", given.get("text"))
+    if text is not None:
+        if entry.is_text or entry.reader is Reader.SQLDUMP:
+            return read_batches(entry, io.BytesIO(str(text).encode(entry.encoding, "replace")))
+        raise MappingMalformed(file="tests/", key="text", problem="the fields of a binary record are expected")
     fields = {name: None if value is None else str(value) for name, value in given.items()}
-    if entry.reader is Reader.NDJSON:
-        raw = str(given.get("json", "")).encode()
-        return Record(0, 0, len(raw), raw, None, RecordKind.DATA)
     unknown = sorted(set(fields) - set(entry.field_names))
-    if unknown:
-        raise MappingMalformed(file="tests/", key=unknown[0], problem="the file entry has no such field")
+    if unknown or entry.is_text:
+        name = unknown[0] if unknown else "text"
+        raise MappingMalformed(file="tests/", key=name, problem="the file entry has no such field, or needs a text")
     raw = json.dumps(fields, sort_keys=True).encode()
-    return Record(0, 0, len(raw), raw, fields, RecordKind.DATA)
+    columns = {name: [value] for name, value in fields.items()}
+    return iter((Batch(number=0, offset=0, data=raw, ends=ends_of([len(raw)]), columns=columns),))
 
 
 def _text(value: Any) -> str:

@@ -11,14 +11,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO, Final
 
+from asepsis.harmonise.readers.batch import Batch, counted, ends_of, single
 from asepsis.harmonise.readers.copybook import field_name
-from asepsis.harmonise.readers.record import Limits, Record, RecordKind, counted, is_charmap, read_exactly, residue
+from asepsis.harmonise.readers.record import Limits, RecordKind, is_charmap, read_exactly, rest_of
 
 _PROLOGUE: Final = 32
 _DESCRIPTOR: Final = 32
 _END_OF_FIELDS: Final = 0x0D
 _END_OF_FILE: Final = b"\x1a"
-_LIVE, _DELETED = 0x20, 0x2A
+_LIVE: Final = b" "
+_FLAGS: Final = {0x2A: "deleted"}
+_LOST: Final = "\ufffd"
 _BATCH: Final = 4096
 
 
@@ -35,50 +38,56 @@ class _Table:
     fields: tuple[_Field, ...]
 
 
-def read(stream: BinaryIO, *, encoding: str, limits: Limits | None = None) -> Iterator[Record]:
+def read(stream: BinaryIO, *, encoding: str, limits: Limits | None = None) -> Iterator[Batch]:
     """Yield the header, every record and whatever follows the terminator.
 
     Raises:
         LimitExceeded: the file has more records than allowed.
     """
-    return counted(_records(stream, encoding), limits=limits or Limits())
+    return counted(_batches(stream, encoding), limits=limits or Limits())
 
 
-def _records(stream: BinaryIO, encoding: str) -> Iterator[Record]:
+def _batches(stream: BinaryIO, encoding: str) -> Iterator[Batch]:
     prologue = read_exactly(stream, _PROLOGUE)
     size = int.from_bytes(prologue[8:10], "little")
     header = prologue + (read_exactly(stream, size - _PROLOGUE) if size > _PROLOGUE else b"")
     table = _table(header, size)
     if table is None:
-        yield from residue(stream, number=0, offset=0, head=header, defect="header_unreadable")
+        yield from _residue(stream, header, number=0, offset=0, defect="header_unreadable")
         return
-    yield Record(0, 0, len(header), header, None, RecordKind.HEADER)
+    yield single(RecordKind.HEADER, header, number=0, offset=0)
     yield from _body(stream, table, offset=len(header), encoding=encoding)
 
 
-def _body(stream: BinaryIO, table: _Table, *, offset: int, encoding: str) -> Iterator[Record]:
-    size, number, start = table.record_length, 1, offset
-    charmap = is_charmap(encoding)
+def _body(stream: BinaryIO, table: _Table, *, offset: int, encoding: str) -> Iterator[Batch]:
+    size, number = table.record_length, 1
     while block := read_exactly(stream, size * _BATCH):
-        for place in range(0, len(block), size):
-            raw = block[place : place + size]
-            if raw[:1] == _END_OF_FILE or len(raw) < size:
-                yield from _ending(stream, block[place:], number=number, offset=start)
-                return
-            fields, defects = _decode(raw, table, encoding if charmap else None, encoding)
-            extra = ("beyond_declared_count",) if number > table.declared else ()
-            yield Record(number, start, size, raw, fields, RecordKind.DATA, defects + extra)
-            number, start = number + 1, start + size
+        count = len(block) // size
+        flags = block[0 : count * size : size]
+        end = flags.find(_END_OF_FILE)
+        count = end if end >= 0 else count
+        whole, rest = block[: count * size], block[count * size :]
+        if count:
+            yield _records(whole, table, encoding, number=number, offset=offset)
+        number, offset = number + count, offset + len(whole)
+        if rest:
+            yield from _ending(stream, rest, number=number, offset=offset)
+            return
 
 
-def _ending(stream: BinaryIO, rest: bytes, *, number: int, offset: int) -> Iterator[Record]:
+def _ending(stream: BinaryIO, rest: bytes, *, number: int, offset: int) -> Iterator[Batch]:
+    defect = "truncated_final_record"
     if rest[:1] == _END_OF_FILE:
-        yield Record(number, offset, 1, _END_OF_FILE, None, RecordKind.HEADER)
+        yield single(RecordKind.HEADER, _END_OF_FILE, number=number, offset=offset)
         number, offset, rest = number + 1, offset + 1, rest[1:]
         defect = "after_end_of_file"
-    else:
-        defect = "truncated_final_record"
-    yield from residue(stream, number=number, offset=offset, head=rest, defect=defect)
+    yield from _residue(stream, rest, number=number, offset=offset, defect=defect)
+
+
+def _residue(stream: BinaryIO, head: bytes, *, number: int, offset: int, defect: str) -> Iterator[Batch]:
+    for piece in rest_of(stream, head):
+        yield single(RecordKind.RESIDUE, piece, number=number, offset=offset, defect=defect)
+        number, offset = number + 1, offset + len(piece)
 
 
 def _table(header: bytes, size: int) -> _Table | None:
@@ -103,20 +112,34 @@ def _table(header: bytes, size: int) -> _Table | None:
     return _Table(int.from_bytes(header[4:8], "little"), length, tuple(fields))
 
 
-def _decode(
-    raw: bytes, table: _Table, charmap: str | None, encoding: str
-) -> tuple[dict[str, str | None] | None, tuple[str, ...]]:
-    whole = raw.decode(charmap, "replace") if charmap else ""
-    fields: dict[str, str | None] = {}
-    defects: list[str] = []
+def _records(whole: bytes, table: _Table, encoding: str, *, number: int, offset: int) -> Batch:
+    """Whole records, decoded column by column."""
+    size = table.record_length
+    count = len(whole) // size
+    defects: dict[int, tuple[str, ...]] = {}
+    flags = whole[0::size]
+    if flags.strip(_LIVE):
+        defects = {
+            index: (_FLAGS.get(flag, "deletion_flag_unknown"),) for index, flag in enumerate(flags) if flag != _LIVE[0]
+        }
+    for index in range(max(table.declared - number + 1, 0), count):
+        defects[index] = (*defects.get(index, ()), "beyond_declared_count")
+    text = whole.decode(encoding, "replace") if is_charmap(encoding) else None
+    columns: dict[str, list[str | None]] = {}
     for field in table.fields:
-        text = whole[field.place] if charmap else raw[field.place].decode(encoding, "replace")
-        fields[field.name] = text
-        if "\ufffd" in text:
-            fields[field.name] = None
-            defects.append(f"undecodable@{field.name}")
-    if raw[0] == _DELETED:
-        defects.append("deleted")
-    elif raw[0] != _LIVE:
-        defects.append("deletion_flag_unknown")
-    return fields, tuple(defects)
+        columns[field.name] = values = _column(whole if text is None else text, field.place, size, encoding)
+        if text is None or _LOST in text:
+            for index, value in enumerate(values):
+                if value and _LOST in value:
+                    values[index] = None
+                    defects[index] = (*defects.get(index, ()), f"undecodable@{field.name}")
+    ends = ends_of([size] * count)
+    return Batch(number=number, offset=offset, data=whole, ends=ends, defects=defects, columns=columns)
+
+
+def _column(block: bytes | str, place: slice, size: int, encoding: str) -> list[str | None]:
+    width = place.stop - place.start
+    starts = range(place.start, len(block), size)
+    if isinstance(block, str):
+        return [block[start : start + width] for start in starts]
+    return [block[start : start + width].decode(encoding, "replace") for start in starts]

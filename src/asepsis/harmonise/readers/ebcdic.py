@@ -11,8 +11,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import BinaryIO, Final
 
+from asepsis.harmonise.readers.batch import Batch, counted, ends_of, single
 from asepsis.harmonise.readers.copybook import Layout, Span, Storage
-from asepsis.harmonise.readers.record import Limits, Record, RecordKind, counted, is_charmap, read_exactly
+from asepsis.harmonise.readers.record import Limits, RecordKind, is_charmap, read_exactly
 
 _BATCH: Final = 4096
 _NEGATIVE: Final = frozenset("db")
@@ -23,29 +24,36 @@ _Values = list[str | None]
 _Defects = dict[int, tuple[str, ...]]
 
 
-def read(stream: BinaryIO, *, layout: Layout, encoding: str, limits: Limits | None = None) -> Iterator[Record]:
+def read(stream: BinaryIO, *, layout: Layout, encoding: str, limits: Limits | None = None) -> Iterator[Batch]:
     """Yield every record of the stream, then its residue.
 
     Raises:
         LimitExceeded: the file has more records than allowed.
     """
-    return counted(_records(stream, layout, encoding), limits=limits or Limits())
+    return counted(_batches(stream, layout, encoding), limits=limits or Limits())
 
 
-def _records(stream: BinaryIO, layout: Layout, encoding: str) -> Iterator[Record]:
+def _batches(stream: BinaryIO, layout: Layout, encoding: str) -> Iterator[Batch]:
     names = [span.name for span in layout.spans]
     size, number = layout.length, 0
     charmap = is_charmap(encoding)
     while block := read_exactly(stream, size * _BATCH):
-        whole = len(block) - len(block) % size
-        columns, defects = _Block(block[:whole], size, encoding, is_charmap=charmap).decode(layout)
-        for index, row in enumerate(zip(*columns, strict=True)):
-            raw = block[index * size : (index + 1) * size]
-            fields = dict(zip(names, row, strict=True))
-            yield Record(number, number * size, size, raw, fields, RecordKind.DATA, defects.get(index, ()))
-            number += 1
-        if tail := block[whole:]:
-            yield Record(number, number * size, len(tail), tail, None, RecordKind.RESIDUE, ("truncated_final_record",))
+        count, left = divmod(len(block), size)
+        whole = block[: count * size]
+        columns, defects = _Block(whole, size, encoding, is_charmap=charmap).decode(layout)
+        yield Batch(
+            number=number,
+            offset=number * size,
+            data=whole,
+            ends=ends_of([size] * count),
+            defects=defects,
+            columns=dict(zip(names, columns, strict=True)),
+        )
+        number += count
+        if left:
+            tail = block[count * size :]
+            offset = number * size
+            yield single(RecordKind.RESIDUE, tail, number=number, offset=offset, defect="truncated_final_record")
 
 
 class _Block:

@@ -1,7 +1,7 @@
 """Newline-delimited JSON: one record per line, its line end included in its bytes.
 
-Only the framing is done here; the fields are taken out of the text set-based by the engine (``fields`` is ``None``).
-Blank lines are header records. What a line may not be (too long, too deep, not UTF-8) is a defect, never an exception.
+Only the framing is done here; the fields are taken out of the text set-based by the engine. Blank lines are header
+records. What a line may not be (too long, too deep, not UTF-8) is a defect, never an exception.
 """
 
 from __future__ import annotations
@@ -10,53 +10,41 @@ import re
 from collections.abc import Iterator
 from typing import BinaryIO, Final
 
-from asepsis.harmonise.readers.record import Limits, Record, RecordKind, counted
+from asepsis.harmonise.readers.batch import Batch, counted, ends_of
+from asepsis.harmonise.readers.lines import Decoding, decode_lines, read_lines
+from asepsis.harmonise.readers.record import Limits
 
 _TOKENS: Final = re.compile(rb'"(?:[^"\\]|\\.)*"?|[\[{]|[\]}]', re.DOTALL)
 
 
-def read(stream: BinaryIO, *, limits: Limits | None = None) -> Iterator[Record]:
+def read(stream: BinaryIO, *, limits: Limits | None = None) -> Iterator[Batch]:
     """Yield every line of the stream.
 
     Raises:
         LimitExceeded: the file has more records than allowed.
     """
     limits = limits or Limits()
-    return counted(_records(stream, limits), limits=limits)
+    return counted(_batches(stream, limits), limits=limits)
 
 
-def _records(stream: BinaryIO, limits: Limits) -> Iterator[Record]:
-    number = offset = 0
-    whole = True
-    while line := stream.readline(limits.record_bytes):
-        complete = line.endswith(b"\n") or len(line) < limits.record_bytes
-        if whole and complete:
-            yield _record(line, number, offset, limits.nesting)
-        else:
-            yield Record(number, offset, len(line), line, None, RecordKind.RESIDUE, ("record_too_long",))
-        whole = complete
-        number, offset = number + 1, offset + len(line)
-
-
-def _record(line: bytes, number: int, offset: int, nesting: int) -> Record:
-    if line.isspace():
-        return Record(number, offset, len(line), line, None, RecordKind.HEADER)
-    defects: tuple[str, ...] = ()
-    if not line.isascii() and not _is_utf8(line):
-        defects = ("not_utf8",)
-    if b"\0" in line:
-        defects = (*defects, "nul_byte")
-    if line.count(b"{") + line.count(b"[") > nesting and _depth(line) > nesting:
-        defects = (*defects, "nested_too_deep")
-    return Record(number, offset, len(line), line, None, RecordKind.DATA, defects)
-
-
-def _is_utf8(line: bytes) -> bool:
-    try:
-        line.decode("utf-8")
-    except UnicodeDecodeError:
-        return False
-    return True
+def _batches(stream: BinaryIO, limits: Limits) -> Iterator[Batch]:
+    decoding = Decoding(drops_nul=False)
+    for block in read_lines(stream, limits=limits):
+        found = decode_lines(block, decoding)
+        for index, line in enumerate(block.lines):
+            is_suspect = line.count(b"{") + line.count(b"[") > limits.nesting
+            if is_suspect and index not in found.kinds and _depth(line) > limits.nesting:
+                found.add(index, "nested_too_deep")
+                found.texts[index] = None
+        yield Batch(
+            number=block.number,
+            offset=block.offset,
+            data=b"".join(block.lines),
+            ends=ends_of(map(len, block.lines)),
+            kinds=found.kinds,
+            defects=found.defects,
+            texts=found.texts,
+        )
 
 
 def _depth(line: bytes) -> int:

@@ -1,8 +1,4 @@
-"""Records: what every reader yields. The byte ranges of a file's records tile the file: no gap, no overlap.
-
-``fields`` holds the decoded text of each field, or ``None`` where decoding is set-based (NDJSON) or impossible.
-``defects`` name what is wrong: ``reason`` for the whole record, ``reason@field`` for one field.
-"""
+"""Records, their kinds and the limits of readers. The byte ranges of a file's records tile the file."""
 
 from __future__ import annotations
 
@@ -11,21 +7,21 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import BinaryIO, Final, NamedTuple
 
-from asepsis.errors.harmonise import LimitExceeded
-
 RESIDUE_CHUNK: Final = 1 << 20
+_BYTE_VALUES: Final = 256
 
 
 class RecordKind(StrEnum):
-    """``data``: a record; ``header``: bytes of the format itself; ``residue``: bytes outside any record."""
+    """What a record is: ``header`` belongs to the format, ``context`` is read together with other records."""
 
     DATA = "data"
     HEADER = "header"
+    CONTEXT = "context"
     RESIDUE = "residue"
 
 
 class Record(NamedTuple):
-    """One record of a file. A named tuple and not a dataclass, because readers make hundreds of thousands a second."""
+    """One record of a file: ``fields`` are decoded texts, ``None`` where decoding is set-based or impossible."""
 
     number: int
     offset: int
@@ -58,28 +54,14 @@ def read_exactly(stream: BinaryIO, size: int) -> bytes:
     return b"".join(parts)
 
 
-def residue(stream: BinaryIO, *, number: int, offset: int, head: bytes, defect: str) -> Iterator[Record]:
-    """Everything that is left, as residue records of at most one mebibyte, beginning with the bytes already read."""
+def rest_of(stream: BinaryIO, head: bytes) -> Iterator[bytes]:
+    """Everything that is left in pieces of at most one mebibyte, beginning with the bytes already read."""
     data = head + read_exactly(stream, RESIDUE_CHUNK - min(len(head), RESIDUE_CHUNK))
     while data:
-        part, rest = data[:RESIDUE_CHUNK], data[RESIDUE_CHUNK:]
-        yield Record(number, offset, len(part), part, None, RecordKind.RESIDUE, (defect,))
-        number, offset = number + 1, offset + len(part)
-        data = rest or read_exactly(stream, RESIDUE_CHUNK)
-
-
-def counted(records: Iterator[Record], *, limits: Limits) -> Iterator[Record]:
-    """Pass records on until the limit of their number.
-
-    Raises:
-        LimitExceeded: the file has more records.
-    """
-    for record in records:
-        if record.number >= limits.records:
-            raise LimitExceeded(limit="records")
-        yield record
+        yield data[:RESIDUE_CHUNK]
+        data = data[RESIDUE_CHUNK:] or read_exactly(stream, RESIDUE_CHUNK)
 
 
 def is_charmap(encoding: str) -> bool:
     """Whether each byte of the encoding is one character, so that a record can be decoded whole and then cut."""
-    return len(bytes(range(256)).decode(encoding, "replace")) == 256  # noqa: PLR2004 - the number of bytes there are
+    return len(bytes(range(_BYTE_VALUES)).decode(encoding, "replace")) == _BYTE_VALUES

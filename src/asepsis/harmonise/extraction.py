@@ -1,0 +1,201 @@
+"""SQL that takes the fields of a record out of its text, set-based: one select per format, no row is dropped.
+
+Each select keeps the columns of the landed table, adds ``f.<name>`` for every field, and adds to ``defects`` what only
+shows when the text is taken apart (too few columns, an unbalanced quote, no JSON).
+"""
+
+# ruff: noqa: S608 - the SQL is written here from checked names and quoted literals; no data enters it
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from asepsis.errors.harmonise import MappingMalformed
+from asepsis.harmonise.expressions import quote_name, quote_text
+from asepsis.harmonise.jsonpaths import compile_paths
+from asepsis.harmonise.mapping import FileEntry, Reader
+from asepsis.harmonise.readers.hl7v2 import MESSAGE, SEGMENT, SEPARATORS, context_column
+
+_ENDS: Final = "chr(13) || chr(10)"
+_HL7_FIELD: Final = re.compile(r"^([A-Z][A-Z0-9]{2})-(\d{1,3})(?:\[(\d{1,2})\])?(?:\.(\d{1,3}))?(?:\.(\d{1,3}))?$")
+_HL7_ESCAPES: Final = {"F": "1", "S": "2", "R": "3", "T": "5", "E": "4"}
+
+
+def landed_table(entry: str) -> str:
+    """Where the records of an entry are landed."""
+    return quote_name(f"landed_{entry}")
+
+
+def landed_fields(entry: FileEntry) -> dict[str, str]:
+    """The columns that the reader decodes itself, by its own name: (name in the landed table, SQL type)."""
+    if entry.reader is Reader.HL7V2:
+        numbers = [MESSAGE, *(context_column(name) for name in hl7_context(entry))]
+        return {SEGMENT: f"f.{SEGMENT} VARCHAR", SEPARATORS: f"{SEPARATORS} VARCHAR"} | {
+            name: f"{name} BIGINT" for name in numbers
+        }
+    return {} if entry.is_text else {name: f"f.{name} VARCHAR" for name in entry.field_names}
+
+
+def extract(entry: FileEntry) -> str:
+    """Select the data records of an entry with their fields.
+
+    Raises:
+        MappingMalformed: a path is malformed.
+    """
+    data = f"SELECT * FROM {landed_table(entry.name)} WHERE kind = 'data'"
+    if entry.reader is Reader.NDJSON:
+        return _json(entry, data)
+    if entry.reader is Reader.HL7V2:
+        return _segments(entry, data)
+    if entry.reader is Reader.FIXED_WIDTH:
+        return _places(entry, data)
+    return _columns(entry, data) if entry.is_text else data
+
+
+def hl7_context(entry: FileEntry) -> tuple[str, ...]:
+    """The segments that records are read together with, in the order of their names."""
+    names = {_hl7_path(entry, name).segment for name in entry.paths}
+    return tuple(sorted(names - set(entry.shape.segments)))
+
+
+def _with_fields(columns: Mapping[str, str], source: str, *, without: str, defects: str | None = None) -> str:
+    added = "".join(f", {sql} AS {quote_name(f'f.{name}')}" for name, sql in columns.items())
+    replaced = "" if defects is None else f" REPLACE ({defects} AS defects)"
+    return f"SELECT * EXCLUDE ({without}){replaced}{added} FROM ({source})"
+
+
+def _json(entry: FileEntry, data: str) -> str:
+    view = compile_paths(entry.paths, file="source.yaml")
+    taken = f"try(json_transform(text, {quote_text(view.structure)}))"
+    found = f"SELECT *, CASE WHEN starts_with(ltrim(text), '{{') THEN {taken} END AS j FROM ({data})"
+    broken = "CASE WHEN j IS NULL AND len(defects) = 0 THEN ['not_json'] ELSE defects END"
+    return _with_fields(view.columns, found, without="j", defects=broken)
+
+
+def _places(entry: FileEntry, data: str) -> str:
+    lines = f"SELECT *, rtrim(text, {_ENDS}) AS t FROM ({data})"
+    columns = {name: f"substr(t, {first}, {last - first + 1})" for name, (first, last) in entry.shape.places.items()}
+    least = max(first for first, _ in entry.shape.places.values())
+    short = f"CASE WHEN length(t) < {least} THEN list_append(defects, 'record_too_short') ELSE defects END"
+    return _with_fields(columns, lines, without="t", defects=short)
+
+
+def _columns(entry: FileEntry, data: str) -> str:
+    """Delimited text. Only lines that show something unusual take the longer ways."""
+    shape, names = entry.shape, entry.columns
+    mark, count = quote_text(shape.delimiter), len(names)
+    split = f"SELECT *, string_split(text, {mark}) AS w, FALSE AS odd FROM ({data})"
+    if shape.quote is not None:
+        split = _quoted(split, shape.delimiter, shape.quote)
+    surplus = f"list_append(w[1:{count - 1}], array_to_string(w[{count}:], {mark}))"
+    words = f"CASE WHEN len(w) > {count} THEN {surplus} ELSE w END" if shape.overflow else "w"
+    cut = f"SELECT * EXCLUDE (w), {words} AS w, len(w) AS found FROM ({split})"
+    many = "+unquoted_delimiter" if shape.overflow else "too_many_columns"
+    found = (
+        f"list_concat(CASE WHEN found < {count} THEN ['too_few_columns'] "
+        f"WHEN found > {count} THEN [{quote_text(many)}] ELSE [] END, "
+        "CASE WHEN odd THEN ['+unbalanced_quote'] ELSE [] END)"
+    )
+    plain = f"text IS NULL OR (found = {count} AND NOT odd)"
+    defects = f"CASE WHEN {plain} THEN defects ELSE list_concat(defects, {found}) END"
+    values = {name: f"w[{place}]" for place, name in enumerate(names, start=1)}
+    values[names[-1]] = f"rtrim(w[{count}], {_ENDS})"
+    if shape.dialect is not None:
+        values = {name: _copied(sql) for name, sql in values.items()}
+    return _with_fields(values, cut, without="w, odd, found", defects=defects)
+
+
+def _quoted(split: str, delimiter: str, quote: str) -> str:
+    """Take quotes off where they are balanced; otherwise they are text, which is a repair with a name."""
+    mark, sign = quote_text(delimiter), quote_text(quote)
+    least = re.escape(delimiter)
+    pattern = quote_text(f"(?:^|{least})({quote}(?:[^{quote}]|{quote}{quote})*{quote}|[^{least}]*)")
+    line = f"rtrim(text, {_ENDS})"
+    within = f"CASE WHEN contains(text, {sign}) THEN regexp_extract_all({line}, {pattern}, 1) END"
+    bare = f"replace(x[2:-2], {quote_text(quote * 2)}, {sign})"
+    unquoted = f"list_transform(q, lambda x: CASE WHEN length(x) > 1 AND x[1] = {sign} THEN {bare} ELSE x END)"
+    even = f"(length(text) - length(replace(text, {sign}, ''))) % 2 = 0 AND array_to_string(q, {mark}) = {line}"
+    stripped = f"string_split(replace(text, {sign}, ''), {mark})"
+    both = f"SELECT *, {within} AS q FROM ({split})"
+    judged = f"SELECT * EXCLUDE (odd), q IS NOT NULL AND NOT ({even}) AS odd FROM ({both})"
+    words = f"CASE WHEN q IS NULL THEN w WHEN odd THEN {stripped} ELSE {unquoted} END"
+    return f"SELECT * EXCLUDE (w, q), {words} AS w FROM ({judged})"
+
+
+def _copied(value: str) -> str:
+    r"""A value of PostgreSQL's COPY text format: ``\N`` is null, a backslash escapes."""
+    whole = f"rtrim({value}, {_ENDS})"
+    plain = f"replace({whole}, '\\\\', chr(1))"
+    for written, meant in (("\\t", "chr(9)"), ("\\n", "chr(10)"), ("\\r", "chr(13)")):
+        plain = f"replace({plain}, {quote_text(written)}, {meant})"
+    text = f"replace({plain}, chr(1), '\\')"
+    return f"(CASE WHEN {whole} = '\\N' THEN NULL WHEN contains({whole}, '\\') THEN {text} ELSE {whole} END)"
+
+
+@dataclass(frozen=True, slots=True)
+class _Hl7Path:
+    """``OBX-3[1].2``: segment, field, repetition (from 0), component and subcomponent (from 1)."""
+
+    segment: str
+    field: int
+    repetition: int
+    component: int | None
+    subcomponent: int | None
+
+    def sql(self) -> str:
+        """The value inside a segment that is split into ``w``; ``s`` holds its separators."""
+        place = self.field if self.segment == "MSH" else self.field + 1
+        value = f"split_part(w[{place}], {_separator('R')}, {self.repetition + 1})"
+        if self.component is not None:
+            value = f"split_part({value}, {_separator('S')}, {self.component})"
+        if self.subcomponent is not None:
+            value = f"split_part({value}, {_separator('T')}, {self.subcomponent})"
+        return f"nullif(nullif({_unescaped(value)}, ''), '\"\"')"
+
+
+def _separator(letter: str) -> str:
+    return f"s[{_HL7_ESCAPES[letter]}]"
+
+
+def _unescaped(value: str) -> str:
+    sign = _separator("E")
+    text = value
+    for letter in _HL7_ESCAPES:
+        text = f"replace({text}, {sign} || '{letter}' || {sign}, {_separator(letter)})"
+    return f"(CASE WHEN contains({value}, {sign}) THEN {text} ELSE {value} END)"
+
+
+def _hl7_path(entry: FileEntry, name: str) -> _Hl7Path:
+    match = _HL7_FIELD.match(entry.paths[name])
+    if match is None or int(match[2]) < 1 or (match[1] == "MSH" and match[2] == "1"):
+        raise MappingMalformed(file="source.yaml", key=name, problem="the path is not of the form OBX-3[0].1.1")
+    component, subcomponent = (int(match[n]) if match[n] else None for n in (4, 5))
+    return _Hl7Path(match[1], int(match[2]), int(match[3] or 0), component, subcomponent)
+
+
+def _segments(entry: FileEntry, data: str) -> str:
+    """Values of the record's own segment, and of the segments that its message gives as context."""
+    paths = {name: _hl7_path(entry, name) for name in entry.paths}
+    own = {name: path for name, path in paths.items() if path.segment in entry.shape.segments}
+    segment = quote_name(f"f.{SEGMENT}")
+    values = {
+        name: f"CASE WHEN {segment} = {quote_text(path.segment)} THEN {path.sql()} END" for name, path in own.items()
+    }
+    sql = _with_fields(values, _words(data), without="w, s")
+    for context in hl7_context(entry):
+        named = {name: path.sql() for name, path in paths.items() if path.segment == context}
+        found = f"SELECT * FROM {landed_table(entry.name)} WHERE {segment} = {quote_text(context)}"
+        columns = "".join(f", {value} AS {quote_name(f'f.{name}')}" for name, value in named.items())
+        table = f"SELECT file_id, rec_no{columns} FROM ({_words(found)})"
+        wanted = "".join(f", c.{quote_name(f'f.{name}')}" for name in named)
+        at = f"c.file_id = l.file_id AND c.rec_no = l.{context_column(context)}"
+        sql = f"SELECT l.*{wanted} FROM ({sql}) l LEFT JOIN ({table}) c ON {at}"
+    return sql
+
+
+def _words(source: str) -> str:
+    bare = f"rtrim(ltrim(text, chr(65279) || chr(11)), {_ENDS} || chr(28))"
+    return f"SELECT *, string_split({bare}, separators[1]) AS w, separators AS s FROM ({source})"
