@@ -29,6 +29,9 @@ from asepsis.errors.attest import EvidenceRefused
 STEP = 397
 """A prime: the sample of a vector meets every position in a byte and every part of the structure."""
 
+EXHAUSTED = ("snp azure", "snp vlek", "nitro", "tdx phala_tdx_quote", "tdx trustee_tdx_quote_5.dat")
+"""Vectors of which every bit is flipped: each kind, key and version of a format once."""
+
 Verify = Callable[[bytes], object]
 
 
@@ -126,13 +129,14 @@ def test_flipped_bits_of_the_public_vectors_are_refused(folder: Path) -> None:
 
 
 @pytest.mark.long
-def test_every_flipped_bit_of_the_public_vectors_is_refused(folder: Path) -> None:
-    for raw, verify in public(folder).values():
-        assert refuse_all(raw, verify, range(8 * len(raw))) == 8 * len(raw)
+@pytest.mark.parametrize("what", EXHAUSTED)
+def test_every_flipped_bit_of_a_public_vector_is_refused(folder: Path, what: str) -> None:
+    raw, verify = public(folder)[what]
+    assert refuse_all(raw, verify, range(8 * len(raw))) == 8 * len(raw)
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("what", MADE_UP)
+@pytest.mark.parametrize("what", ["snp", "snp launch", "tpm"])
 def test_every_flipped_bit_of_made_up_evidence_is_refused(what: str) -> None:
     raw, verify = MADE_UP[what]
     assert refuse_all(raw, verify, range(8 * len(raw))) == 8 * len(raw)
