@@ -61,3 +61,66 @@ class RandomnessRefused(AsepsisError):
     code = "linkage.randomness_refused"
     message = "The source of randomness did not give enough distinct link identifiers."
     hint = "Check the random number generator of the machine; no link map was written."
+
+
+class LinkShareMissing(AsepsisError):
+    """A share of the link key, or the commitment to one, is not there."""
+
+    kind = Kind.MISSING
+    code = "linkage.share_missing"
+    message = "The link key lacks a committed share of {owner}."
+    hint = "Every owner of the contract commits to a share first and then shows it; ask {owner} to do both."
+
+
+class LinkShareRefused(AsepsisError):
+    """A share is malformed, copied from another owner, or not the one committed to."""
+
+    kind = Kind.UNTRUSTED
+    code = "linkage.share_refused"
+    message = "The share of {owner} is not the one that it committed to."
+    hint = "Start a new epoch: every owner draws a new share and commits to it before any share is shown."
+
+
+class TokensNotComparable(AsepsisError):
+    """Two token tables were made by different rules, epochs or keys, so that equality would mean nothing."""
+
+    kind = Kind.CONFLICT
+    code = "linkage.tokens_not_comparable"
+    message = "The tokens of {owner} and of {other} differ in their {what}."
+    hint = "Tokenise again at {owner} with the version, epoch and link key that the contract names."
+
+
+class TokensUnreadable(AsepsisError):
+    """A token table is absent, damaged, or lacks a column."""
+
+    kind = Kind.INVALID
+    code = "linkage.tokens_unreadable"
+    message = "The token table of {owner} cannot be read."
+    hint = "Contribute the tokens of {owner} again."
+
+
+class OneOwnerOnly(AsepsisError):
+    """Linking needs two owners, or one that asked for its own duplicates."""
+
+    kind = Kind.INVALID
+    code = "linkage.one_owner_only"
+    message = "There are records of {count} owners; linking needs two with records."
+    hint = "Contribute the identity data of the other owners first; an empty table is not a partner."
+
+
+class RuleProfileUnknown(AsepsisError):
+    """The contract names a rule profile that this version does not have."""
+
+    kind = Kind.INVALID
+    code = "linkage.rule_profile_unknown"
+    message = "There is no linkage rule profile {profile}."
+    hint = "Use one of: {known}."
+
+
+class FilterRefused(AsepsisError):
+    """Imported bit arrays are malformed or not comparable with each other."""
+
+    kind = Kind.INVALID
+    code = "linkage.filter_refused"
+    message = "The imported filters of {owner} cannot be used: {what}."
+    hint = "All owners must export filters of one schema: the same length in bits, one per record, no empty ones."

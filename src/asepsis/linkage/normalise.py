@@ -13,6 +13,8 @@ from datetime import date
 from itertools import pairwise
 from typing import Final
 
+from anyascii import anyascii
+
 from asepsis.linkage.nicknames import CANONICAL
 from asepsis.linkage.phonetics import soundex
 from asepsis.linkage.words import NO_NAMES, NO_STREETS, PARTICLES, SUFFIXES, TITLES
@@ -23,6 +25,7 @@ _LETTERS: Final = str.maketrans(
 _MOJIBAKE: Final = re.compile("[ÃÂÄÅ][\u0080-\u00bf\u0152-\u2122]")
 _APOSTROPHES: Final = re.compile("['’`´ʼ]")  # noqa: RUF001 - as names are typed with
 _WORDS: Final = re.compile(r"[^\W\d_]+")
+_SIGNS: Final = re.compile(r"[^\W_]+")
 _NUMBER: Final = re.compile(r"\d+")
 _SEPARATORS: Final = re.compile(r"[^a-z0-9]+")
 _NO_DIGITS: Final = re.compile(r"\D+")
@@ -32,6 +35,15 @@ _KNOWN_DUMMIES: Final = frozenset({"078051120", "219099999", "457555462"})
 _DUMMY_BIRTHS: Final = frozenset({"19000101", "19010101", "18000101", "18500101", "99991231", "19700101"})
 _SHORT_YEAR: Final = re.compile(r"\s*(\d{6}|\d{1,2}[./-]\d{1,2}[./-]\d{2})\s*")
 _FULL_DATE: Final = re.compile(r"\s*((?:18|19|20)\d\d)-?(\d\d)-?(\d\d)(?:[T ].*)?\s*")
+_UMLAUTS: Final = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue"})
+_HOUSE: Final = re.compile(r"\d+[a-z]?\b")
+_STREET_KINDS: Final = {
+    "st": "street", "str": "strasse", "rd": "road", "ave": "avenue", "av": "avenue", "ct": "court", "crt": "court",
+    "pl": "place", "dr": "drive", "drv": "drive", "ln": "lane", "cres": "crescent", "cr": "crescent",
+    "blvd": "boulevard", "hwy": "highway", "pde": "parade", "tce": "terrace", "ter": "terrace", "cl": "close",
+    "cir": "circuit", "cct": "circuit", "sq": "square", "pkwy": "parkway",
+}  # fmt: skip
+_PARTIAL_DATE: Final = re.compile(r"\s*((?:18|19|20)\d\d)(?:-(0[1-9]|1[0-2]))?\s*")
 _SHORTEST_ID: Final = 6
 _SHORTEST_PHONE: Final = 7
 _PHONE_DIGITS: Final = 9
@@ -60,6 +72,14 @@ class GivenName:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Street:
+    """One line of an address: the house number without leading zeros, and the street as words."""
+
+    number: str | None
+    name: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Birth:
     """A birth date as ``yymmdd``, the full year where the source gave one, and the date with day and month swapped."""
 
@@ -85,6 +105,44 @@ def _unscramble(text: str) -> str:
         except UnicodeError:
             continue
     return text
+
+
+def latin(name: str) -> str | None:
+    """A normalised name in Latin letters; ``None`` where it already is, or nothing comes of it.
+
+    A transliteration is one candidate among several (the same name has many), so it stands beside the name in
+    its own script and never replaces it. Source: the tables of anyascii.
+    """
+    if name.isascii():
+        return None
+    return "".join(_WORDS.findall(anyascii(name).lower())) or None
+
+
+def umlauts_spelt_out(text: str | None) -> str | None:
+    """A German name with ae, oe, ue, as it is typed where there are no umlauts; ``None`` where it has none."""
+    folded = unicodedata.normalize("NFC", text or "").casefold()
+    if not any(vowel in folded for vowel in "äöü"):
+        return None
+    return "".join(_words(folded.translate(_UMLAUTS))) or None
+
+
+def street(text: str | None) -> Street | None:
+    """House number and street of one line of an address; ``None`` where both are missing."""
+    plain = _APOSTROPHES.sub("", letters(text or ""))
+    number = _HOUSE.search(plain)
+    words = [_STREET_KINDS.get(word, word) for word in _SIGNS.findall(_HOUSE.sub(" ", plain, count=1))]
+    name = " ".join(words)
+    if not name or name in NO_NAMES:
+        name = ""
+    if number is None and not name:
+        return None
+    return Street(number=number.group().lstrip("0") or None if number else None, name=name or None)
+
+
+def place(text: str | None) -> str | None:
+    """A city, suburb or state, as words; ``None`` for a placeholder."""
+    name = " ".join(_words(text or ""))
+    return None if not name or name.replace(" ", "") in NO_NAMES else name
 
 
 def _words(text: str) -> list[str]:
@@ -141,6 +199,17 @@ def _full_date(source: str | None) -> str | None:
         return date(*map(int, found.groups())).isoformat().replace("-", "")
     except ValueError:
         return None
+
+
+def calendar_day(text: str) -> date | None:
+    """The day of ``yyyymmdd``, or ``None``."""
+    return None if (day := _full_date(text)) is None else date.fromisoformat(day)
+
+
+def partial_birth(source: str | None) -> str | None:
+    """``yyyy`` or ``yyyymm`` of a date that is known no better, as FHIR writes it; ``None`` for anything else."""
+    found = _PARTIAL_DATE.fullmatch(source or "")
+    return "".join(part for part in found.groups() if part) if found else None
 
 
 def national_id(text: str | None) -> str | None:

@@ -1,0 +1,113 @@
+"""Estimates the latent classes by expectation and maximisation over aggregated patterns of agreement.
+
+A few thousand patterns stand for millions of pairs, so that one iteration is two products of small matrices.
+Sources: Dempster, Laird and Rubin, JRSS B 39 (1977), pp. 1-38; maximum a posteriori under Dirichlet priors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from asepsis.linkage.classes import (
+    CLASSES,
+    MISSING,
+    MOST_TWINS,
+    PRIOR_FLOOR,
+    PRIOR_SHARE,
+    STARTING_SHARES,
+    Comparison,
+    LatentClass,
+)
+
+_ITERATIONS: Final = 300
+_TOLERANCE: Final = 1e-8
+Matrix = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fitted:
+    """The estimated model: the share of each class, and the levels of each comparison by class."""
+
+    shares: Mapping[str, float]
+    levels: Mapping[str, Mapping[str, tuple[float, ...]]]
+    iterations: int
+    log_likelihoods: Matrix
+    """Log of share times likelihood: patterns by classes."""
+
+
+def fit(patterns: Sequence[Sequence[int]], counts: Sequence[int], *, comparisons: Sequence[Comparison]) -> Fitted:
+    """Fit the classes to ``patterns`` (a level or ``MISSING`` per comparison) that occur ``counts`` times.
+
+    A comparison that is missing from a pattern says nothing about it. The result depends on nothing random.
+    """
+    weights = np.asarray(counts, dtype=np.float64)
+    indicator = _indicator(patterns, comparisons)
+    starts = np.cumsum([0, *(comparison.levels for comparison in comparisons)])
+    prior = np.array([[p for each in comparisons for p in each.prior[name]] for name in CLASSES]).T
+    strength = PRIOR_SHARE * weights.sum() / len(CLASSES) + PRIOR_FLOOR
+    sex = [comparison.name for comparison in comparisons].index("sex")
+    is_sexless = all(pattern[sex] == MISSING for pattern in patterns)
+    shares, theta = np.asarray(STARTING_SHARES, dtype=np.float64), prior.copy()
+    before, iteration, joint = -np.inf, 0, np.zeros((len(weights), len(CLASSES)))
+    for iteration in range(1, _ITERATIONS + 1):
+        joint = indicator @ np.log(theta) + np.log(shares)
+        highest = joint.max(axis=1, keepdims=True, initial=-np.inf)
+        part = np.exp(joint - highest)
+        total = part.sum(axis=1, keepdims=True)
+        likelihood = float((weights * (highest[:, 0] + np.log(total[:, 0]))).sum())
+        expected = part / total * weights[:, None]
+        if abs(likelihood - before) < _TOLERANCE * abs(likelihood):
+            break
+        before = likelihood
+        shares = (expected.sum(axis=0) + 1) / (weights.sum() + len(CLASSES))
+        if is_sexless:
+            shares = _few_twins(shares)
+        theta = _normalised(indicator.T @ expected + strength * prior, starts)
+    return Fitted(
+        shares=dict(zip(CLASSES, shares.tolist(), strict=True)),
+        levels=_levels(theta, starts, comparisons),
+        iterations=iteration,
+        log_likelihoods=joint,
+    )
+
+
+def weigh(fitted: Fitted, patterns: Sequence[Sequence[int]], *, comparisons: Sequence[Comparison]) -> Matrix:
+    """Log of share times likelihood of patterns that the model was not fitted to: patterns by classes."""
+    theta = np.array([[fitted.levels[each.name][name][at] for name in CLASSES] for each in comparisons for at in range(each.levels)])
+    return np.asarray(_indicator(patterns, comparisons) @ np.log(theta) + np.log([fitted.shares[name] for name in CLASSES]))
+
+
+def _few_twins(shares: Matrix) -> Matrix:
+    match, twin = CLASSES.index(LatentClass.MATCH), CLASSES.index(LatentClass.TWIN)
+    shares[twin] = min(shares[twin], MOST_TWINS * shares[match])
+    return shares / shares.sum()
+
+
+def _indicator(patterns: Sequence[Sequence[int]], comparisons: Sequence[Comparison]) -> Matrix:
+    """One column per level of each comparison: 1 where the pattern has that level."""
+    levels = np.asarray(patterns, dtype=np.int64).reshape(len(patterns), len(comparisons))
+    parts: list[Any] = [
+        levels[:, [at]] == np.arange(comparison.levels)[None, :] for at, comparison in enumerate(comparisons)
+    ]
+    return np.hstack(parts).astype(np.float64)
+
+
+def _normalised(counts: Matrix, starts: npt.NDArray[np.int64]) -> Matrix:
+    totals = np.add.reduceat(counts, starts[:-1], axis=0)
+    return counts / np.repeat(totals, np.diff(starts), axis=0)
+
+
+def _levels(
+    theta: Matrix, starts: npt.NDArray[np.int64], comparisons: Sequence[Comparison]
+) -> dict[str, dict[str, tuple[float, ...]]]:
+    return {
+        comparison.name: {
+            name: tuple(theta[starts[at] : starts[at + 1], number].tolist()) for number, name in enumerate(CLASSES)
+        }
+        for at, comparison in enumerate(comparisons)
+    }
