@@ -152,6 +152,6 @@ def test_whatever_the_library_answers_that_is_no_status_is_refused(monkeypatch: 
         def verify(_quote: bytes, _collateral: object, _at: int) -> object:
             return type("Report", (), {"status": None})
 
-    monkeypatch.setitem(sys.modules, "dcap_qvl", Silent)  # type: ignore[arg-type]
+    monkeypatch.setitem(sys.modules, "dcap_qvl", Silent)
     with pytest.raises(CollateralRefused):
         verify(TDX.quote(), collateral=b"{}")

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import sys
+import warnings
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from cryptography.utils import CryptographyDeprecationWarning
 
 sys.path.insert(0, str(Path(__file__).parent))
 
 import attest_vectors as vectors
 
 from asepsis.attest.nitro.verify import verify_nitro
+from asepsis.attest.pem import read_certificates
 from asepsis.attest.policy import NoDebug
 from asepsis.attest.roots import LAUNCH_ISSUERS
+from asepsis.attest.snp.endorsement import order_chain
 from asepsis.attest.snp.verify import endorsed_measurement, verify_snp
 from asepsis.attest.tdx.verify import verify_tdx
 from asepsis.errors.attest import ChainInvalid, DebugEnabled, EvidenceMalformed
@@ -118,6 +122,24 @@ def test_dcap_qvl_reads_the_same_fields(folder: Path, name: str) -> None:
     for ours, theirs in pairs.items():
         assert claims.parts[ours] == getattr(report, theirs).hex()
     assert claims.parts["tee_tcb_svn"] == report.tee_tcb_svn.hex()
+
+
+@pytest.mark.parametrize("name", ["trustee", "virtee", "azure-2", "azure-cvm"])
+def test_omne_attest_reads_the_same_fields(folder: Path, name: str) -> None:
+    """An independent verifier; it takes no VLEK."""
+    library = pytest.importorskip("omne_attest")
+    vector = vectors.snp(folder, name)
+    raws = [item.raw for item in order_chain(read_certificates(vector.certificates))]
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Parsed a serial number", category=CryptographyDeprecationWarning)
+        report = library.verify(vector.report, *raws, hashlib.sha256(raws[-1]).digest(), library.Policy())
+    claims = verify_snp(vector.report, vector.certificates, at=vector.at)
+    assert (claims.report_data, claims.host_data, claims.privilege) == (
+        report.report_data,
+        report.host_data,
+        report.vmpl,
+    )
+    assert claims.parts["measurement"] == report.measurement.hex()
 
 
 def test_times_are_those_of_the_vectors() -> None:
