@@ -1,8 +1,10 @@
-"""Streaming out of a restic repository: Asepsis's reader against `restic dump` on the same repository.
+"""Streaming out of backups: Asepsis's readers against the tools' own, or against DuckDB, on the same files.
 
     python benchmarks/bench_sources.py [MEGABYTES]
 
-Prints MB/s of both and the ratio, once with compressible and once with random content, and the time of a walk.
+restic: MB/s of ours and of `restic dump`, once with compressible and once with random content, and the time of a walk.
+pg_dump: rows/s from a dump to Parquet, against DuckDB reading the same rows from a plain file of tab-separated text.
+zip and 7z: MB/s against `unzip -p` / `7z x -so`, where installed.
 CPU rates count user and system time of the process that reads; the wall rate of `restic dump` includes its start.
 """
 
@@ -13,11 +15,16 @@ import os
 import random  # noqa: TID251  the same files on every run
 import resource
 import shutil
+import struct
 import subprocess
 import sys
 import tempfile
 import time
+import zipfile
+import zlib
 from pathlib import Path
+
+import duckdb
 
 from asepsis.sources.registry import open_source
 
@@ -26,9 +33,12 @@ PIECE = 1 << 20
 
 def main() -> None:
     """Build a repository in a temporary folder and read it both ways."""
+    megabytes = int(sys.argv[1]) if len(sys.argv) > 1 else 128
+    with tempfile.TemporaryDirectory() as scratch:
+        measure_dumps(Path(scratch), megabytes * 8000)
+        measure_archives(Path(scratch), megabytes)
     if shutil.which("restic") is None:
         sys.exit("The restic command is needed to make the repository and as the baseline.")
-    megabytes = int(sys.argv[1]) if len(sys.argv) > 1 else 128
     with tempfile.TemporaryDirectory() as scratch:
         root = Path(scratch)
         make_files(root / "data", megabytes)
@@ -54,6 +64,91 @@ def make_files(folder: Path, megabytes: int) -> None:
         path = folder / "small" / f"{number % 10}" / f"{number}"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(generator.randbytes(2000))
+
+
+def measure_dumps(root: Path, rows: int) -> None:
+    """One table as plain and as custom dump; both to Parquet."""
+    generator = random.Random(2)  # noqa: S311  the same rows on every run
+    lines = [
+        f"{i}\t{generator.randrange(10**6)}\t2009-01-02 03:04:05\t{generator.random():.4f}\t\\N\tmg/dL\n"
+        for i in range(50_000)
+    ]
+    block = "".join(lines).encode()
+    times = max(rows // len(lines), 1)
+    rows = times * len(lines)
+    columns = ("id", "person", "taken", "value", "note", "unit")
+    (root / "plain.tsv").write_bytes(block * times)
+    head = f"COPY public.m ({', '.join(columns)}) FROM stdin;\n".encode()
+    (root / "plain.sql").write_bytes(head + block * times + b"\\.\n")
+    (root / "custom.dump").write_bytes(custom(head, zlib.compress(block * times + b"\\.\n\n\n", 6)))
+    baseline = to_parquet(root / "plain.tsv", columns, header=False)
+    print(f"pg_dump: {rows} rows; DuckDB from plain text {rows / baseline:,.0f} rows/s")
+    for name in ("plain.sql", "custom.dump"):
+        began = time.perf_counter()
+        source = open_source(f"pgdump:{root / name}")
+        point = source.restore_points()[0].id
+        with source.open(point, "/public/m.tsv") as file, (root / "out.tsv").open("wb") as out:
+            shutil.copyfileobj(file, out, PIECE)
+        listed = time.perf_counter() - began
+        whole = listed + to_parquet(root / "out.tsv", columns, header=True)
+        print(
+            f"  {name}: decoded {rows / listed:,.0f} rows/s (first listing included), "
+            f"to Parquet {rows / whole:,.0f} rows/s; ratio to the baseline {baseline / whole:.2f}"
+        )
+
+
+def custom(head: bytes, packed: bytes) -> bytes:
+    """A custom archive (1.14) of one table, as pg_dump 15 writes it."""
+
+    def number(value: int) -> bytes:
+        return struct.pack("<bL", int(value < 0), abs(value))
+
+    def text(value: bytes | None) -> bytes:
+        return number(-1) if value is None else number(len(value)) + value
+
+    toc = b"PGDMP\x01\x0e\x00\x04\x08\x01" + number(-1) + number(0) * 7 + text(b"") * 3 + number(1)
+    toc += number(1) * 2 + text(b"0") * 2 + text(b"m") + text(b"TABLE DATA") + number(3) + text(b"") * 2
+    toc += text(head) + text(b"public") + text(b"") * 4 + text(None)
+    chunks = (packed[at : at + 4096] for at in range(0, len(packed), 4096))
+    data = b"\x01" + number(1) + b"".join(number(len(chunk)) + chunk for chunk in chunks) + number(0)
+    return toc + struct.pack("<BQ", 2, len(toc) + 9) + data
+
+
+def to_parquet(path: Path, columns: tuple[str, ...], *, header: bool) -> float:
+    """Seconds that DuckDB needs on one thread from text to Parquet."""
+    connection = duckdb.connect(config={"threads": 1})
+    began = time.perf_counter()
+    types = ", ".join(f"'{name}': 'VARCHAR'" for name in columns)
+    connection.execute(
+        f"COPY (SELECT * FROM read_csv('{path}', delim='\t', quote='\"', escape='\"', nullstr='\\N', "
+        f"auto_detect=false, header={header}, columns={{{types}}})) TO '{path}.parquet' (FORMAT parquet)"
+    )
+    return time.perf_counter() - began
+
+
+def measure_archives(root: Path, megabytes: int) -> None:
+    """One compressible file in a zip and a 7z archive."""
+    (root / "t").mkdir()
+    make_files(root / "t" / "data", megabytes // 2)
+    text = root / "t" / "data" / "text.csv"
+    with zipfile.ZipFile(root / "a.zip", "w", zipfile.ZIP_DEFLATED) as out:
+        out.write(text, "text.csv")
+    tools = [("zip", "a.zip", ["unzip", "-p", str(root / "a.zip")])]
+    if program := shutil.which("7z") or shutil.which("7zz"):
+        subprocess.run([program, "a", "-mx3", str(root / "a.7z"), str(text)], check=True, stdout=subprocess.DEVNULL)
+        tools.append(("7z", "a.7z", [program, "x", "-so", str(root / "a.7z")]))
+    for scheme, name, command in tools:
+        source = open_source(f"{scheme}:{root / name}")
+        with source.open(source.restore_points()[0].id, "/text.csv") as file:
+            ours, _, our_hash = stream(file)
+        size = text.stat().st_size / 1e6
+        if shutil.which(command[0]) is None:
+            print(f"{scheme}: asepsis {size / ours:.0f} MB/s; {command[0]} is not installed")
+            continue
+        theirs, _, their_hash = dump(command, dict(os.environ))
+        if our_hash != their_hash:
+            sys.exit("The two readers disagree.")
+        print(f"{scheme}: asepsis {size / ours:.0f} MB/s, {command[0]} {size / theirs:.0f}; ratio {theirs / ours:.2f}")
 
 
 def measure(root: Path, version: str) -> None:

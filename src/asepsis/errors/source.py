@@ -171,3 +171,21 @@ class EncryptedMemberError(SourceError):
     code: ClassVar = "source.encrypted"
     message: ClassVar = "{name} is encrypted."
     hint: ClassVar = "Decrypt it with the tool that made it, in a safe place, and give Asepsis the result."
+
+
+class HostileStatementError(SourceError):
+    """A dump holds a command that the database's client program would run on the machine that loads it."""
+
+    kind: ClassVar = Kind.UNTRUSTED
+    code: ClassVar = "source.hostile_statement"
+    message: ClassVar = "The dump {name} holds a command for the client program, which no dump of data needs."
+    hint: ClassVar = "Do not load this dump anywhere; choose another restore point and tell whoever keeps the backups."
+
+
+class UnfinishedWriteError(SourceError):
+    """Beside a database file lies a journal with changes that reading it alone would leave out."""
+
+    kind: ClassVar = Kind.CONFLICT
+    code: ClassVar = "source.unfinished_write"
+    message: ClassVar = "Beside {name} lies a journal with changes that are not in it."
+    hint: ClassVar = "Copy the file and its journal together, open the copy with sqlite3 once, and give Asepsis the copy."

@@ -78,6 +78,24 @@ def _sevenzip(path: str, _: Callable[[], str] | None) -> Source:
     return SevenZipSource.at(path)
 
 
+def _sqlite(path: str, _: Callable[[], str] | None) -> Source:
+    from asepsis.sources.sqlite.source import SqliteSource  # noqa: PLC0415  lazy, as all adapters
+
+    return SqliteSource.at(path)
+
+
+def _pgdump(path: str, _: Callable[[], str] | None) -> Source:
+    from asepsis.sources.pgdump.source import PgDumpSource  # noqa: PLC0415  lazy, as all adapters
+
+    return PgDumpSource.at(path)
+
+
+def _mysqldump(path: str, _: Callable[[], str] | None) -> Source:
+    from asepsis.sources.mysqldump.source import MysqlDumpSource  # noqa: PLC0415  lazy, as all adapters
+
+    return MysqlDumpSource.at(path)
+
+
 def _directory(path: str, _: Callable[[], str] | None) -> Source:
     from asepsis.sources.directory import DirectorySource  # noqa: PLC0415  lazy, as all adapters
 
@@ -89,6 +107,9 @@ _ADAPTERS: Final[Mapping[str, Callable[[str, Callable[[], str] | None], Source]]
     "tar": _tar,
     "zip": _zip,
     "7z": _sevenzip,
+    "sqlite": _sqlite,
+    "pgdump": _pgdump,
+    "mysqldump": _mysqldump,
     "dir": _directory,
 }
 SCHEMES: Final = tuple(_ADAPTERS)

@@ -26,7 +26,7 @@ from asepsis.sources.history import Container
 from asepsis.sources.listing import Listing
 from asepsis.sources.paths import checked_parts
 from asepsis.sources.tar.headers import Member, Members
-from asepsis.sources.tar.unpacking import UnpackedStream, decoder_for
+from asepsis.sources.unpacking import UnpackedStream, decoder_for
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer

@@ -37,20 +37,30 @@ class _Decoder(Protocol):
         """Unpacked bytes, a bounded number of them; to be called with nothing until nothing comes."""
 
 
-class _Gzip:
-    def __init__(self) -> None:
-        self._object = zlib.decompressobj(_GZIP)
+class Zlib:
+    """A zlib stream (RFC 1950), or with another window what zlib calls by that number."""
+
+    def __init__(self, window: int = zlib.MAX_WBITS) -> None:
+        self._object = zlib.decompressobj(window)
 
     @property
     def eof(self) -> bool:
+        """Whether the stream has ended, its checksum included."""
         return self._object.eof
 
     @property
     def unused_data(self) -> bytes:
+        """Stored bytes behind the end."""
         return self._object.unused_data
 
     def unpack(self, piece: bytes) -> bytes:
+        """Unpacked bytes, a bounded number of them."""
         return self._object.decompress(self._object.unconsumed_tail + piece, _OUTPUT)
+
+
+class _Gzip(Zlib):
+    def __init__(self) -> None:
+        super().__init__(_GZIP)
 
 
 class _Xz:

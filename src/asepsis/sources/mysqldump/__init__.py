@@ -1,0 +1,1 @@
+"""Dumps of MySQL and MariaDB, parsed and never executed."""

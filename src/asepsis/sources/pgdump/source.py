@@ -1,0 +1,145 @@
+"""pg_dump's output as a source: tables as tab-separated files, read out of COPY blocks and INSERT statements.
+
+Plain text, custom archives and directories are parsed by Asepsis itself; no PostgreSQL program sees them and nothing
+in them is executed. Values keep the bytes, and so the character set, of the dump. Large objects are listed, not read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from pathlib import Path
+from typing import BinaryIO, ClassVar, Final
+
+from asepsis.domain.source import Entry, EntryType
+from asepsis.errors.source import SourceUnavailableError
+from asepsis.sources.history import HistorySource
+from asepsis.sources.limits import Limits
+from asepsis.sources.listing import Listing
+from asepsis.sources.pgdump.data import Data
+from asepsis.sources.pgdump.toc import MAGIC, Item, contents_of
+from asepsis.sources.tables import rows
+from asepsis.sources.tables.dump import Measure, TextDumpContainer
+from asepsis.sources.tables.scanner import Dialect
+from asepsis.sources.tables.table import Table, TableContainer, listed
+from asepsis.sources.tables.text import Dump, Found
+from asepsis.sources.tables.tsv import from_copy, line
+
+_TOC: Final = "toc.dat"
+_ROWS: Final = b"TABLE DATA"
+_LARGE_OBJECTS: Final = frozenset({b"BLOBS", b"BLOB"})
+
+
+class PlainDump(TextDumpContainer):
+    """A dump in SQL text."""
+
+    dialect: ClassVar = Dialect.POSTGRES
+    tool: ClassVar = "pg_dump"
+    header: ClassVar = (b"-- PostgreSQL database dump\n", b"-- PostgreSQL database cluster dump\n")
+    footer: ClassVar = b" dump complete\n"
+
+
+class ArchiveDump(TableContainer):
+    """A custom archive, or a directory with its table of contents."""
+
+    def _read(self) -> Listing[Table]:
+        in_folder = self.path.is_dir()
+        toc = self.path / _TOC if in_folder else self.path
+        try:
+            with toc.open("rb") as file:
+                contents = contents_of(file, name=self.path.name, limits=self.limits, in_folder=in_folder)
+        except OSError:
+            raise SourceUnavailableError(name=self.path.name) from None
+        data = Data(self.path, contents, limits=self.limits)
+        created = {(item.namespace, item.tag): _created(item) for item in contents.items if item.kind == b"TABLE"}
+        tables = [
+            self._table(data, item, created.get((item.namespace, item.tag), ()))
+            for item in contents.items
+            if item.kind == _ROWS
+        ]
+        listing = listed(tables, limits=self.limits)
+        if any(item.kind in _LARGE_OBJECTS for item in contents.items):
+            listing.put(Entry(path="/large_objects", type=EntryType.OTHER, size=0))
+        return listing
+
+    def _table(self, data: Data, item: Item, columns: tuple[bytes, ...]) -> Table:
+        found = Found(name=(item.namespace, item.tag), columns=columns)
+        measure = Measure(found)
+        for piece in self._produce(data, item, columns):
+            measure.take(piece)
+        return Table(
+            name=found.name,
+            producer=lambda: self._produce(data, item, columns),
+            size=measure.size,
+            sha256=measure.digest.hexdigest(),
+        )
+
+    def _produce(self, data: Data, item: Item, columns: tuple[bytes, ...]) -> Generator[bytes]:
+        dump = Dump(dialect=Dialect.POSTGRES, name=self.path.name, limits=self.limits)
+        match = rows.COPY.match(item.copy.strip().removesuffix(b";"))
+        with data.open(item) as stream:
+            if match is not None:
+                yield line(rows.columns_of(match["columns"]))
+                scanner = dump.scanner(_Begun(stream))
+                yield from map(from_copy, scanner.copied())
+                return
+            dump.expect((item.namespace, item.tag), columns)
+            for _, pieces in dump.read(stream):
+                yield from pieces
+
+    def _state(self) -> tuple[int, int]:
+        toc = self.path / _TOC
+        if not self.path.is_dir():
+            return super()._state()
+        try:
+            return toc.stat().st_size, toc.stat().st_mtime_ns
+        except OSError:
+            raise SourceUnavailableError(name=self.path.name) from None
+
+
+class PgDumpSource(HistorySource):
+    """``/schema/table.tsv``."""
+
+    kind = "pgdump"
+    tool: ClassVar = "pg_dump"
+    suffixes: ClassVar = (".sql", ".sql.gz", ".sql.xz", ".sql.zst", ".dump", ".backup", ".pgdump", ".custom")
+
+    @staticmethod
+    def container(path: Path, *, limits: Limits) -> TableContainer:
+        """The reader for what lies at a path."""
+        if path.is_dir():
+            return ArchiveDump(path, limits=limits)
+        try:
+            with path.open("rb") as file:
+                is_archive = file.read(len(MAGIC)) == MAGIC
+        except OSError:
+            raise SourceUnavailableError(name=path.name) from None
+        return ArchiveDump(path, limits=limits) if is_archive else PlainDump(path, limits=limits)
+
+    @classmethod
+    def places(cls, place: Path) -> dict[str, Path]:
+        """A dump, or all dumps directly in a folder; a folder with a table of contents is a dump itself."""
+        if (place / _TOC).is_file():
+            return {place.name: place}
+        found = super().places(place)
+        if place.is_dir():
+            found |= {path.name: path for path in place.iterdir() if (path / _TOC).is_file() and not path.is_symlink()}
+        return found
+
+
+class _Begun:
+    """A stream after a line end: what a COPY block in SQL text begins with."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self._is_begun = False
+
+    def read(self, size: int, /) -> bytes:
+        if self._is_begun:
+            return self._stream.read(size)
+        self._is_begun = True
+        return b"\n"
+
+
+def _created(item: Item) -> tuple[bytes, ...]:
+    match = rows.CREATE.search(item.definition)
+    return rows.created_columns(item.definition[match.end() :]) if match else ()

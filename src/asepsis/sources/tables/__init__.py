@@ -1,0 +1,1 @@
+"""What database sources share: tables as tab-separated files, and SQL text that is parsed and never executed."""
