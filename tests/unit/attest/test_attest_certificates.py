@@ -193,6 +193,11 @@ def test_integers_are_read_in_their_shortest_form_only(value: int) -> None:
         der.integer(der.whole(element(der.INTEGER, longer), der.INTEGER))
 
 
+def test_a_tag_of_two_bytes_is_refused_where_any_tag_is_taken() -> None:
+    with pytest.raises(EvidenceMalformed):
+        der.DerReader(b"\x1f\x01\x00").element()
+
+
 @pytest.mark.parametrize("content", [b"", b"\x80\x01", b"\x2a\x86", b"\x2a" * 33])
 def test_loose_object_identifiers_are_refused(content: bytes) -> None:
     with pytest.raises(EvidenceMalformed):

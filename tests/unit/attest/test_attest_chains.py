@@ -86,6 +86,8 @@ def test_a_root_of_the_pinned_name_with_another_key_is_refused() -> None:
         {"root": {"is_authority": False}},
         {"ca": {"usage": False}},
         {"leaf": {"is_authority": True}},
+        {"leaf": {"is_authority": True, "usage": False}},
+        {"leaf": {"usage": False, "extensions": {"2.5.29.15": b"\x03\x02\x05\x20"}}},
         {"root": {"path_length": 0}},
         {"leaf": {"digest": hashes.SHA256()}},
         {"leaf": {"extensions": {"1.2.3.4": b"\x05\x00"}, "critical": ("1.2.3.4",)}},
