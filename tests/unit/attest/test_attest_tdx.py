@@ -82,6 +82,21 @@ def test_zeros_may_stand_behind_a_quote_and_nothing_else() -> None:
             verify(quote + tail)
 
 
+def test_zeros_inside_the_signatures_or_behind_the_certificates_are_refused() -> None:
+    """Else the border between quote and padding could be moved."""
+    quote = TDX.quote()
+    size = int.from_bytes(quote[632:636], "little")
+    for longer in (size + 1, size + 64):
+        moved = quote[:632] + longer.to_bytes(4, "little") + quote[636:] + bytes(64)
+        with pytest.raises(EvidenceMalformed):
+            verify(moved)
+    at = 636 + 130
+    inner = int.from_bytes(quote[at : at + 4], "little") + 8
+    moved = quote[:632] + (size + 8).to_bytes(4, "little") + quote[636:at] + inner.to_bytes(4, "little")
+    with pytest.raises(EvidenceMalformed):
+        verify(moved + quote[at + 4 :] + bytes(8))
+
+
 @pytest.mark.parametrize("length", [0, 1, 47, 48, 631, 632, 635, 636, 700, 900, 1300])
 def test_a_cut_quote_is_refused(length: int) -> None:
     with pytest.raises(EvidenceMalformed):

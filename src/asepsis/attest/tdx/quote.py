@@ -67,11 +67,11 @@ def read_quote(raw: bytes) -> Quote:
     signature, attestation_key = signatures.take(64), signatures.take(64)
     signatures.require(signatures.number(2) == _QE_REPORT_CERTIFICATION)
     outer = Octets(signatures.sized(4, limit=_LONGEST), part="the certification of the TDX quote", order="little")
-    signatures.require(not any(signatures.rest()))
+    signatures.close()
     qe_report, qe_signature, qe_authentication = outer.take(384), outer.take(64), outer.sized(2, limit=_LONGEST)
     outer.require(outer.number(2) == _PCK_CHAIN)
     certificates = outer.sized(4, limit=_LONGEST)
-    outer.require(not any(outer.rest()))
+    outer.close()
     return Quote(
         version=version,
         signed=raw[: start + size],
@@ -80,7 +80,7 @@ def read_quote(raw: bytes) -> Quote:
         qe_report=qe_report,
         qe_signature=qe_signature,
         qe_authentication=qe_authentication,
-        certificates=certificates.rstrip(b"\0"),
+        certificates=certificates.removesuffix(b"\0"),
         tee_tcb_svn=body.take(16),
         mrseam=body.take(48),
         mrsignerseam=body.take(48),
