@@ -120,7 +120,7 @@ def _quoted(split: str, delimiter: str, quote: str) -> str:
     even = f"(length(text) - length(replace(text, {sign}, ''))) % 2 = 0 AND array_to_string(q, {mark}) = {line}"
     stripped = f"string_split(replace(text, {sign}, ''), {mark})"
     both = f"SELECT *, {within} AS q FROM ({split})"
-    judged = f"SELECT * EXCLUDE (odd), q IS NOT NULL AND NOT ({even}) AS odd FROM ({both})"
+    judged = f"SELECT * EXCLUDE (odd), CASE WHEN q IS NULL THEN FALSE ELSE NOT ({even}) END AS odd FROM ({both})"
     words = f"CASE WHEN q IS NULL THEN w WHEN odd THEN {stripped} ELSE {unquoted} END"
     return f"SELECT * EXCLUDE (w, q), {words} AS w FROM ({judged})"
 

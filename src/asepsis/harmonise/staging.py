@@ -9,13 +9,17 @@ value that is emitted. All SQL names come from checked mappings, all literals ar
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
+from collections.abc import Mapping as MappingOf
+from dataclasses import dataclass
 from typing import Final
 
 from asepsis.harmonise.expressions import Expressions, quote_name, quote_text
 from asepsis.harmonise.extraction import extract, landed_table
 from asepsis.harmonise.mapping import Column, FileEntry, Mapping, OnFail, Rule, TableSpec
 
+_WORD: Final = re.compile(r'"((?:[^"]|"")*)"|\b([a-z_]+)\b')
 _KEPT: Final = ("file_id", "rec_no", "byte_off", "byte_len")
 
 
@@ -38,15 +42,31 @@ _Found = tuple[str, str]
 """A condition, and the list of what is found where it holds."""
 
 
-class _Query:
-    """A growing select: each layer adds columns to the one below, so that later columns may use earlier ones.
+@dataclass(frozen=True, slots=True)
+class _Node:
+    """One computed column: its SQL, and for a looked-up column the table, its key, and the column that is looked up."""
 
-    Columns that do not use each other share a layer: the time to plan a query grows with its depth.
+    sql: str
+    table: str = ""
+    key: str = ""
+    value: str = ""
+
+    @property
+    def uses(self) -> frozenset[str]:
+        """Every name that occurs."""
+        return frozenset(a or b for a, b in _WORD.findall(f"{self.sql} {self.value}"))
+
+
+class _Query:
+    """A growing select whose columns may use earlier ones; they are laid in as few layers as their use allows.
+
+    The time to plan a query grows with its depth, and a mapping easily has a hundred columns.
     """
 
     def __init__(self, sql: str) -> None:
-        self._below = sql
-        self._layer: dict[str, str] = {}
+        self._base = sql
+        self._nodes: dict[str, _Node] = {}
+        self._levels: dict[str, int] = {}
         self.quarantine: list[_Found] = []
         self.last_resort: list[_Found] = []
         self.exclude: list[_Found] = []
@@ -57,22 +77,37 @@ class _Query:
 
     @property
     def sql(self) -> str:
-        """The select with every column so far."""
-        if self._layer:
-            added = ", ".join(f"{sql} AS {quote_name(name)}" for name, sql in self._layer.items())
-            self._below = f"SELECT *, {added} FROM ({self._below})"
-            self._layer = {}
-        return self._below
+        """The select with every column."""
+        query = self._base
+        for level in range(1, max(self._levels.values(), default=0) + 1):
+            query = self._layer(query, [name for name, at in self._levels.items() if at == level])
+        return query
 
     def add(self, name: str, sql: str) -> None:
         """Add one computed column."""
-        if any(known in sql for known in self._layer):
-            self._below = self.sql
-        self._layer[name] = sql
+        self._put(name, _Node(sql))
 
-    def look_up(self, columns: str, join: str) -> None:
-        """Add columns of a joined table; ``l`` is the query so far."""
-        self._below = f"SELECT l.*, {columns} FROM ({self.sql}) l LEFT JOIN {join}"
+    def look_up(self, columns: MappingOf[str, str], *, table: str, key: str, value: str) -> None:
+        """Add columns of the row of ``table`` whose ``key`` is the value; ``t`` is that row in their SQL."""
+        for name, sql in columns.items():
+            self._put(name, _Node(sql, table, key, value))
+
+    def _put(self, name: str, node: _Node) -> None:
+        self._nodes[name] = node
+        self._levels[name] = 1 + max((self._levels.get(used, 0) for used in node.uses if used != name), default=0)
+
+    def _layer(self, below: str, names: list[str]) -> str:
+        joins: dict[tuple[str, str, str], str] = {}
+        columns = []
+        for name in names:
+            node = self._nodes[name]
+            sql = node.sql
+            if node.table:
+                alias = joins.setdefault((node.table, node.key, node.value), f"t{len(joins)}")
+                sql = re.sub(r"\bt\.", f"{alias}.", sql)
+            columns.append(f"{sql} AS {quote_name(name)}")
+        joined = "".join(f" LEFT JOIN {table} {t} ON {t}.{key} = {value}" for (table, key, value), t in joins.items())
+        return f"SELECT l.*, {', '.join(columns)} FROM ({below}) l{joined}"
 
 
 class EntryPlan:
@@ -295,9 +330,9 @@ class _SpecColumns:
         name = f"{self._spec.name}.{column.name}"
         code, grade = quote_name(f"{name}~code"), quote_name(f"{name}~grade")
         self._query.add(f"{name}~code", f"({self._compile(column.expr, key)})::VARCHAR")
-        concept = f"CASE WHEN l.{code} IS NOT NULL THEN coalesce(c.target_concept_id, 0) END"
-        columns = f"{concept} AS {quote_name(name)}, c.grade AS {grade}"
-        self._query.look_up(columns, f"{code_table(str(column.code_map))} c ON c.source_code = l.{code}")
+        concept = f"CASE WHEN {code} IS NOT NULL THEN coalesce(t.target_concept_id, 0) END"
+        columns = {name: concept, f"{name}~grade": "t.grade"}
+        self._query.look_up(columns, table=code_table(str(column.code_map)), key="source_code", value=code)
         where = quote_name(f"{self._spec.name}?where")
         unmapped = f"{where} AND {code} IS NOT NULL AND {grade} IS NULL"
         self._query.flags.append(_when(unmapped, f"unmapped_{column.name}"))
@@ -307,8 +342,8 @@ class _SpecColumns:
     def _add_person(self, column: Column, key: str) -> None:
         name = f"{self._spec.name}.{column.name}"
         self._query.add(f"{name}~key", f"({self._compile(column.expr, key)})::VARCHAR")
-        found = f"persons p ON p.person_key = l.{quote_name(f'{name}~key')}"
-        self._query.look_up(f"p.person_id AS {quote_name(name)}", found)
+        key_column = quote_name(f"{name}~key")
+        self._query.look_up({name: "t.person_id"}, table="persons", key="person_key", value=key_column)
 
     def _add_person_check(self) -> None:
         person, where = _person(self._spec), quote_name(f"{self._spec.name}?where")
@@ -317,8 +352,8 @@ class _SpecColumns:
                 self._query.quarantine.append(_when(f"{person} IS NULL", "person_key_missing"))
             return
         known = f"{self._spec.name}>known"
-        known_sql = f"p.person_id IS NOT NULL AS {quote_name(known)}"
-        self._query.look_up(known_sql, f"persons p ON p.person_key = l.{person}")
+        found = {known: "t.person_id IS NOT NULL"}
+        self._query.look_up(found, table="persons", key="person_key", value=person)
         self._query.quarantine.append(_when(f"{where} AND NOT {quote_name(known)}", "unknown_person"))
 
     def _add_rules(self) -> None:
