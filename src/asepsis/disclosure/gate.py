@@ -6,12 +6,14 @@ persons and a group of none look the same. Order, limit and conditions on groups
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Final
 
 from asepsis.disclosure.derive import ProtectedRow, action_of, holds, rank, value_of
-from asepsis.disclosure.measures import protect
+from asepsis.disclosure.measures import Protected, protect
 from asepsis.disclosure.profiles import Profile
 from asepsis.domain.cells import (
     BranchShape,
@@ -32,6 +34,10 @@ NOTHING_SHOWN: Final = Finding(
     reason="No part of this result can be shown under the rules.",
     advice="Ask about more persons: fewer conditions, or coarser groups.",
 )
+Held = Mapping[tuple[int, tuple[Cell, ...]], frozenset[int]]
+"""By branch and keys of a cell, the places of its measures that stay inside; all of a cell without measures."""
+
+_NOTHING_HELD: Final[Held] = MappingProxyType({})
 _TOTALS: Final = frozenset(set(MeasureKind) - {MeasureKind.PERSONS})
 
 
@@ -61,12 +67,22 @@ class Assessed:
         return self.released
 
 
-def assess(result: Sealed[CellTable], shape: Shape, profile: Profile) -> Assessed:
-    """Judge the cells of an analysis and release what the profile allows."""
+def assess(
+    result: Sealed[CellTable],
+    shape: Shape,
+    profile: Profile,
+    *,
+    held: Held = _NOTHING_HELD,
+    words: tuple[Finding, ...] = (),
+) -> Assessed:
+    """Judge the cells of an analysis and release what the profile allows.
+
+    ``held`` are measures that other rules hold back, ``words`` those rules' findings.
+    """
     table = result.unseal()
     rows: list[tuple[tuple[Cell, ...], tuple[CellAction, ...], tuple[object, ...]]] = []
-    for branch, cells in zip(shape.branches, table.branches, strict=True):
-        for row in _protected(branch, cells, profile):
+    for number, (branch, cells) in enumerate(zip(shape.branches, table.branches, strict=True)):
+        for row in _protected(branch, cells, profile, held=(number, held)):
             actions = tuple(
                 action_of(output, value, branch.measures)
                 for output, value in zip(branch.outputs, row.cells, strict=True)
@@ -82,20 +98,28 @@ def assess(result: Sealed[CellTable], shape: Shape, profile: Profile) -> Assesse
         actions=tuple(actions for _, actions, _ in rows),
         notes=(WITHHELD,) if any(branch.keys for branch in shape.branches) else (),
     )
-    findings = _findings(shape, profile, shown=bool(rows))
+    findings = _findings(shape, profile, words, shown=bool(rows))
     assessment = Assessment(profile=profile.label, findings=findings)
     return Assessed(released=released if rows else None, assessment=assessment)
 
 
-def _protected(branch: BranchShape, cells: tuple[CellRow, ...], profile: Profile) -> list[ProtectedRow]:
+def protected_measures(branch: BranchShape, cell: CellRow, profile: Profile) -> tuple[Protected, ...] | None:
+    """The measures of one cell as the profile lets them out; None where the cell as a whole stays."""
+    if not _may_show(cell, profile):
+        return None
+    pairs = zip(branch.measures, cell.measures, strict=True)
+    measures = tuple(protect(spec, contribution, cell, profile) for spec, contribution in pairs)
+    return None if branch.measures and all(measure is None for measure in measures) else measures
+
+
+def _protected(
+    branch: BranchShape, cells: tuple[CellRow, ...], profile: Profile, *, held: tuple[int, Held]
+) -> list[ProtectedRow]:
     """The rows of a branch that can be shown, with their outputs."""
     shown: list[ProtectedRow] = []
     for cell in cells:
-        if not _may_show(cell, profile):
-            continue
-        pairs = zip(branch.measures, cell.measures, strict=True)
-        measures = tuple(protect(spec, contribution, cell, profile) for spec, contribution in pairs)
-        if branch.measures and all(measure is None for measure in measures):
+        measures = _let_out(protected_measures(branch, cell, profile), cell, held)
+        if measures is None:
             continue
         row = ProtectedRow(keys=cell.keys, measures=measures)
         for output in branch.outputs:
@@ -105,6 +129,18 @@ def _protected(branch: BranchShape, cells: tuple[CellRow, ...], profile: Profile
     return shown
 
 
+def _let_out(
+    measures: tuple[Protected, ...] | None, cell: CellRow, held: tuple[int, Held]
+) -> tuple[Protected, ...] | None:
+    """The measures that nothing else holds back; None where nothing is left."""
+    number, by_cell = held
+    places = by_cell.get((number, cell.keys), frozenset())
+    if measures is None or not places:
+        return measures
+    left = tuple(None if place in places else measure for place, measure in enumerate(measures))
+    return None if all(measure is None for measure in left) else left
+
+
 def _may_show(cell: CellRow, profile: Profile) -> bool:
     """The threshold on persons, and the persons that each single owner does not know."""
     if cell.persons < profile.threshold:
@@ -112,7 +148,7 @@ def _may_show(cell: CellRow, profile: Profile) -> bool:
     return cell.outside is None or cell.outside >= profile.outside
 
 
-def _findings(shape: Shape, profile: Profile, *, shown: bool) -> tuple[Finding, ...]:
+def _findings(shape: Shape, profile: Profile, words: tuple[Finding, ...], *, shown: bool) -> tuple[Finding, ...]:
     least = profile.threshold
     rounding = f"{profile.rounding.value} {profile.base}"
     rules = {
@@ -125,4 +161,5 @@ def _findings(shape: Shape, profile: Profile, *, shown: bool) -> tuple[Finding, 
         reason = f"Nothing is shown unless {profile.outside} of its persons are unknown to each single owner."
         rules["disclosure.owners"] = reason
     findings = [Finding(code=code, severity=Severity.PASS, reason=reason) for code, reason in rules.items()]
+    findings += words
     return tuple(findings) if shown else (*findings, NOTHING_SHOWN)

@@ -61,6 +61,18 @@ class Profile:
         """Name, version and digest, as assessments name it."""
         return f"{self.name}@{self.version}:{self.digest[:12]}"
 
+    def bounds(self, shown: int) -> tuple[int, int]:
+        """Least and greatest count that is shown as this number, given that it was shown at all."""
+        if self.rounding is Rounding.MIDPOINT:
+            high = shown + self.base // 2
+            return max(self.threshold, high - self.base + 1), high
+        return max(self.threshold, -(-(2 * shown - self.base) // 2)), -(-(2 * shown + self.base) // 2) - 1
+
+    @property
+    def width(self) -> int:
+        """How far the bounds of a single rounded count lie apart."""
+        return self.base - 1
+
     def round_count(self, count: int) -> int:
         """A count as it is shown."""
         if count <= 0:

@@ -27,3 +27,12 @@ class WithheldError(DisclosureError):
     code: ClassVar = "disclosure.withheld"
     message: ClassVar = "Nothing was released: the disclosure rules withheld all of it."
     hint: ClassVar = "Read the findings for what would pass."
+
+
+class MemoryMalformedError(DisclosureError):
+    """The bytes of a memory of releases are damaged, or of another version."""
+
+    kind: ClassVar = Kind.UNTRUSTED
+    code: ClassVar = "disclosure.memory_malformed"
+    message: ClassVar = "The memory of releases cannot be read."
+    hint: ClassVar = "Restore the latest sealed memory of this contract; nothing is released without it."

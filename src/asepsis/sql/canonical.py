@@ -10,7 +10,7 @@ from datetime import date
 from enum import Enum
 
 from asepsis.domain.cells import Relation
-from asepsis.sql.plan import And, Compare, Exists, Member, Missing, Or, Predicate, Truth
+from asepsis.sql.plan import And, Compare, Exists, Literal, Member, Missing, Or, Predicate, Scalar, Truth, Value
 
 _OPPOSITE = {
     Relation.EQUAL: Relation.UNEQUAL,
@@ -63,7 +63,8 @@ def conjunction(items: Iterable[Predicate]) -> Predicate:
                     return part
                 continue
             parts[canonical_text(part)] = part
-    ordered = tuple(parts[key] for key in sorted(parts))
+    merged = _listed(parts.values(), excluded=True)
+    ordered = tuple(merged[key] for key in sorted(merged))
     if not ordered:
         return Truth(value=True)
     return ordered[0] if len(ordered) == 1 else And(items=ordered)
@@ -98,10 +99,41 @@ def _joined(items: list[Predicate]) -> Predicate:
                     return part
                 continue
             parts[canonical_text(part)] = part
-    ordered = tuple(parts[key] for key in sorted(parts))
+    merged = _listed(parts.values(), excluded=False)
+    ordered = tuple(merged[key] for key in sorted(merged))
     if not ordered:
         return Truth(value=False)
     return ordered[0] if len(ordered) == 1 else Or(items=ordered)
+
+
+def _listed(parts: Iterable[Predicate], *, excluded: bool) -> dict[str, Predicate]:
+    """The parts by their texts; equal tests of one column become one list.
+
+    ``a <> 1 AND a <> 2`` is ``a NOT IN (1, 2)`` and ``a = 1 OR a = 2`` is ``a IN (1, 2)``, for missing values too.
+    """
+    kept: list[Predicate] = []
+    lists: dict[str, tuple[Scalar, set[Value]]] = {}
+    for part in parts:
+        argument, values = _values(part, excluded=excluded)
+        if argument is None:
+            kept.append(part)
+        else:
+            lists.setdefault(canonical_text(argument), (argument, set()))[1].update(values)
+    for argument, found in lists.values():
+        relation = Relation.UNEQUAL if excluded else Relation.EQUAL
+        ordered = tuple(sorted(found))
+        single = Compare(relation=relation, left=argument, right=Literal(value=ordered[0]))
+        kept.append(single if len(ordered) == 1 else Member(argument=argument, values=ordered, negated=excluded))
+    return {canonical_text(part): part for part in kept}
+
+
+def _values(part: Predicate, *, excluded: bool) -> tuple[Scalar | None, tuple[Value, ...]]:
+    if isinstance(part, Member) and part.negated is excluded:
+        return part.argument, part.values
+    relation = Relation.UNEQUAL if excluded else Relation.EQUAL
+    if isinstance(part, Compare) and part.relation is relation and isinstance(part.right, Literal):
+        return part.left, (part.right.value,)
+    return None, ()
 
 
 def flatten_and(item: Predicate) -> tuple[Predicate, ...]:

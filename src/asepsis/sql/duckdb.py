@@ -9,11 +9,13 @@ up over disjoint ranges of persons.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
 from asepsis.domain.cells import MeasureKind
+from asepsis.sql.canonical import disjunction
 from asepsis.sql.plan import (
     And,
     Appended,
@@ -295,6 +297,45 @@ def _cell_columns(measure: Measure, place: int) -> list[str]:
         return [persons, rows, rows, rows, f"max(n{place}, 2)", "0"]
     squares = f"sum(q{place})" if kind in {MeasureKind.VARIANCE, MeasureKind.DEVIATION} else "0"
     return [persons, rows, f"sum(s{place})", f"sum(abs(s{place}))", f"max(abs(s{place}), 2)", squares]
+
+
+def people_of_cells_sql(
+    grouping: Grouping, populations: tuple[Predicate, ...], *, persons: tuple[int, int] | None = None
+) -> Generated:
+    """The persons of every cell: keys, then one list of persons for each of the populations (rows where it holds)."""
+    printer = _Printer()
+    body = printer.rows(grouping.rows, persons=persons)
+    keys = [f"k{place}" for place in range(len(grouping.keys))]
+    inner = [f"{printer.person(grouping.rows)} AS {UNIT}"]
+    inner += [f"{printer.scalar(key)} AS {name}" for name, key in zip(keys, grouping.keys, strict=True)]
+    outer = list(keys)
+    for place, where in enumerate(populations):
+        inner.append(f"bool_or({printer.predicate(where)}) AS b{place}")
+        outer.append(f"list({UNIT}) FILTER (WHERE b{place}) AS l{place}")
+    text = f"SELECT {', '.join(outer)} FROM (SELECT {', '.join(inner)} {body} GROUP BY ALL) AS person_cell"
+    return Generated(text=text + (f" GROUP BY {', '.join(keys)}" if keys else ""), parameters=printer.parameters)
+
+
+def effects_sql(
+    grouping: Grouping, variants: tuple[Predicate, ...], *, persons: tuple[int, int] | None = None
+) -> Generated:
+    """How many persons each variant of the condition adds to, or takes from, every cell: keys, then a count each.
+
+    One pass for all variants: rows that satisfy the condition or any variant, reduced to persons and cells.
+    """
+    printer = _Printer()
+    where = grouping.rows.where
+    body = printer.rows(dataclasses.replace(grouping.rows, where=disjunction((where, *variants))), persons=persons)
+    keys = [f"k{place}" for place in range(len(grouping.keys))]
+    inner = [f"{printer.person(grouping.rows)} AS {UNIT}"]
+    inner += [f"{printer.scalar(key)} AS {name}" for name, key in zip(keys, grouping.keys, strict=True)]
+    inner.append(f"coalesce(bool_or({printer.predicate(where)}), FALSE) AS hit")
+    outer = [*keys]
+    for place, variant in enumerate(variants):
+        inner.append(f"coalesce(bool_or({printer.predicate(variant)}), FALSE) AS e{place}")
+        outer.append(f"count(*) FILTER (WHERE hit <> e{place}) AS n{place}")
+    text = f"SELECT {', '.join(outer)} FROM (SELECT {', '.join(inner)} {body} GROUP BY ALL) AS person_cell"
+    return Generated(text=text + (f" GROUP BY {', '.join(keys)}" if keys else ""), parameters=printer.parameters)
 
 
 def quantile_sql(grouping: Grouping, place: int) -> Generated:

@@ -16,6 +16,7 @@ from asepsis.domain.cells import BranchShape, ColumnOutput, Condition, ConstantO
 from asepsis.domain.finding import Finding
 from asepsis.sql.aggregates import has_aggregate
 from asepsis.sql.canonical import digest
+from asepsis.sql.effects import MOST_PARTS, variants
 from asepsis.sql.normal import normalised
 from asepsis.sql.outputs import Outputs, bind_key, with_parts
 from asepsis.sql.parse import parse
@@ -163,6 +164,8 @@ def _plan(query: exp.Expr, context: Context, units: list[tuple[str, str]]) -> Qu
     order, limit = _order(query, branches), _limit(query)
     groupings = tuple(normalised(branch.grouping()) for branch in branches)
     _refuse_margins(groupings, query)
+    if any(len(variants(grouping)) > MOST_PARTS for grouping in groupings):
+        raise RefusedError("sql.too_many_conditions", query)
     shapes = tuple(branch.shape() for branch in branches)
     shape = Shape(columns=branches[0].columns, branches=shapes, order=order, limit=limit)
     notes = tuple(dict.fromkeys(snapped(node) for node in context.moved))

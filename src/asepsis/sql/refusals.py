@@ -11,6 +11,10 @@ from asepsis.domain.finding import Finding, Severity
 REASONS: Final[dict[str, tuple[str, str]]] = {
     "sql.empty": ("There is no statement to plan.", "Write one SELECT."),
     "sql.too_long": ("The statement is too long.", "Use fewer conditions or values, or split the question."),
+    "sql.too_many_conditions": (
+        "The question has too many conditions that have to be tested for their effect.",
+        "Use fewer ranges, exclusions and alternatives; write alternatives of one column as IN (…).",
+    ),
     "sql.too_deep": ("The statement is nested too deeply.", "Flatten parentheses and subqueries."),
     "sql.syntax": ("The statement is not valid SQL.", "Check the brackets, commas and keywords around this place."),
     "sql.one_statement": ("Only one statement can be asked at a time.", "Ask the statements one after the other."),

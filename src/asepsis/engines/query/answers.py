@@ -34,13 +34,18 @@ def cell_rows(rows: list[Raw], grouping: Grouping, *, owners: int, quantiles: Ma
         strangers = [_integer(value) for value in row[keys + 1 : start]]
         cells.append(
             CellRow(
-                keys=tuple(_cell(value) for value in row[:keys]),
+                keys=cell_keys(row[:keys]),
                 persons=_integer(row[keys]),
                 outside=min(strangers) if strangers else None,
                 measures=tuple(measures),
             )
         )
     return tuple(sorted(cells, key=_rank))
+
+
+def cell_keys(values: Raw) -> tuple[Cell, ...]:
+    """The keys of a cell from the engine's values."""
+    return tuple(_cell(value) for value in values)
 
 
 def merged(parts: Iterable[list[Raw]], keys: int) -> list[Raw]:

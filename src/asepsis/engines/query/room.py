@@ -8,17 +8,23 @@ from types import MappingProxyType, TracebackType
 from typing import Final, Self, TypeVar
 
 import duckdb
+import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
+from asepsis.disclosure.contributors import Contributors, Population
 from asepsis.domain.catalogue import Table
 from asepsis.domain.cells import CellTable, MeasureKind
 from asepsis.domain.names import PartyId
 from asepsis.domain.sealed import Sealed
-from asepsis.engines.query.answers import Rows, cell_rows, merged
+from asepsis.engines.query.answers import Raw, Rows, cell_rows, merged
 from asepsis.engines.query.guard import guarded, timed
 from asepsis.engines.query.loading import LINKS, OwnerFile, link_sql, table_sql
+from asepsis.engines.query.people import Gathering, Links, populations_of, tokens
 from asepsis.errors.engine import EngineDataError, EngineLockedError, EngineOwnersError, EngineTableError
-from asepsis.sql.duckdb import Generated, cells_sql, people_sql, quantile_sql
+from asepsis.sql.duckdb import Generated, cells_sql, effects_sql, people_of_cells_sql, people_sql, quantile_sql
+from asepsis.sql.effects import variants
+from asepsis.sql.identity import skeleton
 from asepsis.sql.plan import Cohort, Grouping, QueryPlan
 
 T = TypeVar("T")
@@ -61,6 +67,7 @@ class QueryRoom:
         self._locked = False
         self._batch = batch
         self._ranges: list[tuple[int, int] | None] = [None]
+        self._names: tuple[Links, NDArray[np.uint64]] | None = None
         self._connection = guarded(lambda: duckdb.connect(":memory:", config=settings))
         self._do(f"CREATE TABLE {LINKS} (owner INTEGER, person BIGINT, link BIGINT)")
 
@@ -111,6 +118,18 @@ class QueryRoom:
         """The cells of a plan. Raises EngineMemoryError, EngineTimeError, EngineDataError, EngineLockedError."""
         return Sealed(CellTable(branches=tuple(self._cells(grouping) for grouping in plan.groupings)))
 
+    def contributors(self, plan: QueryPlan, *, least: int) -> Sealed[Contributors]:
+        """The persons behind all cells of at least ``least`` persons. Raises the errors of :meth:`cells`."""
+        links, names = self._tokens()
+        found: list[Population] = []
+        for branch, grouping in enumerate(plan.groupings):
+            wheres = tuple(where for where, _ in populations_of(grouping))
+            gathering = Gathering(grouping=grouping, known=links)
+            for part in self._ranges:
+                gathering.add(self._table(people_of_cells_sql(grouping, wheres, persons=part)))
+            found += gathering.populations(branch, least=least, effects=self._effects(grouping))
+        return Sealed(Contributors(tokens=names, populations=tuple(found), skeleton=skeleton(plan.groupings)))
+
     def people(self, cohort: Cohort) -> Sealed[pa.Table]:
         """The persons of a cohort as their owners know them: owner, person_id (the owner's own), link_id."""
         persons = people_sql(cohort)
@@ -138,6 +157,24 @@ class QueryRoom:
             if measure.spec.kind is MeasureKind.QUANTILE
         }
         return cell_rows(rows, grouping, owners=owners, quantiles=quantiles)
+
+    def _effects(self, grouping: Grouping) -> dict[Raw, int] | None:
+        """By cell, the least effect of a tested condition; None where the question has none."""
+        tested = variants(grouping)
+        if not tested:
+            return None
+        parts = (self._fetch(effects_sql(grouping, tested, persons=part)) for part in self._ranges)
+        keys = len(grouping.keys)
+        return {row[:keys]: min(int(str(count)) for count in row[keys:]) for row in merged(parts, keys)}
+
+    def _tokens(self) -> tuple[Links, NDArray[np.uint64]]:
+        """The persons of the room, and their tokens."""
+        if self._names is None:
+            text = f"SELECT owner, person, link FROM {LINKS}"  # noqa: S608 - a constant
+            table = self._answer(lambda: self._connection.sql(text).to_arrow_table())
+            owners = np.array([str(owner) for owner in self._owners] or [""], object)[table.column(0).to_numpy()]
+            self._names = tokens(table.column(2).to_numpy(), table.column(1).to_numpy(), owners.tolist())
+        return self._names
 
     def _split_persons(self) -> list[tuple[int, int] | None]:
         """Ranges of persons that are computed one after the other, so that memory does not grow with the room."""

@@ -1,0 +1,152 @@
+"""The gate with its memory: one entry for the runtime and for rehearsals, from sealed cells to a release.
+
+Equal questions are one release: whoever asks again gets the stored answer, and nothing is computed or counted. The
+findings name the rules and never say which of them held a cell back, or that anything was held back at all.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+import numpy as np
+
+from asepsis.disclosure.contributors import WHOLE, Contributors, Population
+from asepsis.disclosure.gate import Assessed, assess, protected_measures
+from asepsis.disclosure.measures import Protected
+from asepsis.disclosure.memory import Answered, Candidate, Memory, Shown, held
+from asepsis.disclosure.people import people
+from asepsis.disclosure.profiles import Profile
+from asepsis.disclosure.quotas import QUOTA, Asked, Quotas, exceeded
+from asepsis.domain.cells import CellTable, MeasureKind, Shape
+from asepsis.domain.finding import Assessment, Finding, Severity, read_assessment
+from asepsis.domain.release import Cell, read_released
+from asepsis.domain.sealed import Sealed
+
+_WORDS: Final = (
+    Finding(
+        code="disclosure.memory",
+        severity=Severity.PASS,
+        reason="Nothing is shown that is about the persons of another release, or all but a few of them.",
+    ),
+    Finding(
+        code="disclosure.low_effect",
+        severity=Severity.PASS,
+        reason="Nothing is shown if a range, exclusion or alternative of the question matters for a few persons only.",
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asking:
+    """Who asks what: ``question`` is the digest of the plan *and* of the snapshots it is asked of.
+
+    ``data`` is the digest of the snapshots alone: cells of other data are other cells. ``notes`` are the words of
+    planning to the author.
+    """
+
+    author: str
+    question: str
+    data: str
+    notes: tuple[Finding, ...] = ()
+    quotas: Quotas = field(default_factory=Quotas)
+
+
+def recall(memory: Memory, question: str) -> Assessed | None:
+    """The earlier answer to an equal question, before anything is computed."""
+    answer = memory.answer(question)
+    if answer is None:
+        return None
+    released = None if answer.released is None else read_released(answer.released)
+    return Assessed(released=released, assessment=read_assessment(answer.assessment))
+
+
+def assess_with_memory(
+    cells: Sealed[CellTable],
+    contributors: Sealed[Contributors],
+    shape: Shape,
+    profile: Profile,
+    *,
+    memory: Memory,
+    asking: Asking,
+) -> tuple[Assessed, Memory]:
+    """Judge cells by the profile and by everything released before; the memory that knows this release, too."""
+    known = recall(memory, asking.question)
+    if known is not None:
+        return known, memory
+    behind = contributors.unseal()
+    if exceeded(memory.asked, author=asking.author, skeleton=behind.skeleton, quotas=asking.quotas):
+        assessment = Assessment(profile=profile.label, findings=(*asking.notes, QUOTA))
+        return Assessed(released=None, assessment=assessment), memory
+    memory, places = memory.numbered(behind.tokens)
+    found = _candidates(cells.unseal(), behind, shape, profile, data=asking.data, places=places)
+    candidates = [candidate for candidate, _ in found]
+    out = held(candidates, memory, threshold=profile.threshold, width=profile.width)
+    inside: dict[tuple[int, tuple[Cell, ...]], frozenset[int]] = {}
+    for place in sorted(out):
+        population = found[place][1]
+        cell = (population.branch, population.keys)
+        inside[cell] = inside.get(cell, frozenset()) | frozenset(population.measures)
+    assessed = assess(cells, shape, profile, held=inside, words=(*_WORDS, *asking.notes))
+    shown = [candidate.shown for place, candidate in enumerate(candidates) if place not in out]
+    return assessed, _remembered(memory, shown, assessed, asking, behind.skeleton)
+
+
+def _candidates(
+    table: CellTable,
+    behind: Contributors,
+    shape: Shape,
+    profile: Profile,
+    *,
+    data: str,
+    places: np.ndarray[tuple[int], np.dtype[np.uint32]],
+) -> list[tuple[Candidate, Population]]:
+    """The populations of which the profile would show something, with the bounds it would give away."""
+    rows = [{row.keys: row for row in branch} for branch in table.branches]
+    found = []
+    for population in behind.populations:
+        branch, row = shape.branches[population.branch], rows[population.branch].get(population.keys)
+        measures = None if row is None else protected_measures(branch, row, profile)
+        if measures is None or not _any_shown(measures, population):
+            continue
+        low, high = _bounds(measures, population, shape, profile)
+        shown = Shown(
+            identity=f"{population.identity}@{data}", persons=people(places[population.places]), low=low, high=high
+        )
+        candidate = Candidate(shown=shown, table=population.branch, plain=population.plain, effect=population.effect)
+        found.append((candidate, population))
+    return found
+
+
+def _any_shown(measures: tuple[Protected, ...], population: Population) -> bool:
+    return population.measures == (WHOLE,) or any(measures[place] is not None for place in population.measures)
+
+
+def _bounds(
+    measures: tuple[Protected, ...], population: Population, shape: Shape, profile: Profile
+) -> tuple[float, float]:
+    """What the measures tell about the number of persons."""
+    for place in population.measures:
+        value = None if place == WHOLE else measures[place]
+        spec = None if place == WHOLE else shape.branches[population.branch].measures[place]
+        if spec is not None and spec.kind is MeasureKind.PERSONS and isinstance(value, int):
+            return profile.bounds(value)
+    return profile.threshold, float("inf")
+
+
+def _remembered(memory: Memory, shown: list[Shown], assessed: Assessed, asking: Asking, skeleton: str) -> Memory:
+    known = {(one.identity, one.low, one.high, one.persons.size) for one in memory.shown}
+    fresh = [one for one in shown if (one.identity, one.low, one.high, one.persons.size) not in known]
+    released = assessed.released
+    answer = Answered(
+        question=asking.question,
+        assessment=assessed.assessment.to_document(),
+        released=None if released is None else released.to_document(),
+    )
+    asked = Asked(question=asking.question, author=asking.author, skeleton=skeleton, cells=len(fresh))
+    return replace(
+        memory,
+        shown=(*memory.shown, *fresh),
+        asked=(*memory.asked, asked),
+        answers=(*memory.answers, answer),
+    )

@@ -1,0 +1,87 @@
+"""The persons behind cells, by stable tokens: gathered range by range, so that memory holds their numbers only."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from asepsis.disclosure.contributors import WHOLE, Population
+from asepsis.engines.query.answers import Raw, cell_keys
+from asepsis.sql.identity import identity, plain_keys
+from asepsis.sql.plan import Grouping, Predicate, Truth
+
+Links = NDArray[np.int64]
+
+
+def tokens(links: Links, persons: Links, owners: Sequence[str]) -> tuple[Links, NDArray[np.uint64]]:
+    """The room's persons in ascending order, and a stable token for each: owner's salt plus the owner's own number.
+
+    ``owners`` names the owner of every row. A person known to several owners has the token of the first by name.
+    Tokens of two owners coincide with a probability of about (persons of both) / 2**64 only.
+    """
+    salts = {owner: int.from_bytes(hashlib.sha256(owner.encode()).digest()[:8]) for owner in set(owners)}
+    ranks = {owner: rank for rank, owner in enumerate(sorted(salts))}
+    rank = np.array([ranks[owner] for owner in owners], np.int64)
+    order = np.lexsort((persons, rank, links))
+    first = order[np.unique(links[order], return_index=True)[1]] if len(order) else order
+    salt = np.array([salts[owner] for owner in sorted(salts)], np.uint64)
+    named = salt[rank[first]] + persons[first].astype(np.uint64) if len(first) else np.zeros(0, np.uint64)
+    return links[first], named
+
+
+def populations_of(grouping: Grouping) -> tuple[tuple[Predicate, tuple[int, ...]], ...]:
+    """The distinct conditions of the measures of a grouping, each with its measures."""
+    if not grouping.measures:
+        return ((Truth(value=True), (WHOLE,)),)
+    found: dict[Predicate, list[int]] = {}
+    for place, measure in enumerate(grouping.measures):
+        found.setdefault(measure.where, []).append(place)
+    return tuple((where, tuple(places)) for where, places in found.items())
+
+
+@dataclass(slots=True, kw_only=True)
+class Gathering:
+    """The persons of the cells of one grouping, while ranges come in."""
+
+    grouping: Grouping
+    known: Links
+    parts: dict[tuple[Raw, int], list[NDArray[np.uint32]]] = field(default_factory=dict)
+
+    def add(self, table: pa.Table) -> None:
+        """Take the persons of one range."""
+        keys = len(self.grouping.keys)
+        rows = list(zip(*(table.column(place).to_pylist() for place in range(keys)), strict=True))
+        rows = rows if keys else [()] * table.num_rows
+        for place in range(table.num_columns - keys):
+            lists = table.column(keys + place).combine_chunks()
+            offsets = lists.offsets.to_numpy() if len(lists) else np.zeros(1, np.int32)
+            links = lists.values.to_numpy(zero_copy_only=False) if len(lists) else np.zeros(0, np.int64)
+            found = np.searchsorted(self.known, links).astype(np.uint32)
+            for number, key in enumerate(rows):
+                part = found[offsets[number] : offsets[number + 1]]
+                if len(part):
+                    self.parts.setdefault((key, place), []).append(part.copy())
+
+    def populations(self, branch: int, *, least: int, effects: dict[Raw, int] | None) -> Iterable[Population]:
+        """The populations of at least ``least`` persons, in the order of their cells."""
+        plain = plain_keys(self.grouping)
+        wheres = populations_of(self.grouping)
+        for key, place in sorted(self.parts, key=lambda part: (part[1], repr(part[0]))):
+            places = np.concatenate(self.parts[key, place])
+            if len(places) < least:
+                continue
+            where, measures = wheres[place]
+            yield Population(
+                branch=branch,
+                keys=cell_keys(key),
+                measures=measures,
+                places=places,
+                identity=identity(self.grouping, where, key),  # type: ignore[arg-type]
+                plain=plain,
+                effect=None if effects is None else effects.get(key, 0),
+            )
