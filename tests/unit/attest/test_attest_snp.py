@@ -145,6 +145,12 @@ def test_a_level_that_is_no_number_is_refused() -> None:
         verify(SNP, certificates=SNP.certificates(extensions={AMD + "3.1": b"\x04\x01\x04"}))
 
 
+@pytest.mark.parametrize("product", [der_text("Milan-B0") + b"\0", b"\x16\x06Milan\xe9", b"\x02\x01\x05"], ids=range(3))
+def test_a_product_name_that_is_no_plain_text_is_refused(product: bytes) -> None:
+    with pytest.raises(EvidenceMalformed):
+        verify(SNP, certificates=SNP.certificates(extensions={AMD + "2": product}))
+
+
 def test_a_key_of_another_chip_is_refused() -> None:
     with pytest.raises(EndorsementMismatch, match="the chip"):
         verify(SNP, SNP.report(chip=bytes(64)))

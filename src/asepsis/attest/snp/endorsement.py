@@ -14,9 +14,6 @@ from asepsis.attest.certificates import Certificate
 from asepsis.attest.snp.report import VCEK, VLEK, SnpReport, tcb_levels
 from asepsis.errors.attest import EndorsementMismatch, EvidenceMalformed
 
-CHAIN_LENGTH: Final = 3
-"""Endorsement key, signing key (ASK or ASVK), root key (ARK)."""
-
 _OID: Final = "1.3.6.1.4.1.3704.1."
 _PRODUCT: Final = _OID + "2"
 _CHIP: Final = _OID + "4"
@@ -34,9 +31,7 @@ _TURIN_CHIP: Final = 8
 
 
 def order_chain(certificates: Sequence[Certificate]) -> tuple[Certificate, ...]:
-    """Endorsement key, signing key and root in this order, however they came. Raises EvidenceMalformed."""
-    if len(certificates) != CHAIN_LENGTH:
-        raise EvidenceMalformed(part="three certificates of AMD are needed")
+    """Endorsement key, signing key (ASK or ASVK) and root key (ARK), however they came. Raises EvidenceMalformed."""
     roots = [item for item in certificates if item.issuer == item.subject]
     leaves = [item for item in certificates if item.path_length is None]
     between = [item for item in certificates if item not in roots and item not in leaves]
