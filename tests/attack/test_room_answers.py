@@ -41,9 +41,6 @@ def test_a_group_below_the_threshold_and_no_group_at_all_look_the_same(sql: str,
     assert {run.proof is not None for run in world.room().state.runs()} == {True}
 
 
-@pytest.mark.xfail(
-    strict=True, reason="cli.query looks for a missing release only: an output that the gate refuses ends with code 0"
-)
 def test_an_output_that_the_gate_refuses_ends_with_the_code_of_a_refusal(world: World) -> None:
     answer = call(*world.query(persons_with(FEW)), "--json")
     assert answer.document()["status"] == "refused"

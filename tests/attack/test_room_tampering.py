@@ -107,9 +107,6 @@ def test_a_truncated_ciphertext_is_refused(keep: float, world: World) -> None:
     refused(world, "sealing.root_mismatch")
 
 
-@pytest.mark.xfail(
-    strict=True, reason="check_files lets FileNotFoundError through: the runtime answers bug.unexpected, exit code 1"
-)
 def test_a_missing_ciphertext_is_refused(world: World) -> None:
     """A file that the host lost is told as what it is, not as a bug."""
     sealed(world, "riverside-omop-clinical", "condition_occurrence").unlink()
@@ -293,10 +290,6 @@ def test_a_forged_statistic_does_not_verify(world: World, tmp_path: Path) -> Non
         assert (answer.code, answer.error, answer.out) == (7, "bundle.forged", "")
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="Analyses._statistic and Evidences.bundle read the statistic from room.db without checking its signature",
-)
 @pytest.mark.parametrize("command", ["show", "get", "again"])
 def test_a_forged_statistic_is_never_shown(command: str, world: World, tmp_path: Path) -> None:
     """Guard: the statistic's signature, wherever the room reads it back from its own database."""

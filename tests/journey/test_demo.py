@@ -202,9 +202,6 @@ def test_a_bundle_that_lacks_an_owner_is_refused(part: str, demo: Demo, tmp_path
     assert demo.verify_release(bundle).code == 7
 
 
-@pytest.mark.xfail(
-    strict=True, reason="verify_links raises ApprovalMissing: a forged endorsement reads as 'denied', exit code 3"
-)
 def test_a_forged_endorsement_of_the_link_map_is_untrusted(demo: Demo, tmp_path: Path) -> None:
     """Guard: ``verify_links`` in ``_check_manifests``."""
     document = json.loads(demo.bundle.read_text())
