@@ -288,6 +288,8 @@ def test_an_endorsement_of_another_launch_is_refused() -> None:
         {"iss": 7},
         {"feed": "another"},
         {"feed": None},
+        {"iss": ["did"]},
+        {"iss": "did:x509:0:sha256:AAAA::eku:1.2.3", "feed": None},
     ],
     ids=str,
 )
