@@ -1,60 +1,79 @@
-"""Starts the runtime: its own process, an empty environment, no inherited files but three pipes.
+"""Starts the runtime: its own confined process, an empty environment, no inherited files but three pipes.
 
-The child is isolated Python (``-I``); it inherits no variable, so no secret of the room can reach it by accident.
+The process starts when the order is known, because the order says what it may reach: the ciphertext of the job's
+snapshots for reading, one output folder for writing. Data that is not synthetic, or a contract above level 0, is
+never computed on unless every ring of the confinement holds (see ``asepsis.engines.confinement``).
 """
 
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import IO, Final
+from typing import Final
 
 from asepsis.domain.documents import Document, Fields
 from asepsis.domain.names import PartyId
+from asepsis.engines.confinement.launch import Confined, best_ring, confined
+from asepsis.engines.confinement.reach import check_output, opened, reach_of, runs_unconfined
+from asepsis.engines.confinement.report import Confinement, Ring
 from asepsis.errors import AsepsisError, error_of
 from asepsis.errors.runtime import RuntimeAnswerMalformed, RuntimeLost
 
 _LONGEST_ANSWER: Final = 64 << 20
-_GRACE_SECONDS: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
 class RuntimeProcesses:
-    """Launches one runtime process per order."""
+    """Launches one runtime process per order; ``ring`` is the outer ring, the best one where none is given."""
 
     python: str = sys.executable
+    ring: Ring | None = None
 
     @contextmanager
     def start(self) -> Iterator[RuntimeDialogue]:
         """A new runtime; ended, whatever happens, when the context ends."""
-        process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-            [self.python, "-I", "-m", "asepsis.runtime"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env={},
-            close_fds=True,
-            cwd="/",
-        )
-        try:
-            yield RuntimeDialogue(_pipe(process.stdin), _pipe(process.stdout))
-        finally:
-            _end(process)
+        with ExitStack() as life:
+            yield RuntimeDialogue(self, life)
+
+    def launch(self, order: Document, life: ExitStack) -> Confined:
+        """Start the process for one order. Raises RuntimeUnconfined or ConfinementFailed."""
+        reach = reach_of(order)
+        life.enter_context(opened(reach))
+        ring = self.ring or best_ring(self.python, reach)
+        runtime = life.enter_context(confined(self.python, reach, ring=ring))
+        if not runs_unconfined(order):
+            runtime.confinement.require()
+        return runtime
+
+
+def confinement_here(python: str = sys.executable) -> Confinement:
+    """What confines a runtime on this machine, tried out. Raises ConfinementFailed."""
+    reach = reach_of({})
+    with confined(python, reach, ring=best_ring(python, reach)) as tried:
+        return tried.confinement
 
 
 class RuntimeDialogue:
     """The room's side of the dialogue (see ``asepsis.runtime.dialogue``)."""
 
-    def __init__(self, requests: IO[bytes], answers: IO[bytes]) -> None:
-        self._requests = requests
-        self._answers = answers
+    def __init__(self, processes: RuntimeProcesses, life: ExitStack) -> None:
+        self._processes = processes
+        self._life = life
+        self._runtime: Confined | None = None
+        self._output = ""
+
+    @property
+    def confinement(self) -> Confinement | None:
+        """What holds around the process, once it was started."""
+        return None if self._runtime is None else self._runtime.confinement
 
     def prove(self, order: Document) -> Mapping[PartyId, Document]:
         """Hand over the order; the runtime answers with one piece of evidence per desk."""
+        self._runtime = self._processes.launch(order, self._life)
+        self._output = str(order.get("output") or "")
         self._send({"type": "order", **order})
         answer = self._receive("evidence")
         with answer.mapping("evidence") as raw:
@@ -68,17 +87,24 @@ class RuntimeDialogue:
         statistic = answer.anything("statistic")
         if not isinstance(statistic, dict):
             raise RuntimeAnswerMalformed
+        check_output(self._output)
         return statistic, answer.octets("signature", length=64)
+
+    def _pipes(self) -> Confined:
+        if self._runtime is None:
+            raise RuntimeLost
+        return self._runtime
 
     def _send(self, document: Document) -> None:
         try:
-            self._requests.write(json.dumps(document, separators=(",", ":")).encode() + b"\n")
-            self._requests.flush()
+            requests = self._pipes().requests
+            requests.write(json.dumps(document, separators=(",", ":")).encode() + b"\n")
+            requests.flush()
         except BrokenPipeError:
             return  # the answer that is waiting says why
 
     def _receive(self, kind: str) -> Fields:
-        line = self._answers.readline(_LONGEST_ANSWER)
+        line = self._pipes().answers.readline(_LONGEST_ANSWER)
         if not line:
             raise RuntimeLost
         try:
@@ -99,23 +125,3 @@ def _as_error(fields: Fields) -> AsepsisError:
     known = error_of(fields.text("code"))
     names = fields.anything("names")
     return known(**{str(key): str(value) for key, value in names.items()} if isinstance(names, dict) else {})
-
-
-def _pipe(stream: IO[bytes] | None) -> IO[bytes]:
-    if stream is None:
-        raise RuntimeLost
-    return stream
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    for stream in (process.stdin, process.stdout):
-        if stream is not None:
-            try:
-                stream.close()
-            except BrokenPipeError:
-                continue
-    try:
-        process.wait(_GRACE_SECONDS)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
