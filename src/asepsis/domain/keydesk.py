@@ -14,7 +14,7 @@ from types import MappingProxyType
 from typing import Final
 
 from asepsis.domain.analysis import AnalysisKind
-from asepsis.domain.documents import Document
+from asepsis.domain.documents import Document, Fields, encode_bytes
 from asepsis.domain.names import Digest, PartyId, RunId, SnapshotId
 from asepsis.domain.snapshot import Label
 
@@ -48,6 +48,36 @@ class GrantRequest:
     statements: Sequence[object] = ()
     approvals: Mapping[PartyId, bytes] = field(default_factory=lambda: _NOBODY)
 
+    def to_document(self) -> Document:
+        """The document form, as it travels to a desk; :func:`read_grant_request` reads it."""
+        return {
+            "contract": self.contract,
+            "signatures": _encoded(self.signatures),
+            "job": self.job,
+            "evidence": self.evidence,
+            "nonce": encode_bytes(self.nonce),
+            "checkpoint": self.checkpoint,
+            "statements": list(self.statements),
+            "approvals": _encoded(self.approvals),
+        }
+
+
+def read_grant_request(value: object) -> GrantRequest:
+    """Read the outer form of a request; its parts are read by the desk. Raises DocumentMalformed."""
+    fields = Fields(value, document="request")
+    request = GrantRequest(
+        contract=fields.anything("contract"),
+        signatures=_decoded(fields, "signatures"),
+        job=fields.anything("job"),
+        evidence=fields.anything("evidence"),
+        nonce=fields.octets("nonce"),
+        checkpoint=fields.text("checkpoint"),
+        statements=fields.items("statements"),
+        approvals=_decoded(fields, "approvals"),
+    )
+    fields.close()
+    return request
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShareDeposit:
@@ -61,6 +91,59 @@ class ShareDeposit:
     statistic: Document
     signature: bytes
     sealed: bytes
+
+    def to_document(self) -> Document:
+        """The document form, as it travels to a desk; :func:`read_share_deposit` reads it."""
+        return {
+            "run": self.run,
+            "contract": self.contract,
+            "statistic": self.statistic,
+            "signature": encode_bytes(self.signature),
+            "sealed": encode_bytes(self.sealed),
+        }
+
+
+def read_share_deposit(value: object) -> ShareDeposit:
+    """Read the outer form of a deposit. Raises DocumentMalformed."""
+    fields = Fields(value, document="request")
+    statistic = fields.anything("statistic")
+    if not isinstance(statistic, dict):
+        raise fields.malformed("statistic", "a mapping is needed")
+    deposit = ShareDeposit(
+        run=RunId(fields.text("run")),
+        contract=Digest(fields.text("contract")),
+        statistic=statistic,
+        signature=fields.octets("signature", length=64),
+        sealed=fields.octets("sealed"),
+    )
+    fields.close()
+    return deposit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CosignRequest:
+    """A checkpoint's note, the consistency proof from the last one, and the ledger's key for the first time."""
+
+    note: str
+    proof: Sequence[bytes]
+    room_key: str | None = None
+
+    def to_document(self) -> Document:
+        """The document form, as it travels to a desk; :func:`read_cosign_request` reads it."""
+        return {
+            "note": self.note,
+            "proof": [encode_bytes(item) for item in self.proof],
+            "room_key": self.room_key or "",
+        }
+
+
+def read_cosign_request(value: object) -> CosignRequest:
+    """Read a request for a cosignature. Raises DocumentMalformed."""
+    fields = Fields(value, document="request")
+    proof = [Fields({"hash": item}, document="request").octets("hash", length=32) for item in fields.items("proof")]
+    request = CosignRequest(note=fields.text("note"), proof=proof, room_key=fields.text("room_key", default="") or None)
+    fields.close()
+    return request
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,3 +203,12 @@ class Head:
 def checkpoint_digest(text: str) -> Digest:
     """What evidence names: SHA-256 over the text of a checkpoint, without its signatures."""
     return Digest(hashlib.sha256(text.encode()).hexdigest())
+
+
+def _encoded(values: Mapping[PartyId, bytes]) -> Document:
+    return {party: encode_bytes(value) for party, value in values.items()}
+
+
+def _decoded(fields: Fields, key: str) -> dict[PartyId, bytes]:
+    with fields.mapping(key) as raw:
+        return {PartyId(name): raw.octets(name, length=64) for name in raw.names()}

@@ -27,6 +27,33 @@ class DeskClockBehind(AsepsisError):
     hint = "Check the clock of the desk's machine; then the owner resumes the desk, which puts the time on record."
 
 
+class DeskUnreachable(AsepsisError):
+    """A desk did not answer, or not as the one that it should be."""
+
+    kind = Kind.UNAVAILABLE
+    code = "desk.unreachable"
+    message = "The key desk of {owner} did not answer."
+    hint = "Nothing runs on this owner's data until their desk answers; check its address, certificates and network."
+
+
+class DeskAnswerMalformed(AsepsisError):
+    """A desk answered something that is not of the protocol."""
+
+    kind = Kind.UNTRUSTED
+    code = "desk.answer_malformed"
+    message = "The answer of the key desk of {owner} does not follow the protocol."
+    hint = "Room and desk must run the same version."
+
+
+class RoomNotPinned(AsepsisError):
+    """A client has a valid certificate, and is not the room that this desk serves."""
+
+    kind = Kind.UNTRUSTED
+    code = "desk.room_not_pinned"
+    message = "The key desk of {owner} serves another room."
+    hint = "The owner pins the certificate of the room at their desk; a valid certificate of somebody else is refused."
+
+
 class RequestMalformed(AsepsisError):
     """A part of a request to the desk does not follow its closed schema."""
 

@@ -1,0 +1,1 @@
+"""Adapter: key desks that run elsewhere, as the room asks them."""

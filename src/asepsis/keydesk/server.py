@@ -1,0 +1,180 @@
+"""The desk's door: HTTPS with certificates on both sides, TLS 1.3, for the one room whose certificate is pinned.
+
+Only what a room may ask is here; what the owner does at their desk - sign, stop, approve, register - has no address.
+Requests are bounded in length and time. An answer is a document; a refusal is the error's code and public names.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import ssl
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any, Final
+
+from asepsis.domain.documents import Document, encode_bytes
+from asepsis.domain.keydesk import read_cosign_request, read_grant_request, read_share_deposit
+from asepsis.domain.names import PartyId
+from asepsis.errors import AsepsisError
+from asepsis.errors.contract import DocumentMalformed
+from asepsis.errors.desk import RequestMalformed, RoomNotPinned
+from asepsis.ports import Desk
+
+LARGEST_REQUEST: Final = 8 << 20
+"""Bytes; a contract, a job and its evidence are far smaller."""
+PATIENCE_SECONDS: Final = 15
+
+_OK: Final = 200
+
+Verb = Callable[[Desk, object], Document]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Door:
+    """Where and as whom the desk answers, and the SHA-256 of the room's certificate, in hex."""
+
+    host: str = "127.0.0.1"
+    port: int = 0
+    certificate: Path
+    key: Path
+    authority: Path
+    room: str
+
+
+class DeskServer(ThreadingHTTPServer):
+    """The server of one desk; ``serve_forever`` answers until ``shutdown``."""
+
+    daemon_threads = True
+
+    def __init__(self, desk: Desk, owner: PartyId, door: Door) -> None:
+        """Listen. Raises OSError where the address or the certificates cannot be used."""
+        self.desk, self.owner, self.room = desk, owner, door.room
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.minimum_version = ssl.TLSVersion.TLSv1_3
+        context.verify_mode = ssl.CERT_REQUIRED
+        context.load_verify_locations(door.authority)
+        context.load_cert_chain(door.certificate, door.key)
+        super().__init__((door.host, door.port), _Conversation)
+        # The handshake is made in the connection's own thread: a silent client keeps nobody else waiting.
+        self.socket = context.wrap_socket(self.socket, server_side=True, do_handshake_on_connect=False)
+
+    @property
+    def port(self) -> int:
+        """The port on which it listens."""
+        return int(self.server_address[1])
+
+    def handle_error(self, _request: Any, _client_address: Any) -> None:
+        """A connection that broke is nobody's news; nothing of it is printed."""
+
+
+class _Conversation(BaseHTTPRequestHandler):
+    """One connection: one handshake, then requests."""
+
+    server: DeskServer
+    connection: ssl.SSLSocket
+    timeout = PATIENCE_SECONDS
+    server_version, sys_version = "asepsis-keydesk", ""
+
+    def setup(self) -> None:
+        """Shake hands within the time of a request."""
+        self.request.settimeout(PATIENCE_SECONDS)
+        self.request.do_handshake()
+        super().setup()
+
+    def do_POST(self) -> None:
+        """Answer one request."""
+        try:
+            self._check_room()
+            document = self._answer()
+        except AsepsisError as error:
+            self._send(error.kind.http_status, {"code": error.code, "names": dict(error.names)})
+        except Exception:  # noqa: BLE001 - whatever it says may quote a request, so only the fact leaves
+            bug = AsepsisError()
+            self._send(bug.kind.http_status, {"code": bug.code, "names": {}})
+        else:
+            self._send(_OK, document)
+
+    def log_message(self, *_arguments: Any) -> None:
+        """Say nothing: the desk's own ledger is the record."""
+
+    def _check_room(self) -> None:
+        shown = self.connection.getpeercert(binary_form=True) or b""
+        if not hmac.compare_digest(hashlib.sha256(shown).hexdigest(), self.server.room):
+            raise RoomNotPinned(owner=self.server.owner)
+
+    def _answer(self) -> Document:
+        owner = self.server.owner
+        verb = VERBS.get(self.path.removeprefix("/v1/")) if self.path.startswith("/v1/") else None
+        length = self.headers.get("Content-Length", "")
+        if verb is None or not length.isdecimal() or not 0 < int(length) <= LARGEST_REQUEST:
+            raise RequestMalformed(part="address or length", owner=owner)
+        try:
+            document = json.loads(self.rfile.read(int(length)), object_pairs_hook=_once)
+            return verb(self.server.desk, document)
+        except (ValueError, RecursionError, DocumentMalformed):
+            raise RequestMalformed(part="document", owner=owner) from None
+
+    def _send(self, status: int, document: Mapping[str, object]) -> None:
+        content = json.dumps(document, separators=(",", ":")).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+
+def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """A mapping without repeated keys: two readers must not see different things."""
+    document = dict(pairs)
+    if len(document) != len(pairs):
+        raise ValueError
+    return document
+
+
+def _nothing(document: object) -> None:
+    if document != {}:
+        raise ValueError
+
+
+def _nonce(desk: Desk, document: object) -> Document:
+    _nothing(document)
+    return {"nonce": encode_bytes(desk.nonce())}
+
+
+def _grant(desk: Desk, document: object) -> Document:
+    return {"grant": desk.grant(read_grant_request(document)).to_document()}
+
+
+def _deposit(desk: Desk, document: object) -> Document:
+    return {"endorsement": encode_bytes(desk.deposit_share(read_share_deposit(document)))}
+
+
+def _cosign(desk: Desk, document: object) -> Document:
+    request = read_cosign_request(document)
+    return {"line": desk.cosign(request.note, proof=request.proof, room_key=request.room_key)}
+
+
+def _seen(desk: Desk, document: object) -> Document:
+    _nothing(document)
+    return {"size": desk.seen_size()}
+
+
+def _public(desk: Desk, document: object) -> Document:
+    _nothing(document)
+    keys = desk.public()
+    return {"signing": encode_bytes(keys.signing), "sealing": encode_bytes(keys.sealing)}
+
+
+VERBS: Final[Mapping[str, Verb]] = {
+    "nonce": _nonce,
+    "grant": _grant,
+    "deposit": _deposit,
+    "cosign": _cosign,
+    "seen": _seen,
+    "public": _public,
+}
+"""All that a room may ask."""
