@@ -128,6 +128,16 @@ def a_7z_source(*options: str) -> Callable[[Path, Path], Source]:
     return make
 
 
+def a_borg_source(tree: Path, scratch: Path) -> Source:
+    if shutil.which("borg") is None:
+        pytest.skip("the borg command makes and reads these repositories and is not installed")
+    repository = scratch / "repository"
+    environment = {**os.environ, "BORG_PASSPHRASE": "pw", "BORG_BASE_DIR": str(scratch / "base")}
+    subprocess.run(["borg", "init", "-e", "repokey", str(repository)], check=True, env=environment, capture_output=True)
+    subprocess.run(["borg", "create", f"{repository}::one", "."], check=True, env=environment, cwd=tree)
+    return open_source(f"borg:{repository}", secret=lambda: "pw")
+
+
 def a_directory_source(tree: Path, scratch: Path) -> Source:
     return open_source(f"dir:{tree}")
 
@@ -147,6 +157,7 @@ MAKERS: dict[str, Callable[[Path, Path], Source]] = {
     "7z-deflate": a_7z_source("-m0=Deflate", "-mx1"),
     "7z-bzip2": a_7z_source("-m0=BZip2", "-mx1"),
     "7z-copy": a_7z_source("-m0=Copy", "-mhc=off"),
+    "borg": a_borg_source,
     "dir": a_directory_source,
 }
 WITHOUT_PIPES = {name for name in MAKERS if name.startswith("7z")}

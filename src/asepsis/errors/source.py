@@ -71,7 +71,7 @@ class PasswordMissingError(SourceError):
     kind: ClassVar = Kind.DENIED
     code: ClassVar = "source.password_missing"
     message: ClassVar = "A password is needed to read {uri}."
-    hint: ClassVar = "Set ASEPSIS_RESTIC_PASSWORD_FILE or ASEPSIS_RESTIC_PASSWORD."
+    hint: ClassVar = "Set ASEPSIS_{tool}_PASSWORD_FILE or ASEPSIS_{tool}_PASSWORD."
 
 
 class WrongPasswordError(SourceError):
@@ -188,4 +188,22 @@ class UnfinishedWriteError(SourceError):
     kind: ClassVar = Kind.CONFLICT
     code: ClassVar = "source.unfinished_write"
     message: ClassVar = "Beside {name} lies a journal with changes that are not in it."
-    hint: ClassVar = "Copy the file and its journal together, open the copy with sqlite3 once, and give Asepsis the copy."
+    hint: ClassVar = "Copy the file and its journal together, open the copy once with sqlite3, and give Asepsis that."
+
+
+class ToolMissingError(SourceError):
+    """The program that reads this kind of source is not installed."""
+
+    kind: ClassVar = Kind.UNAVAILABLE
+    code: ClassVar = "source.tool_missing"
+    message: ClassVar = "Reading this source needs {tool}, which is not installed."
+    hint: ClassVar = "Install it on this machine; the documentation of sources names the package."
+
+
+class ToolTimedOutError(SourceError):
+    """The program that reads this kind of source did not end in time and was stopped."""
+
+    kind: ClassVar = Kind.UNAVAILABLE
+    code: ClassVar = "source.tool_timed_out"
+    message: ClassVar = "{tool} did not end within {seconds} seconds and was stopped."
+    hint: ClassVar = "Check the storage for slowness or faults, then try again."

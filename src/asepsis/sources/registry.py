@@ -15,15 +15,12 @@ from asepsis.errors.source import PasswordMissingError, SourceUnavailableError, 
 if TYPE_CHECKING:
     from asepsis.ports import Source
 
-PASSWORD: Final = "ASEPSIS_RESTIC_PASSWORD"  # noqa: S105  the name of a variable
-PASSWORD_FILE: Final = "ASEPSIS_RESTIC_PASSWORD_FILE"  # noqa: S105  the name of a variable
-
 
 def open_source(uri: str, *, secret: Callable[[], str] | None = None) -> Source:
     """The source at ``uri``, opened for reading.
 
     ``secret`` gives the password of an encrypted source; without it the environment is asked
-    (``ASEPSIS_RESTIC_PASSWORD_FILE``, then ``ASEPSIS_RESTIC_PASSWORD``).
+    (``ASEPSIS_RESTIC_PASSWORD_FILE``, then ``ASEPSIS_RESTIC_PASSWORD``; likewise ``BORG`` and ``VEEAM``).
 
     Raises:
         UnknownSchemeError: no adapter serves the scheme.
@@ -37,20 +34,25 @@ def open_source(uri: str, *, secret: Callable[[], str] | None = None) -> Source:
 
 
 def restic_password(uri: str, *, environment: Mapping[str, str]) -> str:
-    """The password as the environment gives it, without a trailing line end.
+    """The password of a restic repository; see ``password_of``."""
+    return password_of("RESTIC", uri=uri, environment=environment)
+
+
+def password_of(tool: str, *, uri: str, environment: Mapping[str, str]) -> str:
+    """The password as the environment gives it (``ASEPSIS_<tool>_PASSWORD_FILE``, then without ``_FILE``).
 
     Raises:
         PasswordMissingError: neither variable is set.
         SourceUnavailableError: the named file cannot be read.
     """
-    if file := environment.get(PASSWORD_FILE):
+    if file := environment.get(f"ASEPSIS_{tool}_PASSWORD_FILE"):
         try:
             return Path(file).read_text("utf-8").rstrip("\r\n")
         except (OSError, ValueError):
             raise SourceUnavailableError(name="the password file") from None
-    if password := environment.get(PASSWORD):
+    if password := environment.get(f"ASEPSIS_{tool}_PASSWORD"):
         return password
-    raise PasswordMissingError(uri=uri)
+    raise PasswordMissingError(uri=uri, tool=tool)
 
 
 def _restic(path: str, secret: Callable[[], str] | None) -> Source:
@@ -58,6 +60,13 @@ def _restic(path: str, secret: Callable[[], str] | None) -> Source:
 
     password = secret() if secret else restic_password(f"restic:{path}", environment=os.environ)
     return ResticSource.unlock(path, password=password)
+
+
+def _borg(path: str, secret: Callable[[], str] | None) -> Source:
+    from asepsis.sources.borg.source import BorgSource  # noqa: PLC0415  lazy, as all adapters
+
+    passphrase = secret() if secret else password_of("BORG", uri=f"borg:{path}", environment=os.environ)
+    return BorgSource.unlock(path, passphrase=passphrase)
 
 
 def _tar(path: str, _: Callable[[], str] | None) -> Source:
@@ -104,6 +113,7 @@ def _directory(path: str, _: Callable[[], str] | None) -> Source:
 
 _ADAPTERS: Final[Mapping[str, Callable[[str, Callable[[], str] | None], Source]]] = {
     "restic": _restic,
+    "borg": _borg,
     "tar": _tar,
     "zip": _zip,
     "7z": _sevenzip,

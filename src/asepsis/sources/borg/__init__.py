@@ -1,0 +1,1 @@
+"""Borg repositories, read through the ``borg`` command in a jail, without its lock."""

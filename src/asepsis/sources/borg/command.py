@@ -1,0 +1,117 @@
+"""The ``borg`` command: what it is asked and what it answers.
+
+``--bypass-lock`` needs no writing; cache and security folder lie in the jail's own folder. Names come out escaped
+(``unicode_escape``), because borg 1.2 prints a question mark for every byte that is no UTF-8. Messages of borg are
+dropped: they quote names. The passphrase travels by environment only.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Generator, Sequence
+from typing import Any, Final
+
+from asepsis.errors.source import (
+    LimitExceededError,
+    NotARepositoryError,
+    ObjectDamagedError,
+    UnsupportedFormatError,
+    WrongPasswordError,
+)
+from asepsis.sources.jail import Jail
+from asepsis.sources.limits import Limits
+
+FIELDS: Final = ("mode", "size", "isomtime", "bpath", "source")
+_FORMAT: Final = "{NUL}".join(f"{{{field}}}" for field in FIELDS) + "{NUL}"
+_SECONDS: Final = 6 * 3600.0
+_PIECE: Final = 1 << 20
+_WARNING: Final = 1
+
+
+class Borg:
+    """Asks borg about one local repository."""
+
+    def __init__(self, repository: str, *, uri: str, passphrase: str, limits: Limits) -> None:
+        self._repository = repository
+        self._uri = uri
+        self._limits = limits
+        self._jail = Jail("borg", seconds=_SECONDS)
+        self._environment = {
+            "BORG_PASSPHRASE": passphrase,
+            "BORG_BASE_DIR": str(self._jail.scratch),
+            "BORG_RELOCATED_REPO_ACCESS_IS_OK": "yes",
+            "BORG_UNKNOWN_UNENCRYPTED_REPO_ACCESS_IS_OK": "yes",
+            "BORG_CHECK_I_KNOW_WHAT_I_AM_DOING": "NO",
+            "PYTHONIOENCODING": "unicode_escape",
+        }
+
+    def archives(self) -> list[dict[str, Any]]:
+        """Every archive as borg lists it.
+
+        Raises:
+            WrongPasswordError: borg does not open the repository, for which the passphrase is the ordinary reason.
+            NotARepositoryError: borg does not know what lies there.
+        """
+        answer = self._answer(["list", "--bypass-lock", "--json", self._repository])
+        if answer is None:
+            raise WrongPasswordError(uri=self._uri)
+        try:
+            found = json.loads(answer.decode("unicode_escape"))["archives"]
+        except (ValueError, KeyError, TypeError):
+            raise UnsupportedFormatError(name="the answer of borg") from None
+        if not isinstance(found, list):
+            raise NotARepositoryError(uri=self._uri, tool="borg")
+        return found
+
+    def entries(self, archive: str) -> list[list[str]]:
+        """The fields of every entry of an archive.
+
+        Raises:
+            ObjectDamagedError: borg cannot read the archive's metadata.
+        """
+        answer = self._answer(["list", "--bypass-lock", "--format", _FORMAT, f"{self._repository}::{archive}"])
+        if answer is None:
+            raise ObjectDamagedError(name=f"archive {archive}")
+        values = answer.decode("unicode_escape").split("\0")[:-1]
+        if len(values) % len(FIELDS):
+            raise UnsupportedFormatError(name="the answer of borg")
+        return [values[at : at + len(FIELDS)] for at in range(0, len(values), len(FIELDS))]
+
+    def content(self, archive: str, path: str) -> Generator[bytes]:
+        """The bytes of one file; borg authenticates every chunk before it hands it on.
+
+        Raises:
+            ObjectDamagedError: a chunk is missing or not authentic.
+        """
+        pattern = b"pf:" + path.encode("utf-8", "surrogateescape")
+        arguments: list[str | bytes] = [
+            "extract",
+            "--bypass-lock",
+            "--stdout",
+            f"{self._repository}::{archive}",
+            pattern,
+        ]
+        with self._jail.running(arguments, environment=self._environment) as (process, output):
+            while piece := output.read(_PIECE):
+                yield piece
+            if process.wait() > _WARNING:
+                raise ObjectDamagedError(name=f"archive {archive}")
+
+    def check(self, archive: str) -> bool:
+        """Whether all data of an archive can be read and authenticated, without writing it anywhere."""
+        arguments = ["extract", "--bypass-lock", "--dry-run", f"{self._repository}::{archive}"]
+        return self._answer(arguments) is not None
+
+    def _answer(self, arguments: Sequence[str | bytes]) -> bytes | None:
+        """All that borg writes, ``None`` when it ends with an error."""
+        parts, size = [], 0
+        with self._jail.running(arguments, environment=self._environment) as (process, output):
+            while piece := output.read(_PIECE):
+                parts.append(piece)
+                size += len(piece)
+                if size > self._limits.metadata_bytes:
+                    raise LimitExceededError(
+                        name="the archive", limit=self._limits.metadata_bytes, unit="bytes of names"
+                    )
+            status = process.wait()
+        return None if status > _WARNING or status < 0 else b"".join(parts)
