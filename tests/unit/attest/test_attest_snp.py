@@ -339,7 +339,7 @@ def test_the_leaf_of_an_endorsement_may_have_ended() -> None:
         {2: [4711]},
         {33: None},
         {33: b"x"},
-        {33: ["x", "y"]},
+        {33: ["x" * 99, "y" * 99]},
         {33: []},
     ],
     ids=str,
