@@ -77,9 +77,25 @@ def acceptable(edges: Iterable[Edge], *, owners: Sequence[int], free: frozenset[
     ``owners`` gives the owner of each node; an edge inside an owner in ``free`` is no link. An edge is clear where it
     is ``AHEAD`` bits ahead of every other edge of its two nodes to the same owners.
     """
-    best: dict[tuple[int, int], list[float]] = {}
     kept = [edge for edge in edges if owners[edge[0]] != owners[edge[1]] or owners[edge[0]] not in free]
-    for left, right, weight in kept:
+    best = _best(kept, owners)
+    clear = {edge[:2] for edge in kept if _is_clear(edge, owners, free, best)}
+    least = min(CLEAR, threshold)
+    found = [edge for edge in kept if edge[2] >= (least if edge[:2] in clear else threshold)]
+    sure, poor = [1, 2], [1, 2]
+    for edge in kept:
+        if edge[2] >= _SURE or edge[2] < CONTRADICTION:
+            count = sure if edge[2] >= _SURE else poor
+            count[0] += edge[:2] in clear
+            count[1] += 1
+    gain = log2(sure[0] / sure[1]) - log2(poor[0] / poor[1])
+    return Acceptable(edges=found, clear=frozenset(clear), gain=max(0.0, min(_MOST_GAIN, gain)))
+
+
+def _best(edges: Iterable[Edge], owners: Sequence[int]) -> dict[tuple[int, int], list[float]]:
+    """The two best weights of every node to every owner."""
+    best: dict[tuple[int, int], list[float]] = {}
+    for left, right, weight in edges:
         for key in ((left, owners[right]), (right, owners[left])):
             top = best.get(key)
             if top is None:
@@ -88,26 +104,16 @@ def acceptable(edges: Iterable[Edge], *, owners: Sequence[int], free: frozenset[
                 top[0], top[1] = weight, top[0]
             elif weight > top[1]:
                 top[1] = weight
-    found, clear = [], set()
-    tally = {True: [1, 2], False: [1, 2]}
-    for edge in kept:
-        left, right, weight = edge
-        is_clear = (
-            owners[left] != owners[right]
-            and owners[left] in free
-            and owners[right] in free
-            and min(_lead(weight, best[left, owners[right]]), _lead(weight, best[right, owners[left]])) >= AHEAD
-        )
-        if is_clear:
-            clear.add((left, right))
-        if weight >= threshold or (is_clear and weight >= min(CLEAR, threshold)):
-            found.append(edge)
-        if weight >= _SURE or weight < CONTRADICTION:
-            count = tally[weight >= _SURE]
-            count[0] += is_clear
-            count[1] += 1
-    gain = log2((tally[True][0] / tally[True][1]) / (tally[False][0] / tally[False][1]))
-    return Acceptable(edges=found, clear=frozenset(clear), gain=max(0.0, min(_MOST_GAIN, gain)))
+    return best
+
+
+def _is_clear(
+    edge: Edge, owners: Sequence[int], free: frozenset[int], best: Mapping[tuple[int, int], Sequence[float]]
+) -> bool:
+    left, right, weight = edge
+    if owners[left] == owners[right] or owners[left] not in free or owners[right] not in free:
+        return False
+    return min(_lead(weight, best[left, owners[right]]), _lead(weight, best[right, owners[left]])) >= AHEAD
 
 
 def _lead(weight: float, top: Sequence[float]) -> float:
@@ -125,18 +131,20 @@ def cluster_pairs(
     """Join the acceptable ``edges`` best first. ``weights`` has the bits of pairs (smaller node first) known at all."""
     partition = Partition()
     ordered = sorted(edges, key=lambda edge: (-edge[2], edge[0], edge[1]))
-    degree: dict[int, int] = defaultdict(int)
-    for left, right, _ in ordered:
-        degree[left] += 1
-        degree[right] += 1
-    tied = _tied(ordered, owners, free, degree)
+    rivals: dict[int, list[tuple[int, float]]] = defaultdict(list)
+    for left, right, weight in ordered:
+        rivals[left].append((right, weight))
+        rivals[right].append((left, weight))
     for edge in ordered:
         left, right, _ = edge
+        if len(rivals[left]) == len(rivals[right]) == 1:
+            partition.join(edge)
+            continue
         if partition.cluster_of.get(left, left) == partition.cluster_of.get(right, right):
             continue
-        reason = "tie" if (left, right) in tied else None
-        if reason is None and not degree[left] == degree[right] == 1:
-            reason = _refusal(partition, edge, owners, free, weights)
+        reason = _refusal(partition, edge, owners, free, weights)
+        if reason is None and _is_tied(partition, edge, owners, free, rivals):
+            reason = "tie"
         if reason is None:
             partition.join(edge)
         else:
@@ -144,20 +152,22 @@ def cluster_pairs(
     return partition
 
 
-def _tied(
-    ordered: Sequence[Edge], owners: Sequence[int], free: frozenset[int], degree: Mapping[int, int]
-) -> set[tuple[int, int]]:
-    """The pairs of a record that has two nearly equal best partners at one owner that lists each person once."""
-    partners: dict[tuple[int, int], list[Edge]] = defaultdict(list)
-    for edge in ordered:
-        for here, there in ((edge[0], edge[1]), (edge[1], edge[0])):
-            if degree[here] > 1 and owners[there] in free:
-                partners[here, owners[there]].append(edge)
-    tied = set()
-    for edges in partners.values():
-        if len(edges) > 1 and edges[0][2] - edges[1][2] < TIE:
-            tied |= {(left, right) for left, right, weight in edges if edges[0][2] - weight < TIE}
-    return tied
+def _is_tied(
+    partition: Partition,
+    edge: Edge,
+    owners: Sequence[int],
+    free: frozenset[int],
+    rivals: Mapping[int, Sequence[tuple[int, float]]],
+) -> bool:
+    """Whether one of the records has another partner at the same owner, nearly as good and still without one."""
+    for here, there in ((edge[0], edge[1]), (edge[1], edge[0])):
+        if owners[there] not in free:
+            continue
+        for other, weight in rivals[here]:
+            is_near = other != there and owners[other] == owners[there] and abs(edge[2] - weight) < TIE
+            if is_near and owners[here] not in {owners[node] for node in partition.of(other)}:
+                return True
+    return False
 
 
 def _refusal(

@@ -72,7 +72,8 @@ class KeyedHash:
         function = _VARIANTS.get(domain, _shortened)
         found = [function(value) for value in values]
         lengths = pa.array([len(variants) for variants in found], pa.int32())
-        lists = pa.ListArray.from_arrays(_offsets(lengths), self._tokens(f"{domain}/variant", chain.from_iterable(found)))
+        hashed = self._tokens(f"{domain}/variant", chain.from_iterable(found))
+        lists = pa.ListArray.from_arrays(_offsets(lengths), hashed)
         tokens = self._tokens(domain, values).take(lists.value_parent_indices())
         return pa.table([_repeated(domain, len(tokens)), tokens, lists.flatten()], schema=VARIANTS)
 

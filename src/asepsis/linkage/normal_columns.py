@@ -59,7 +59,7 @@ def _dates(identities: pa.Table) -> pa.ChunkedArray:
 
 def _derived(base: Mapping[str, Coded]) -> dict[str, Coded]:
     birth = base["birth"].derived(lambda text: text[2:] if len(text) == _FULL else None)
-    made = {
+    return {
         "birth": birth,
         "year": base["birth"].derived(lambda text: None if text.startswith(_OPEN_CENTURY) else text[:4]),
         "birth_short_year": base["birth"].derived(lambda text: text[2:4]),
@@ -78,7 +78,6 @@ def _derived(base: Mapping[str, Coded]) -> dict[str, Coded]:
         "family_sound": base["family"].derived(_sound),
         "family_four": base["family"].derived(lambda name: name[:_FAMILY_PREFIX]),
     }
-    return made
 
 
 def _sound(name: str) -> str | None:

@@ -121,7 +121,9 @@ def _dummies(records: pa.Table, count: int, randomness: Callable[[int], bytes]) 
         numbers = _random_numbers(count, randomness).to_pylist()
         picked.append(records.take(pa.array([number % len(records) for number in numbers], pa.int64())))
     columns = {name: picked[_group(name)][name] for name in records.schema.names}
-    columns["person_id"] = pc.shift_right(_random_numbers(count, randomness), 2).cast(pa.int64())
+    columns["person_id"] = pc.shift_right(_random_numbers(count, randomness), pa.scalar(2, pa.uint64())).cast(
+        pa.int64()
+    )
     return pa.table(columns, schema=records.schema)
 
 

@@ -94,7 +94,7 @@ class KeyUse:
 
 
 def find_candidates(connection: duckdb.DuckDBPyConnection, *, records: int, condition: str) -> list[KeyUse]:
-    """Fill the table ``candidate`` (i, j, keys, is_late) from ``rec``; ``condition`` says which pairs may be one person.
+    """Fill the table ``candidate`` (i, j, keys, is_late) from ``rec``; ``condition`` says which pairs are looked at.
 
     ``keys`` holds the keys that found the pair, as bits in the order of ``KEYS``.
     """
@@ -110,7 +110,8 @@ def find_candidates(connection: duckdb.DuckDBPyConnection, *, records: int, cond
 def _use(connection: duckdb.DuckDBPyConnection, number: int, key: Key, records: int, condition: str) -> KeyUse:
     connection.execute(_keyed(key))
     sizes = connection.execute("SELECT n, count(*) FROM keyed_size GROUP BY n ORDER BY n").fetchall()
-    budget = max(FLOOR, records * (SECONDARY_PAIRS_PER_RECORD if key.is_secondary else PAIRS_PER_RECORD))
+    share = SECONDARY_PAIRS_PER_RECORD if key.is_secondary else PAIRS_PER_RECORD
+    budget = max(FLOOR, records * share)
     largest, crowded = _largest(sizes, budget)
     before = one_number(connection, "SELECT count(*) FROM found")
     if largest:

@@ -25,7 +25,10 @@ def compare(
     target: str,
     near: Callable[[duckdb.DuckDBPyConnection], None],
 ) -> None:
-    """Fill ``target`` (i, j, is_late, pattern, given, family) from the pairs (i, j, is_late) of ``source``; ``near`` fills near tables."""
+    """Fill ``target`` (i, j, is_late, pattern, given, family) from the pairs (i, j, is_late) of ``source``.
+
+    ``near`` fills the near tables for the values of the table ``pair``.
+    """
     packed = " + ".join(
         f"(({comparison.name}_level + 1)::UINTEGER << {BITS * at})" for at, comparison in enumerate(COMPARISONS)
     )

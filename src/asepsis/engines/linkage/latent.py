@@ -53,8 +53,9 @@ def fit(patterns: Sequence[Sequence[int]], counts: Sequence[int], *, comparisons
     sex = [comparison.name for comparison in comparisons].index("sex")
     is_sexless = all(pattern[sex] == MISSING for pattern in patterns)
     shares, theta = np.asarray(STARTING_SHARES, dtype=np.float64), prior.copy()
-    before, iteration, joint = -np.inf, 0, np.zeros((len(weights), len(CLASSES)))
-    for iteration in range(1, _ITERATIONS + 1):
+    before, iterations, joint = -np.inf, 0, np.zeros((len(weights), len(CLASSES)))
+    while iterations < _ITERATIONS:
+        iterations += 1
         joint = indicator @ np.log(theta) + np.log(shares)
         highest = joint.max(axis=1, keepdims=True, initial=-np.inf)
         part = np.exp(joint - highest)
@@ -71,21 +72,25 @@ def fit(patterns: Sequence[Sequence[int]], counts: Sequence[int], *, comparisons
     return Fitted(
         shares=dict(zip(CLASSES, shares.tolist(), strict=True)),
         levels=_levels(theta, starts, comparisons),
-        iterations=iteration,
+        iterations=iterations,
         log_likelihoods=joint,
     )
 
 
 def weigh(fitted: Fitted, patterns: Sequence[Sequence[int]], *, comparisons: Sequence[Comparison]) -> Matrix:
     """Log of share times likelihood of patterns that the model was not fitted to: patterns by classes."""
-    theta = np.array([[fitted.levels[each.name][name][at] for name in CLASSES] for each in comparisons for at in range(each.levels)])
-    return np.asarray(_indicator(patterns, comparisons) @ np.log(theta) + np.log([fitted.shares[name] for name in CLASSES]))
+    rows = [(fitted.levels[each.name], at) for each in comparisons for at in range(each.levels)]
+    theta = np.array([[levels[name][at] for name in CLASSES] for levels, at in rows])
+    shares = np.log([fitted.shares[name] for name in CLASSES])
+    joint: Matrix = _indicator(patterns, comparisons) @ np.log(theta) + shares
+    return joint
 
 
 def _few_twins(shares: Matrix) -> Matrix:
     match, twin = CLASSES.index(LatentClass.MATCH), CLASSES.index(LatentClass.TWIN)
     shares[twin] = min(shares[twin], MOST_TWINS * shares[match])
-    return shares / shares.sum()
+    scaled: Matrix = shares / shares.sum()
+    return scaled
 
 
 def _indicator(patterns: Sequence[Sequence[int]], comparisons: Sequence[Comparison]) -> Matrix:

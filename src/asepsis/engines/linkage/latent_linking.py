@@ -6,7 +6,6 @@ and no identifier, key or weight is in the link map: it knows three levels of po
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import combinations
@@ -16,10 +15,10 @@ from typing import Final
 import duckdb
 import pyarrow as pa
 
-from asepsis.domain.linkage import GRADES, LEVELS, LinkMode, QualityReport
+from asepsis.domain.linkage import LinkMode, QualityReport
 from asepsis.domain.names import PartyId
 from asepsis.engines.linkage import blocking, comparing, near, scoring, token_store
-from asepsis.engines.linkage.guard import one_number, private_engine, withheld
+from asepsis.engines.linkage.guard import private_engine, withheld
 from asepsis.engines.linkage.latent import Fitted
 from asepsis.engines.linkage.latent_report import Finished, make_report
 from asepsis.engines.linkage.person_map import write_person_map

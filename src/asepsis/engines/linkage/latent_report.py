@@ -52,12 +52,10 @@ def make_report(
         records=one_number(connection, "SELECT count(*) FROM node"),
         persons=persons,
         persons_in_several_owners=_in_several(connection, done.partition.cluster_of),
-        links=one_number(connection, "SELECT sum(n * (n - 1) // 2) FROM (SELECT count(*) AS n FROM held GROUP BY cluster)"),
+        links=one_number(connection, _PAIRS),
         compared=one_number(connection, "SELECT count(*) FROM candidate"),
         precision=quality.expected_precision([p for p, _ in linked]),
-        recall=quality.expected_recall(
-            [p for p, _ in linked], all_expected=sum(found_by.values()), blocking=blocking
-        ),
+        recall=quality.expected_recall([p for p, _ in linked], all_expected=sum(found_by.values()), blocking=blocking),
         blocking_recall=blocking,
         calibration=quality.calibration(linked),
         rates=tuple(_rates(connection, done.owners)),
@@ -77,11 +75,11 @@ def _register(connection: duckdb.DuckDBPyConnection, done: Finished) -> None:
     clusters = done.partition.cluster_of
     connection.register(
         "clusters",
-        pa.table({"node": pa.array(list(clusters), pa.int32()), "cluster": pa.array(list(clusters.values()), pa.int32())}),
+        pa.table(
+            {"node": pa.array(list(clusters), pa.int32()), "cluster": pa.array(list(clusters.values()), pa.int32())}
+        ),
     )
-    connection.execute(
-        "CREATE TABLE held AS SELECT node.*, coalesce(cluster, node.node) AS cluster FROM node LEFT JOIN clusters USING (node)"
-    )
+    connection.execute(_HELD)
     connection.unregister("clusters")
     gain = done.found.gain
     edges = [(a, b, w + gain if (a, b) in done.found.clear else w) for a, b, w in done.found.edges]
@@ -106,8 +104,7 @@ def _posteriors(connection: duckdb.DuckDBPyConnection) -> list[tuple[float, bool
 
 def _in_several(connection: duckdb.DuckDBPyConnection, clusters: Mapping[int, int]) -> int:
     owners: defaultdict[int, set[int]] = defaultdict(set)
-    rows = connection.execute("SELECT node, owner FROM held WHERE cluster IN (SELECT cluster FROM held GROUP BY cluster HAVING count(*) > 1)")
-    for node, owner in rows.fetchall():
+    for node, owner in connection.execute(_TOGETHER).fetchall():
         if node in clusters:
             owners[clusters[node]].add(owner)
     return sum(len(names) > 1 for names in owners.values())
@@ -140,6 +137,14 @@ def _rates(connection: duckdb.DuckDBPyConnection, owners: Sequence[PartyId]) -> 
     ]
 
 
+_PAIRS: Final = "SELECT sum(n * (n - 1) // 2) FROM (SELECT count(*) AS n FROM held GROUP BY cluster)"
+_HELD: Final = """
+CREATE TABLE held AS
+SELECT node.*, coalesce(cluster, node.node) AS cluster FROM node LEFT JOIN clusters USING (node)
+"""
+_TOGETHER: Final = """
+SELECT node, owner FROM held WHERE cluster IN (SELECT cluster FROM held GROUP BY cluster HAVING count(*) > 1)
+"""
 _LINKED: Final = """
 CREATE TABLE linked AS
 WITH one AS (

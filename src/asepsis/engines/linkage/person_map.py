@@ -7,6 +7,7 @@ record is linked to any other (null where it is not): a band, so that no weight 
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
@@ -14,9 +15,8 @@ from typing import Final
 import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
-import io
 
-from asepsis.domain.linkage import GRADES, LEVELS, LinkMode
+from asepsis.domain.linkage import GRADES, LEVELS, LinkGrade, LinkMode
 from asepsis.domain.names import PartyId
 from asepsis.engines.linkage.link_map import draw_ids
 from asepsis.linkage.best_first import Partition
@@ -45,7 +45,9 @@ def write_person_map(
     randomness: Callable[[int], bytes],
 ) -> None:
     """Draw the identifiers and write the map in one piece. Raises RandomnessRefused."""
-    nodes = connection.execute("SELECT owner, person_id FROM node ORDER BY node").to_arrow_table()
+    # An Arrow result may leave the order of ORDER BY where insertion order is not preserved: it is sorted here.
+    nodes: pa.Table = connection.sql("FROM node").to_arrow_table()
+    nodes = nodes.sort_by("node")
     count = len(nodes)
     clusters = [partition.cluster_of, *(partition.at(bits(level)) for level in LEVELS[1:])]
     names = _names(clusters, count)
@@ -55,7 +57,7 @@ def write_person_map(
         "owner": pa.array(owners, pa.string()).take(nodes["owner"].combine_chunks()),
         "person_id": nodes["person_id"],
         "link_id": ids.take(pa.array(names[0], pa.int64())),
-        "p_link": _levels(clusters, count) if mode in {LinkMode.KEYED, LinkMode.SEALED} else pa.nulls(count, pa.float64()),
+        "p_link": _levels(clusters, count) if GRADES[mode] is LinkGrade.A else pa.nulls(count, pa.float64()),
         "grade": pa.repeat(GRADES[mode].value, count),
         "link_id_90": ids.take(pa.array(names[1], pa.int64())),
         "link_id_99": ids.take(pa.array(names[2], pa.int64())),

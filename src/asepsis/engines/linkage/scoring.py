@@ -11,7 +11,8 @@ from typing import Final
 import duckdb
 import pyarrow as pa
 
-from asepsis.engines.linkage.comparing import patterns, unpacked
+from asepsis.engines.linkage.comparing import BITS, patterns, unpacked
+from asepsis.engines.linkage.guard import one_number
 from asepsis.engines.linkage.latent import Fitted, fit, weigh
 from asepsis.linkage.classes import CLASSES, COMPARISONS
 
@@ -19,6 +20,9 @@ LEAST: Final = -20.0
 """Pairs below this many bits are not kept."""
 HANDICAP: Final = 6.0
 """Bits that a pair needs besides where only late keys found it: its like were not counted when fitting."""
+UNLIKE_BIRTH: Final = 10.0
+"""Bits that a pair needs besides where names and home are equal, the birth dates wholly different, and nothing else
+speaks for it: father and son share name and home. It holds where the owners know phones or national ids at all."""
 
 
 def fit_and_score(connection: duckdb.DuckDBPyConnection) -> Fitted:
@@ -32,9 +36,7 @@ def fit_and_score(connection: duckdb.DuckDBPyConnection) -> Fitted:
     return fitted
 
 
-def score(
-    connection: duckdb.DuckDBPyConnection, fitted: Fitted, *, source: str, target: str, least: float
-) -> None:
+def score(connection: duckdb.DuckDBPyConnection, fitted: Fitted, *, source: str, target: str, least: float) -> None:
     """Fill ``target`` with the pairs of ``source`` (as ``compared``) that have at least ``least`` bits."""
     packed, _ = patterns(connection, source=source)
     logs = weigh(fitted, [unpacked(pattern) for pattern in packed], comparisons=COMPARISONS)
@@ -42,8 +44,19 @@ def score(
     connection.register("fitted", pa.table({"pattern": pa.array(packed, pa.uint32()), **columns}))
     connection.execute("CREATE OR REPLACE TABLE pattern AS FROM fitted")
     connection.unregister("fitted")
-    text = _SCORED.format(source=source, least=least, handicap=HANDICAP)
+    text = _SCORED.format(source=source, least=least, handicap=HANDICAP, unlike_birth=_unlike_birth(connection))
     connection.execute(f"CREATE OR REPLACE TABLE {target} AS {text}")
+
+
+def _unlike_birth(connection: duckdb.DuckDBPyConnection) -> str:
+    known = one_number(connection, "SELECT count(coalesce(phone, national_id)) FROM rec")
+    if not known:
+        return "0"
+    at = {comparison.name: BITS * number for number, comparison in enumerate(COMPARISONS)}
+    level = {name: f"(((pattern >> {shift}) & {(1 << BITS) - 1})::INTEGER - 1)" for name, shift in at.items()}
+    terms = [f"{level['given']} = 4", f"{level['family']} = 4", f"{level['address']} >= 4", f"{level['birth']} = 0"]
+    terms += [f"{level[name]} < 2" for name in ("phone", "national_id")]
+    return f"CASE WHEN {' AND '.join(terms)} THEN {UNLIKE_BIRTH} ELSE 0 END"
 
 
 _RARITY: Final = """
@@ -66,7 +79,7 @@ WITH possible AS (
     SELECT i, j, is_late, -ln(exp(household - match)
         + exp(namesake + given_shift + family_shift - match)
         + exp(area + given_shift - match) + exp(birth_date + given_shift + family_shift - match)
-        + exp(address - match) + exp(twin - match)) / ln(2) - CASE WHEN is_late THEN {handicap} ELSE 0 END AS weight
+        + exp(address - match) + exp(twin - match)) / ln(2) - CASE WHEN is_late THEN {handicap} ELSE 0 END - {unlike_birth} AS weight
     FROM shifted
 )
 SELECT w.*, l.node AS a, r.node AS b FROM weighed w JOIN rec l ON l.line = w.i JOIN rec r ON r.line = w.j

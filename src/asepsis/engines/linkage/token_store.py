@@ -1,4 +1,4 @@
-"""Loads the token tables of all owners into one engine: ``rec`` (lines), ``node`` (persons of one owner), ``variant``."""
+"""Loads token tables into one engine: ``rec`` (lines), ``node`` (persons of one owner) and ``variant``."""
 
 from __future__ import annotations
 
@@ -56,14 +56,18 @@ def load(
     connection.unregister("tokens")
     numbers = [number for number, owner in enumerate(sorted(tables)) if owner in free]
     connection.execute(_NODES, [numbers])
-    connection.execute("CREATE TABLE rec AS SELECT raw.* EXCLUDE (person_id), node FROM raw JOIN node USING (owner, person_id)")
+    connection.execute(_RECORDS)
     connection.execute("DROP TABLE raw")
 
 
 def _has(table: pa.Table, schema: pa.Schema) -> bool:
-    return all(name in table.schema.names and table.schema.field(name).type == schema.field(name).type for name in schema.names)
+    names = table.schema.names
+    return all(names.count(field.name) == 1 and table.schema.field(field.name).type == field.type for field in schema)
 
 
+_RECORDS: Final = """
+CREATE TABLE rec AS SELECT raw.* EXCLUDE (person_id), node FROM raw JOIN node USING (owner, person_id)
+"""
 _NODES: Final = """
 CREATE TABLE node AS
 SELECT (row_number() OVER (ORDER BY owner, person_id) - 1)::INTEGER AS node, owner, person_id,
