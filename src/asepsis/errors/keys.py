@@ -57,3 +57,21 @@ class OwnerKeyMissing(AsepsisError):
     code = "keys.owner_key_missing"
     message = "This party holds no owner key."
     hint = "Only owners wrap data keys; make the keys with the owner role."
+
+
+class PassphraseRefused(AsepsisError):
+    """A key file does not open with this passphrase."""
+
+    kind = Kind.DENIED
+    code = "keys.passphrase_refused"
+    message = "The key at {path} does not open with this passphrase."
+    hint = "Type the passphrase again; a lost passphrase means the recovery shares, there is no other way."
+
+
+class KekUnavailable(AsepsisError):
+    """The token or vault that keeps the owner's key does not answer, or its library is not installed."""
+
+    kind = Kind.UNAVAILABLE
+    code = "keys.kek_unavailable"
+    message = "The {backend} that keeps the owner's key cannot be used."
+    hint = "Check its address, login and state, and that the optional library for it is installed."

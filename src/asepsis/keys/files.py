@@ -21,9 +21,9 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from asepsis.domain.keydesk import PublicKeys
 from asepsis.errors.keys import KeysExist, KeysMalformed, KeysMissing, KeysUnsafe, KeysUnwritable, OwnerKeyMissing
+from asepsis.keys.kek import HeldKek, OwnerKek
 from asepsis.ledger.checkpoint import Checkpoint, cosign, sign_checkpoint
 from asepsis.sealing.envelope import open_sealed
-from asepsis.sealing.keys import unwrap, wrap
 from asepsis.sealing.signing import Purpose, generate_sealing_key, generate_signing_key, public_signing_key, sign
 
 _SIGNING: Final = "signing.ed25519"
@@ -37,10 +37,10 @@ _FOR_OTHERS: Final = 0o077
 class FileKeys:
     """The keys of one party, held in memory and read once from its folder."""
 
-    __slots__ = ("__owner", "__person", "__sealing", "__signing", "_folder", "_public")
+    __slots__ = ("__person", "__sealing", "__signing", "_folder", "_kek", "_public")
 
-    def __init__(self, folder: Path) -> None:
-        """Read the keys.
+    def __init__(self, folder: Path, *, kek: OwnerKek | None = None) -> None:
+        """Read the keys; ``kek`` is the owner's key where it is kept elsewhere than in this folder.
 
         Raises:
             KeysMissing: the folder or one of its keys is not there.
@@ -52,7 +52,7 @@ class FileKeys:
         self.__signing = _read(folder / _SIGNING)
         self.__sealing = _read(folder / _SEALING)
         self.__person = _read(folder / _PERSON)
-        self.__owner = _read(folder / _OWNER) if (folder / _OWNER).exists() else None
+        self._kek = kek or (HeldKek(_read(folder / _OWNER)) if (folder / _OWNER).exists() else None)
         self._public = PublicKeys(
             signing=public_signing_key(self.__signing),
             sealing=X25519PrivateKey.from_private_bytes(self.__sealing).public_key().public_bytes_raw(),
@@ -99,11 +99,11 @@ class FileKeys:
 
     def wrap(self, dek: bytes, *, binding: bytes) -> bytes:
         """Wrap a data key under the owner's key. Raises OwnerKeyMissing or KeyMalformed."""
-        return wrap(self._owner_key(), dek, binding=binding)
+        return self._owner_key().wrap(dek, binding=binding)
 
     def unwrap(self, wrapped: bytes, *, binding: bytes) -> bytes:
         """Unwrap a data key. Raises OwnerKeyMissing or KeyUnwrapRefused."""
-        return unwrap(self._owner_key(), wrapped, binding=binding)
+        return self._owner_key().unwrap(wrapped, binding=binding)
 
     def public(self) -> PublicKeys:
         """The public halves, as the contract names them."""
@@ -125,10 +125,10 @@ class FileKeys:
         """Refuse pickling and copying."""
         raise TypeError
 
-    def _owner_key(self) -> bytes:
-        if self.__owner is None:
+    def _owner_key(self) -> OwnerKek:
+        if self._kek is None:
             raise OwnerKeyMissing
-        return self.__owner
+        return self._kek
 
 
 def _write_all(folder: Path, *, owner: bool) -> None:
