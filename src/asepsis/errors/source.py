@@ -207,3 +207,30 @@ class ToolTimedOutError(SourceError):
     code: ClassVar = "source.tool_timed_out"
     message: ClassVar = "{tool} did not end within {seconds} seconds and was stopped."
     hint: ClassVar = "Check the storage for slowness or faults, then try again."
+
+
+class RequestRefusedError(SourceError):
+    """The backup server refused a request."""
+
+    kind: ClassVar = Kind.DENIED
+    code: ClassVar = "source.request_refused"
+    message: ClassVar = "The backup server refused the request ({reason}, status {status})."
+    hint: ClassVar = "Check that the account has the role Restore Operator, and the names of target and credentials."
+
+
+class PublishFailedError(SourceError):
+    """The backup server could not mount a restore point."""
+
+    kind: ClassVar = Kind.UNAVAILABLE
+    code: ClassVar = "source.publish_failed"
+    message: ClassVar = "The backup server could not publish the restore point."
+    hint: ClassVar = "Look at the session in the backup server's console; check the target server and its credentials."
+
+
+class SettingMissingError(SourceError):
+    """A setting that the source needs is not there."""
+
+    kind: ClassVar = Kind.INVALID
+    code: ClassVar = "source.setting_missing"
+    message: ClassVar = "The setting {setting} is needed to read this source."
+    hint: ClassVar = "Set it in the environment of the command."

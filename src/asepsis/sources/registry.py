@@ -69,6 +69,13 @@ def _borg(path: str, secret: Callable[[], str] | None) -> Source:
     return BorgSource.unlock(path, passphrase=passphrase)
 
 
+def _veeam(path: str, secret: Callable[[], str] | None) -> Source:
+    from asepsis.sources.veeam.source import VeeamSettings, VeeamSource  # noqa: PLC0415  lazy, as all adapters
+
+    password = secret() if secret else password_of("VEEAM", uri=f"veeam:{path}", environment=os.environ)
+    return VeeamSource.sign_in(path, password=password, settings=VeeamSettings.from_environment(os.environ))
+
+
 def _tar(path: str, _: Callable[[], str] | None) -> Source:
     from asepsis.sources.tar.source import TarSource  # noqa: PLC0415  lazy, as all adapters
 
@@ -114,6 +121,7 @@ def _directory(path: str, _: Callable[[], str] | None) -> Source:
 _ADAPTERS: Final[Mapping[str, Callable[[str, Callable[[], str] | None], Source]]] = {
     "restic": _restic,
     "borg": _borg,
+    "veeam": _veeam,
     "tar": _tar,
     "zip": _zip,
     "7z": _sevenzip,
