@@ -16,19 +16,36 @@ from collections.abc import Callable
 from pathlib import Path
 
 import duckdb
+import numpy as np
+from numpy.typing import NDArray
 
 from asepsis.disclosure.gate import assess
+from asepsis.disclosure.memory import Candidate, Index, Memory, Shown, held
+from asepsis.disclosure.memory_bytes import from_bytes, to_bytes
+from asepsis.disclosure.people import people
 from asepsis.disclosure.profiles import profile_named
 from asepsis.domain.catalogue import Catalogue, Column, ColumnType, Table, Use
 from asepsis.domain.names import PartyId
 from asepsis.engines.query.room import QueryRoom
 from asepsis.sql import plan_query
+from asepsis.sql.effects import variants
 
 ROWS = int(os.environ.get("ASEPSIS_BENCH_ROWS", "2000000"))
 PERSONS = max(1, ROWS // 10)
 REPEATS = 5
 CODED = frozenset({Use.COMPARE, Use.GROUP})
 UNIT = Column(name="person_id", type=ColumnType.INTEGER, uses=frozenset({Use.UNIT}))
+
+
+PROFILE = profile_named("strict-10")
+ACROSS = {
+    "by diagnosis (500 cells)": "SELECT dx, count(DISTINCT person_id) AS n FROM encounter GROUP BY dx",
+    "by hospital and year (200)": "SELECT hospital, year, count(DISTINCT person_id) AS n FROM encounter GROUP BY 1, 2",
+    "four conditions": (
+        "SELECT dx, count(DISTINCT person_id) AS n FROM encounter WHERE hospital <> 3 AND year >= 2018 AND year < 2021 "
+        "AND (band = 2 OR hospital = 1) GROUP BY dx"
+    ),
+}
 
 
 def coded(*names: str) -> tuple[Column, ...]:
@@ -90,6 +107,49 @@ def open_room(folder: Path) -> QueryRoom:
     return room
 
 
+def across_queries(room: QueryRoom) -> None:
+    """What is asked beyond one question: persons behind cells, effects of conditions, memory, linear programs."""
+    print("across questions (baseline: the protected question itself)")
+    for name, text in ACROSS.items():
+        plan = plan_query(text, CATALOGUE).plan
+        if plan is None:
+            raise SystemExit(name)
+        protected = cpu(lambda plan=plan: room.cells(plan).unseal())
+        behind = cpu(lambda plan=plan: room.contributors(plan, least=10).unseal())
+        effects = cpu(lambda plan=plan: room.effects(plan).unseal())
+        tested = sum(len(variants(grouping)) for grouping in plan.groupings)
+        print(
+            f"{name:34} cells {protected:6.3f}  persons behind {behind - effects:6.3f}"
+            f"  ratio {(behind - effects) / protected:5.2f}"
+            f"  effects of {tested} conditions {effects:6.3f}  ratio {effects / protected:5.2f}"
+        )
+    persons, earlier = 100_000, 5_000
+    chance = np.random.default_rng(1)
+    shares = chance.uniform(0.001, 0.4, earlier + 40)
+    cells = [
+        shown(f"cell {place}", np.flatnonzero(chance.random(persons) < share)) for place, share in enumerate(shares)
+    ]
+    memory = Memory(key=bytes(32), tokens=np.arange(persons, dtype=np.uint64), shown=tuple(cells[:earlier]))
+    new = [Candidate(shown=one, table=0, plain=True, effect=None) for one in cells[earlier:]]
+    index = cpu(lambda: Index(memory.shown))
+    ready = Index(memory.shown)
+    pairs = cpu(lambda: [one.shown.persons.apart(near.persons) for one in new for near in ready.near(one.shown, 14)])
+    whole = cpu(lambda: held(new, memory, threshold=10, width=4))
+    print(
+        f"a table of 40 cells against {earlier} earlier ones of {persons} persons: index {index * 1000:.1f} ms, "
+        f"pairs of nearly equal size {pairs * 1000:.1f} ms"
+    )
+    print(f"  with linear programs over groups of 12 overlapping cells: {whole:.2f} s")
+    size = len(to_bytes(memory))
+    print(f"  as bytes {size / 1e6:.0f} MB, written and read in {cpu(lambda: from_bytes(to_bytes(memory))):.2f} s")
+
+
+def shown(identity: str, places: NDArray[np.int64]) -> Shown:
+    """A released count of these persons."""
+    low, high = PROFILE.bounds(PROFILE.round_count(len(places)))
+    return Shown(identity=identity, persons=people(places.astype(np.uint32)), low=low, high=high)
+
+
 def main() -> None:
     """Measure and print."""
     profile = profile_named("strict-10")
@@ -113,6 +173,7 @@ def main() -> None:
                 f"  ratio {protected / baseline:5.2f}"
                 f"  raw {plain:6.3f}  ratio {protected / plain:6.2f}  planning {planning * 1000:5.1f} ms"
             )
+        across_queries(room)
         print(f"peak memory of the process: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB")
 
 

@@ -8,12 +8,15 @@ from one seed. What a researcher sees of every step must be the same in all worl
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import duckdb
 import numpy as np
 import pytest
+import yaml
 
 from asepsis.disclosure.gate import Assessed
 from asepsis.disclosure.memory import Memory
@@ -303,3 +306,41 @@ def test_persons_keep_their_places_when_the_memory_is_read_again(rooms: dict[str
     after = desk.memory()
     assert np.array_equal(after.tokens[: len(before.tokens)], before.tokens)
     assert len(after.tokens) == len(before.tokens) + 1
+
+
+SHARED = Path(__file__).resolve().parents[2] / os.environ.get("ASEPSIS_SHARED", "../shared")
+LISTED = SHARED / "attacks" / "disclosure.yaml"
+FAMILIES = {"differencing", "tracker", "averaging", "set_operation", "having_order_limit", "weighting", "singling_out", "covert", "null_handling", "join_fanout"}
+EXPECTED = {
+    "ATK-193": "one person adds many records to a self-join: rounding to 5 records does not hide them, dominance alone limits them",
+}
+
+
+def listed() -> list[Any]:
+    """The listed cases of attacks over several questions that consist of SQL alone."""
+    if not LISTED.is_file():
+        return [pytest.param({}, marks=pytest.mark.skip(reason="the attack cases are not here; set ASEPSIS_SHARED"))]
+    cases = yaml.safe_load(LISTED.read_text())["attacks"]
+    return [
+        pytest.param(
+            case,
+            id=f"{case['id']} {case['title']}",
+            marks=[pytest.mark.xfail(reason=EXPECTED[case["id"]], strict=True)] if case["id"] in EXPECTED else [],
+        )
+        for case in cases
+        if case["family"] in FAMILIES and case["mode"] in {"both", "sdc"} and not any("@protocol" in step or "@method" in step for step in case["steps"])
+    ]
+
+
+@pytest.mark.parametrize("case", listed())
+def test_a_listed_attack_looks_the_same_in_all_worlds(rooms: dict[str, QueryRoom], case: dict[str, Any]) -> None:
+    """All steps in order, as one researcher. What was refused, withheld and shown must not tell the worlds apart."""
+    texts = tuple(step for step in case["steps"] if not step.startswith("-- @"))
+    answers = seen(rooms, texts, key=9)
+    refused = {tuple(answer is None for answer in steps) for steps in answers.values()}
+    assert len(refused) == 1
+    assert len({str(steps) for steps in answers.values()}) == 1
+    if case["check"] in {"refused", "same_refusal"}:
+        assert refused == {(True,) * len(texts)}
+    if case["check"] == "sticky":
+        assert len({str(answer) for answer in answers["A"]}) == 1

@@ -97,7 +97,7 @@ class Memory:
 
 def held(candidates: Sequence[Candidate], memory: Memory, *, threshold: int, width: float) -> frozenset[int]:
     """The places of the candidates that must not be shown."""
-    earlier = _Index(memory.shown)
+    earlier = Index(memory.shown)
     out: set[int] = set()
     accepted: list[Candidate] = []
     for place, candidate in enumerate(candidates):
@@ -135,7 +135,7 @@ def _beside(candidate: Candidate, accepted: Iterable[Candidate]) -> list[Shown]:
     ]
 
 
-class _Index:
+class Index:
     """Earlier cells by size, for sets that differ by a few persons differ in size by no more."""
 
     def __init__(self, shown: Sequence[Shown]) -> None:

@@ -310,6 +310,9 @@ def people_of_cells_sql(
     inner += [f"{printer.scalar(key)} AS {name}" for name, key in zip(keys, grouping.keys, strict=True)]
     outer = list(keys)
     for place, where in enumerate(populations):
+        if where == Truth(value=True):
+            outer.append(f"list({UNIT}) AS l{place}")
+            continue
         inner.append(f"bool_or({printer.predicate(where)}) AS b{place}")
         outer.append(f"list({UNIT}) FILTER (WHERE b{place}) AS l{place}")
     text = f"SELECT {', '.join(outer)} FROM (SELECT {', '.join(inner)} {body} GROUP BY ALL) AS person_cell"

@@ -61,11 +61,17 @@ class Gathering:
             lists = table.column(keys + place).combine_chunks()
             offsets = lists.offsets.to_numpy() if len(lists) else np.zeros(1, np.int32)
             links = lists.values.to_numpy(zero_copy_only=False) if len(lists) else np.zeros(0, np.int64)
-            found = np.searchsorted(self.known, links).astype(np.uint32)
+            found = self._places(links)
             for number, key in enumerate(rows):
                 part = found[offsets[number] : offsets[number + 1]]
                 if len(part):
                     self.parts.setdefault((key, place), []).append(part.copy())
+
+    def _places(self, links: Links) -> NDArray[np.uint32]:
+        """The places of persons; their numbers follow each other where no link map says otherwise."""
+        if len(self.known) and int(self.known[-1]) - int(self.known[0]) == len(self.known) - 1:
+            return (links - self.known[0]).astype(np.uint32)
+        return np.searchsorted(self.known, links).astype(np.uint32)
 
     def populations(self, branch: int, *, least: int, effects: dict[Raw, int] | None) -> Iterable[Population]:
         """The populations of at least ``least`` persons, in the order of their cells."""

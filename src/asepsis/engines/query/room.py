@@ -130,6 +130,10 @@ class QueryRoom:
             found += gathering.populations(branch, least=least, effects=self._effects(grouping))
         return Sealed(Contributors(tokens=names, populations=tuple(found), skeleton=skeleton(plan.groupings)))
 
+    def effects(self, plan: QueryPlan) -> Sealed[tuple[dict[Raw, int] | None, ...]]:
+        """By grouping and cell, the least number of persons that any one tested condition matters for."""
+        return Sealed(tuple(self._effects(grouping) for grouping in plan.groupings))
+
     def people(self, cohort: Cohort) -> Sealed[pa.Table]:
         """The persons of a cohort as their owners know them: owner, person_id (the owner's own), link_id."""
         persons = people_sql(cohort)
