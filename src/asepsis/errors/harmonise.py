@@ -111,3 +111,12 @@ class RowUnknown(AsepsisError):
     code = "harmonise.row_unknown"
     message = "Provenance knows no row {row} of {table}."
     hint = "Give a table and an id of this snapshot."
+
+
+class ViewRefused(AsepsisError):
+    """A ViewDefinition is malformed or uses FHIRPath outside the subset of SQL on FHIR."""
+
+    kind = Kind.INVALID
+    code = "harmonise.view_refused"
+    message = "The ViewDefinition is refused: {problem}."
+    hint = "See the SQL on FHIR v2 specification for the supported FHIRPath."
