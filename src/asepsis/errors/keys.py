@@ -75,3 +75,12 @@ class KekUnavailable(AsepsisError):
     code = "keys.kek_unavailable"
     message = "The {backend} that keeps the owner's key cannot be used."
     hint = "Check its address, login and state, and that the optional library for it is installed."
+
+
+class SharesRefused(AsepsisError):
+    """Recovery shares do not make a key."""
+
+    kind = Kind.DENIED
+    code = "keys.shares_refused"
+    message = "These recovery shares do not make the key whole."
+    hint = "Bring as many different shares of the same key as were agreed; none of them may be changed."
