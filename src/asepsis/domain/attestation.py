@@ -3,7 +3,7 @@
 Levels: 0 ``process`` is NON-CONFIDENTIAL, 1 a TPM, 2 a trusted execution environment. ``report_data`` binds the
 evidence to one run: it hashes the desk's nonce, the contract, the job, the policy profile, the ledger
 checkpoint and the two ephemeral public keys. Evidence of hardware carries the hardware's own report and what
-endorses it; the runtime's signature holds the whole document together (docs/adr/0020-evidence-kinds.md).
+endorses it; the runtime's signature holds the whole document together (docs/adr/0013-evidence-kinds.md).
 """
 
 from __future__ import annotations
