@@ -7,7 +7,7 @@ Run: python benchmarks/linkage_synth.py RECORDS_PER_OWNER SEED FOLDER
 
 from __future__ import annotations
 
-import random
+import random  # noqa: TID251 - test data from a seed
 import sys
 from bisect import bisect
 from collections.abc import Callable
@@ -22,9 +22,7 @@ from asepsis.domain.identity import IDENTITY_COLUMNS
 from asepsis.linkage.nicknames import CANONICAL
 
 Row = dict[str, str | int | None]
-SYLLABLES = (
-    ["ba", "be", "bo", "da", "do", "fa", "fin", "ga", "gar", "ha", "hel", "in", "ja", "jo", "ka", "ker", "la", "len", "li", "lo", "ma", "mar", "mi", "mo", "na", "nel", "no", "o", "pa", "per", "ra", "ri"]
-)
+SYLLABLES = tuple("ba be bo da do fa fin ga gar ha hel in ja jo ka ker la len li lo ma mar mi mo na nel no".split())  # noqa: SIM905
 KINDS = ("street", "road", "avenue", "court", "place", "drive")
 FIELDS = ("given_name", "family_name", "address", "city", "postal_code", "phone", "national_id")
 ABSENT = {"given_name": 0.01, "family_name": 0.005, "address": 0.05, "city": 0.03, "postal_code": 0.03, "phone": 0.35}
@@ -107,7 +105,7 @@ def _home(dice: random.Random, streets: Names, cities: Names, family: Names) -> 
     }
 
 
-def _worn(dice: random.Random, person: Row, wear: float, others: list[Row]) -> Row:
+def _worn(dice: random.Random, person: Row, wear: float, others: list[Row]) -> Row:  # noqa: C901 - a list of mishaps
     row = dict(person)
 
     def happens(probability: float) -> bool:

@@ -44,7 +44,7 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any], bool]] = {
     "swapped_day_and_month": ({"birth": "1954-03-07"}, {"birth": "1954-07-03"}, True),
     "one_digit": ({}, {"birth": "1954-03-11"}, True),
     "partial_birth": ({}, {"birth": None, "birth_date_source": "1954-03"}, True),
-    "diacritics": ({"given_name": "Łukasz", "family_name": "Nguyễn"}, {"given_name": "LUKASZ", "family_name": "Nguyen"}, True),
+    "diacritics": ({"given_name": "Łukasz", "family_name": "Nguyễn"}, {"given_name": "LUKASZ", "family_name": "Nguyen"}, True),  # noqa: E501
     "umlaut_spelt_out": ({"family_name": "Mühlböck"}, {"family_name": "Muehlboeck"}, True),
     "cyrillic": ({"family_name": "Мюллер"}, {"family_name": "Мюллер"}, True),
     "cyrillic_and_latin": ({"family_name": "Мюллер"}, {"family_name": "Myuller"}, True),
@@ -56,10 +56,10 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any], bool]] = {
     "nickname": ({"given_name": "Elizabeth"}, {"given_name": "Betty"}, True),
     "namesake": ({}, {"birth": "1981-11-29", "address": "3 Far lane", "city": "Elsewhere", "postal_code": "11111",
                       "phone": "9912837465"}, False),
-    "father_and_son": ({"given_name": "Johannes", "sex": "M"}, {"given_name": "Johannes", "sex": "M", "birth": "1983-11-29",
+    "father_and_son": ({"given_name": "Johannes", "sex": "M"}, {"given_name": "Johannes", "sex": "M", "birth": "1983-11-29",  # noqa: E501
                        "phone": None}, False),
     "twins": ({"given_name": "Ruprecht", "sex": "M"}, {"given_name": "Albertina", "sex": "F"}, False),
-    "shared_id": ({"national_id": "713204985"}, {"national_id": "713204985", "given_name": "Otto", "family_name": "Krambeck",
+    "shared_id": ({"national_id": "713204985"}, {"national_id": "713204985", "given_name": "Otto", "family_name": "Krambeck",  # noqa: E501
                   "birth": "1990-08-02", "sex": "M", "address": "9 Other way", "city": "Anders", "postal_code": "55555",
                   "phone": "8812345670"}, False),
 }  # fmt: skip
@@ -248,7 +248,7 @@ def test_planted_canaries_are_counted(tables: dict[PartyId, TokenTable], tmp_pat
 def test_defaults_are_found_dropped_and_counted() -> None:
     rows = [
         {"person_id": at, "phone": "5550001234", "national_id": "713204985", "address": "1 Main street",
-         "birth_date": date(1971, 1, 1), "birth_date_source": "1971-01-01", "given_name": "Unknown", "family_name": f"Nam{at}"}
+         "birth_date": date(1971, 1, 1), "birth_date_source": "1971-01-01", "given_name": "Unknown", "family_name": f"Nam{at}"}  # noqa: E501
         for at in range(100)
     ]  # fmt: skip
     table = tokenise(synth().as_table(rows), key=KEY)

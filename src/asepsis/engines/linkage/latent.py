@@ -104,7 +104,8 @@ def _indicator(patterns: Sequence[Sequence[int]], comparisons: Sequence[Comparis
 
 def _normalised(counts: Matrix, starts: npt.NDArray[np.int64]) -> Matrix:
     totals = np.add.reduceat(counts, starts[:-1], axis=0)
-    return counts / np.repeat(totals, np.diff(starts), axis=0)
+    normal: Matrix = counts / np.repeat(totals, np.diff(starts), axis=0)
+    return normal
 
 
 def _levels(

@@ -44,7 +44,8 @@ def score(connection: duckdb.DuckDBPyConnection, fitted: Fitted, *, source: str,
     connection.register("fitted", pa.table({"pattern": pa.array(packed, pa.uint32()), **columns}))
     connection.execute("CREATE OR REPLACE TABLE pattern AS FROM fitted")
     connection.unregister("fitted")
-    text = _SCORED.format(source=source, least=least, handicap=HANDICAP, unlike_birth=_unlike_birth(connection))
+    unlike = _unlike_birth(connection)
+    text = _SCORED.format(source=source, least=least, handicap=HANDICAP, unlike_birth=unlike)
     connection.execute(f"CREATE OR REPLACE TABLE {target} AS {text}")
 
 
@@ -79,7 +80,8 @@ WITH possible AS (
     SELECT i, j, is_late, -ln(exp(household - match)
         + exp(namesake + given_shift + family_shift - match)
         + exp(area + given_shift - match) + exp(birth_date + given_shift + family_shift - match)
-        + exp(address - match) + exp(twin - match)) / ln(2) - CASE WHEN is_late THEN {handicap} ELSE 0 END - {unlike_birth} AS weight
+        + exp(address - match) + exp(twin - match)) / ln(2)
+        - CASE WHEN is_late THEN {handicap} ELSE 0 END - {unlike_birth} AS weight
     FROM shifted
 )
 SELECT w.*, l.node AS a, r.node AS b FROM weighed w JOIN rec l ON l.line = w.i JOIN rec r ON r.line = w.j
