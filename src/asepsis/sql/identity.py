@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import Final
 
 from asepsis.domain.cells import Relation
@@ -32,7 +33,6 @@ from asepsis.sql.plan import (
     Scalar,
     Source,
     TableScan,
-    Truth,
     Value,
 )
 from asepsis.sql.references import renumbered, sources_of
@@ -41,15 +41,35 @@ _PEOPLE: Final = "person"
 """The table that has a row of every person."""
 
 
+class Identities:
+    """The identities of the cells of one grouping: the persons with rows of some key values where a predicate holds.
+
+    What does not depend on the values is worked out once.
+    """
+
+    def __init__(self, grouping: Grouping, where: Predicate) -> None:
+        keys = frozenset(grouping.keys)
+        given = [part for part in flatten_and(grouping.rows.where) if not _about(part, keys)]
+        self._keys = grouping.keys
+        self._rows = dataclasses.replace(grouping.rows, where=conjunction([*given, where]))
+        self._atoms: dict[tuple[bool, ...], tuple[_Atom, ...]] = {}
+
+    def of(self, values: tuple[Value | None, ...]) -> str:
+        """The identity of the cell with these key values."""
+        missing = tuple(value is None for value in values)
+        if missing not in self._atoms:
+            pins = tuple(
+                _Pin(key=place, scalar=key, missing=gone)
+                for place, (key, gone) in enumerate(zip(self._keys, missing, strict=True))
+            )
+            self._atoms[missing] = tuple(_atoms(self._rows, pins))
+        texts = {atom.text(values) for atom in self._atoms[missing]}
+        return digest(sorted(texts - {_EVERYBODY}) or [_EVERYBODY])
+
+
 def identity(grouping: Grouping, where: Predicate, values: tuple[Value | None, ...]) -> str:
-    """The identity of the persons of a cell: those with rows of these key values where the predicate holds."""
-    keys = frozenset(grouping.keys)
-    given = [part for part in flatten_and(grouping.rows.where) if not _about(part, keys)]
-    chosen = [_equal(key, value) for key, value in zip(grouping.keys, values, strict=True)]
-    rows = dataclasses.replace(grouping.rows, where=conjunction([*given, where, *chosen]))
-    atoms = set(_atoms(rows))
-    everybody = canonical_text([TableScan(table=_PEOPLE, unit="person_id")])
-    return digest(sorted(atoms - {everybody}) or [everybody])
+    """The identity of the persons of one cell."""
+    return Identities(grouping, where).of(values)
 
 
 def plain_keys(grouping: Grouping) -> bool:
@@ -91,38 +111,67 @@ def _about(part: Predicate, keys: frozenset[Scalar]) -> bool:
     return False
 
 
-def _equal(key: Scalar, value: Value | None) -> Predicate:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Pin:
+    """A key that has one value in the cell, or none."""
+
+    key: int
+    scalar: Scalar
+    missing: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Atom:
+    """One statement about a person: relations, conditions and outer joins as texts, and the keys that it pins."""
+
+    relations: tuple[str, ...]
+    parts: frozenset[str] = frozenset()
+    outer: str = ""
+    pins: tuple[tuple[int, str], ...] = ()
+
+    def text(self, values: tuple[Value | None, ...]) -> str:
+        pinned = {_pinned(scalar, values[key]) for key, scalar in self.pins}
+        return "\n".join([*self.relations, self.outer, *sorted(self.parts | pinned)])
+
+
+def _pinned(scalar: str, value: Value | None) -> str:
+    """The text of the condition that a scalar, given by its text, has this value: as if it had been written."""
     if value is None:
-        return Missing(argument=key)
-    return Compare(relation=Relation.EQUAL, left=key, right=Literal(value=value))
+        return f'{{"argument":{scalar},"is":"Missing","negated":false}}'
+    right = canonical_text(Literal(value=value))
+    return f'{{"is":"Compare","left":{scalar},"relation":"{Relation.EQUAL.value}","right":{right}}}'
 
 
-def _atoms(rows: Rows) -> Iterator[str]:
-    """One text per independent group of sources with the conditions that tie them."""
+def _atoms(rows: Rows, pins: tuple[_Pin, ...] = ()) -> Iterator[_Atom]:
+    """One atom per independent group of sources with the conditions that tie them."""
     parts = list(flatten_and(rows.where))
     used = {other.number: sources_of((other.key, other.matches)) - {other.number} for other in rows.sources}
-    sources = [_needed(source, parts, set().union(*used.values())) for source in rows.sources]
+    sources = [_needed(source, parts, pins, set().union(*used.values())) for source in rows.sources]
     parts += [part for source in sources if source and not source.outer for part in flatten_and(source.matches)]
     free = [part for part in parts if isinstance(part, Exists) and _is_free(part)]
     for exists in free:
         yield from _atoms(exists.rows)
     rest = [part for part in parts if part not in free]
-    for group in _groups([source for source in sources if source is not None], rest):
-        tied = [part for part in rest if sources_of(part) & {source.number for source in group}]
-        yield from _atom(group, tied)
+    needed = [source for source in sources if source is not None]
+    for group in _groups(needed, [*map(sources_of, rest), *(sources_of(pin.scalar) for pin in pins)]):
+        inside = {source.number for source in group}
+        tied = [part for part in rest if sources_of(part) & inside]
+        yield from _atom(group, tied, [pin for pin in pins if sources_of(pin.scalar) & inside])
     for part in rest:
         if not sources_of(part):
-            yield canonical_text(part)
+            yield _Atom(relations=(), parts=frozenset({canonical_text(part)}))
 
 
-def _needed(source: Source, parts: list[Predicate], tied: set[int]) -> Source | None:
+def _needed(source: Source, parts: list[Predicate], pins: tuple[_Pin, ...], tied: set[int]) -> Source | None:
     """An outer join that nothing depends on changes no person; one whose value must be there is an inner one."""
     if not source.outer:
         return source
     touching = [part for part in parts if source.number in sources_of(part)]
-    if not touching:
+    pinned = [pin for pin in pins if source.number in sources_of(pin.scalar)]
+    if not touching and not pinned:
         return None if source.number not in tied else source
-    if any(_rejects_missing(part) for part in touching if sources_of(part) == {source.number}):
+    present = any(isinstance(pin.scalar, ColumnRef) and not pin.missing for pin in pinned)
+    if present or any(_rejects_missing(part) for part in touching if sources_of(part) == {source.number}):
         return dataclasses.replace(source, outer=False)
     return source
 
@@ -130,7 +179,7 @@ def _needed(source: Source, parts: list[Predicate], tied: set[int]) -> Source | 
 def _rejects_missing(part: Predicate) -> bool:
     if isinstance(part, Missing):
         return part.negated
-    return isinstance(part, Compare | Member)
+    return isinstance(part, Compare | Member) and '"Choice"' not in canonical_text(part)
 
 
 def _is_free(part: Exists) -> bool:
@@ -140,11 +189,10 @@ def _is_free(part: Exists) -> bool:
     return not part.negated and sources_of((part.rows.where, *ties)) <= inside
 
 
-def _groups(sources: list[Source], parts: list[Predicate]) -> Iterator[list[Source]]:
+def _groups(sources: list[Source], ties: list[set[int]]) -> Iterator[list[Source]]:
     """Sources that conditions, keys of look-ups or outer joins tie together; the person alone ties nothing."""
     groups = [{source.number} for source in sources]
-    ties = [sources_of(part) for part in parts]
-    ties += [sources_of((source.key, source.matches)) | {source.number} for source in sources]
+    ties = ties + [sources_of((source.key, source.matches)) | {source.number} for source in sources]
     for tie in ties:
         joined = [group for group in groups if group & tie]
         groups = [group for group in groups if not group & tie]
@@ -153,15 +201,20 @@ def _groups(sources: list[Source], parts: list[Predicate]) -> Iterator[list[Sour
         yield [source for source in sources if source.number in group]
 
 
-def _atom(group: list[Source], parts: list[Predicate]) -> Iterator[str]:
-    if len(group) == 1 and isinstance(group[0].relation, Projection) and not parts and not group[0].outer:
+def _atom(group: list[Source], parts: list[Predicate], pins: list[_Pin]) -> Iterator[_Atom]:
+    alone = not parts and not pins and len(group) == 1 and not group[0].outer
+    if alone and isinstance(group[0].relation, Projection):
         yield from _atoms(group[0].relation.rows)
         return
     ordered = sorted(group, key=lambda source: canonical_text(source.relation))
     numbers = {source.number: place for place, source in enumerate(ordered)}
-    where = renumbered(conjunction(parts), numbers)
-    relations: list[object] = [source.relation for source in ordered]
-    if len(ordered) > 1 or where != Truth(value=True):
-        outer = [(source.outer, source.key, source.matches if source.outer else None) for source in ordered]
-        relations.append([where, renumbered(tuple(outer), numbers)])
-    yield canonical_text(relations)
+    joined = [(source.outer, source.key, source.matches if source.outer else None) for source in ordered]
+    yield _Atom(
+        relations=tuple(canonical_text(source.relation) for source in ordered),
+        parts=frozenset(canonical_text(part) for part in flatten_and(renumbered(conjunction(parts), numbers))),
+        outer=canonical_text(renumbered(tuple(joined), numbers)) if len(ordered) > 1 or ordered[0].outer else "",
+        pins=tuple((pin.key, canonical_text(renumbered(pin.scalar, numbers))) for pin in pins),
+    )
+
+
+_EVERYBODY: Final = _Atom(relations=(canonical_text(TableScan(table=_PEOPLE, unit="person_id")),)).text(())

@@ -62,6 +62,20 @@ def test_other_persons_have_other_identities(text: str) -> None:
     assert who(text) != who(DIABETICS)
 
 
+def test_a_cell_of_a_missing_value_is_the_condition_that_it_is_missing() -> None:
+    grouped = "SELECT location_id, count(*) FROM person GROUP BY 1"
+    assert who(grouped, None) == who("SELECT count(*) FROM person WHERE location_id IS NULL")
+    assert who(grouped, 7) == who("SELECT count(*) FROM person WHERE location_id = 7")
+    assert who(grouped, None) != who(grouped, 7)
+
+
+def test_a_label_for_missing_rows_does_not_make_an_outer_join_an_inner_one() -> None:
+    source = "FROM person p LEFT JOIN measurement m ON m.person_id = p.person_id"
+    label = "CASE WHEN m.measurement_concept_id = 1 THEN 'a' ELSE 'b' END"
+    outer = f"SELECT {label} AS g, count(DISTINCT p.person_id) {source} GROUP BY 1"
+    assert who(outer, 1) != who(outer.replace("LEFT JOIN", "JOIN"), 1)
+
+
 def test_two_conditions_on_one_row_are_not_two_conditions_on_two_rows() -> None:
     one = "SELECT count(DISTINCT person_id) FROM measurement WHERE measurement_concept_id = 1 AND value_as_number >= 7"
     two = "SELECT count(DISTINCT a.person_id) FROM measurement a JOIN measurement b USING (person_id) WHERE a.measurement_concept_id = 1 AND b.value_as_number >= 7"

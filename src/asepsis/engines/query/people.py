@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from asepsis.disclosure.contributors import WHOLE, Population
 from asepsis.engines.query.answers import Raw, cell_keys
-from asepsis.sql.identity import identity, plain_keys
+from asepsis.sql.identity import Identities, plain_keys
 from asepsis.sql.plan import Grouping, Predicate, Truth
 
 Links = NDArray[np.int64]
@@ -70,24 +70,26 @@ class Gathering:
     def _places(self, links: Links) -> NDArray[np.uint32]:
         """The places of persons; their numbers follow each other where no link map says otherwise."""
         if len(self.known) and int(self.known[-1]) - int(self.known[0]) == len(self.known) - 1:
-            return (links - self.known[0]).astype(np.uint32)
+            following: NDArray[np.uint32] = (links - self.known[0]).astype(np.uint32)
+            return following
         return np.searchsorted(self.known, links).astype(np.uint32)
 
     def populations(self, branch: int, *, least: int, effects: dict[Raw, int] | None) -> Iterable[Population]:
         """The populations of at least ``least`` persons, in the order of their cells."""
         plain = plain_keys(self.grouping)
         wheres = populations_of(self.grouping)
+        named = [Identities(self.grouping, where) for where, _ in wheres]
         for key, place in sorted(self.parts, key=lambda part: (part[1], repr(part[0]))):
             places = np.concatenate(self.parts[key, place])
             if len(places) < least:
                 continue
-            where, measures = wheres[place]
+            _, measures = wheres[place]
             yield Population(
                 branch=branch,
                 keys=cell_keys(key),
                 measures=measures,
                 places=places,
-                identity=identity(self.grouping, where, key),  # type: ignore[arg-type]
+                identity=named[place].of(key),  # type: ignore[arg-type]
                 plain=plain,
                 effect=None if effects is None else effects.get(key, 0),
             )
