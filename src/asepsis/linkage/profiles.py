@@ -2,9 +2,8 @@
 
 ``open-link-token`` follows T1 to T4 of Open Link Token 2.2 (github.com/TruvetaPublic/OpenLinkToken); T5, family name,
 three letters and sex, is left out of decisions as its authors advise and stands in ``open-link-token-t5``.
-``cms-v3.4`` holds the combinations of the CMS patient matching proposal v3.4.0, table 2, that the identity dataset has
-fields for: names, birth date, address, phone and national id. Combinations with e-mail, insurance or driving licence
-numbers do not apply here.
+``cms-style`` are six combinations in the style of the CMS patient matching proposal (v3.4.0, table 2). They have not been
+compared with that table, and so do not carry its name.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ PROFILES: Final[dict[str, Profile]] = {
         ("national_id", "sex", "birth"),
     ),
     "open-link-token-t5": (("family", "given_three", "sex"),),
-    "cms-v3.4": (
+    "cms-style": (
         ("given", "family", "birth", "street", "number"),
         ("given", "family", "birth", "phone"),
         ("given", "family", "birth", "national_id"),
