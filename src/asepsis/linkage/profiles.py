@@ -2,7 +2,7 @@
 
 ``open-link-token`` follows T1 to T4 of Open Link Token 2.2 (github.com/TruvetaPublic/OpenLinkToken); T5, family name,
 three letters and sex, is left out of decisions as its authors advise and stands in ``open-link-token-t5``.
-``cms-style`` are six combinations in the style of the CMS patient matching proposal (v3.4.0, table 2). They have not been
+``cms-style`` are six combinations in the style of the CMS patient matching proposal (v3.4.0, table 2). They were never
 compared with that table, and so do not carry its name.
 """
 
