@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from asepsis.engines.harmonise.checking import MappingRemark, check_mapping, mapping_docs
 from asepsis.engines.harmonise.load import load_mapping
 from asepsis.engines.harmonise.provenance import Origin, where_from
 from asepsis.engines.harmonise.result import HarmonisedRun, Progress
@@ -10,12 +11,15 @@ from asepsis.engines.harmonise.trial import Trial, run_mapping_tests
 
 __all__ = [
     "HarmonisedRun",
+    "MappingRemark",
     "Origin",
     "Progress",
     "Resources",
     "Trial",
+    "check_mapping",
     "harmonise",
     "load_mapping",
+    "mapping_docs",
     "run_mapping_tests",
     "where_from",
 ]

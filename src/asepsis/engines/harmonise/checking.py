@@ -1,0 +1,65 @@
+"""Checking a mapping folder before it is used: what is wrong, or what deserves a look, as values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from asepsis.engines.harmonise.load import load_mapping
+from asepsis.errors import AsepsisError
+from asepsis.harmonise.account import mapping_docs as docs_of
+from asepsis.harmonise.mapping import Mapping
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MappingRemark:
+    """Something about a mapping: an error with its code, or a hint (``is_error`` false) that it may lack something."""
+
+    code: str
+    text: str
+    is_error: bool
+
+
+def check_mapping(folder: Path) -> tuple[MappingRemark, ...]:
+    """What is wrong with a mapping folder, or what it may lack; empty if there is nothing to say."""
+    try:
+        mapping = load_mapping(folder)
+    except AsepsisError as error:
+        return (MappingRemark(code=error.code, text=str(error), is_error=True),)
+    return tuple(_hints(mapping, folder))
+
+
+def mapping_docs(folder: Path) -> str:
+    """The mapping of a folder as Markdown.
+
+    Raises:
+        MappingMissing: the folder or a file it names is absent.
+        MappingMalformed: a file is not valid.
+        ExpressionRefused: an expression is outside the subset.
+    """
+    return docs_of(load_mapping(folder))
+
+
+def _hints(mapping: Mapping, folder: Path) -> list[MappingRemark]:
+    used = {column.code_map for spec in mapping.tables for column in (*spec.let, *spec.fields)}
+    named = " ".join(rule.expr + (spec.where or "") for spec in mapping.tables for rule in spec.require)
+    found = [
+        ("unused_entry", f"no table is filled from the file entry {name}")
+        for name in mapping.files
+        if not mapping.specs_of(name)
+    ]
+    found += [
+        ("unused_codes", f"codes/{name}.csv is used by no column")
+        for name in mapping.codes
+        if name not in used and f"'{name}'" not in named
+    ]
+    found += [
+        ("no_required_date", f"tables/{spec.name}.yaml has no requirement that looks at extract_date")
+        for spec in mapping.tables
+        if spec.target.at is not None
+        and spec.target.required
+        and not any("extract_date" in r.expr for r in spec.require)
+    ]
+    if not list((folder / "tests").glob("*.yaml")):
+        found.append(("no_tests", "the folder has no tests"))
+    return [MappingRemark(code=f"mapping.{code}", text=text, is_error=False) for code, text in found]

@@ -1,0 +1,146 @@
+"""Accounts for people: the books of a run as one HTML page with bar charts, and a mapping as Markdown.
+
+Pure functions from values to text; every text from outside is escaped. No script, no outside resource.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from html import escape
+from typing import Final
+
+from asepsis.domain.books import Books, FileBooks
+from asepsis.harmonise.mapping import Column, FileEntry, TableSpec
+from asepsis.harmonise.mapping import Mapping as SourceMapping
+
+_PARTS: Final = {
+    "accepted": "#2e7d5b",
+    "merged": "#5b8db8",
+    "quarantined": "#c9762b",
+    "excluded": "#8a8f98",
+    "header": "#c9ccd1",
+    "context": "#dfe2e6",
+    "residue": "#a33b3b",
+}
+_WIDTH: Final = 640
+_BAR: Final = 14
+_STYLE: Final = (
+    "body{font:15px/1.45 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#1c2024}"
+    "table{border-collapse:collapse}td,th{padding:.15rem .7rem;text-align:right;border-bottom:1px solid #e3e5e8}"
+    "td:first-child,th:first-child{text-align:left}svg{display:block;margin:.4rem 0}"
+)
+_LISTS: Final = {
+    "reasons": "Why records were quarantined",
+    "exclusions": "Why records were left out",
+    "repairs": "What was repaired",
+    "flags": "What was flagged",
+    "emitted": "Rows made",
+}
+
+
+def books_html(books: Books) -> str:
+    """The reconciliation of a run as a page that stands alone."""
+    sections = "".join(_file(file) for file in books.files)
+    uncovered = "".join(f"<li>{escape(path)}</li>" for path in books.uncovered)
+    rest = f"<h2>Files that no entry of the mapping reads</h2><ul>{uncovered}</ul>" if uncovered else ""
+    legend = " ".join(f'<span style="color:{colour}">■</span> {name}' for name, colour in _PARTS.items())
+    return (
+        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>Books of {escape(books.run)}</title>'
+        f"<style>{_STYLE}</style><h1>Books of {escape(books.run)}</h1><p>{legend}</p>{sections}{rest}</html>\n"
+    )
+
+
+def mapping_docs(mapping: SourceMapping) -> str:
+    """What a mapping does, as Markdown: every file, every table, every requirement, every code map with its grades."""
+    lines = [
+        f"# Mapping of {mapping.source}",
+        "",
+        f"Owner {mapping.owner}, dataset {mapping.dataset}, {mapping.label} data.",
+        "",
+    ]
+    for entry in mapping.entries:
+        lines += _entry(entry)
+        for spec in mapping.specs_of(entry.name):
+            lines += _table(spec)
+    lines += [
+        "## Code maps",
+        "",
+        "| map | codes | exact | narrower | broader | approximate | not mapped |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for name, codes in mapping.codes.items():
+        grades = [str(row.grade) for row in codes.rows]
+        counts = [grades.count(grade) for grade in ("exact", "narrower", "broader", "approximate", "not_mapped")]
+        lines.append(f"| {name} | {len(grades)} | {' | '.join(map(str, counts))} |")
+    return "\n".join(lines) + "\n"
+
+
+def _file(file: FileBooks) -> str:
+    cells = "".join(f"<td>{getattr(file, name):,}</td>" for name in _PARTS)
+    head = "".join(f"<th>{name}</th>" for name in _PARTS)
+    declared = ""
+    if file.meets_declared_count is not None:
+        met = "meets it" if file.meets_declared_count else "<strong>does not meet it</strong>"
+        declared = f"<p>The source declares {file.declared:,}; the file {met}.</p>"
+    lists = "".join(_list(title, getattr(file, name)) for name, title in _LISTS.items())
+    return (
+        f"<h2>{escape(file.path)}</h2>{_stacked(file)}<table><tr><th>landed</th>{head}</tr>"
+        f"<tr><td>{file.landed:,}</td>{cells}</tr></table>{declared}{lists}"
+    )
+
+
+def _stacked(file: FileBooks) -> str:
+    place, parts = 0.0, []
+    for name, colour in _PARTS.items():
+        width = _WIDTH * getattr(file, name) / max(file.landed, 1)
+        if width:
+            title = f"<title>{name} {getattr(file, name):,}</title>"
+            parts.append(f'<rect x="{place:.2f}" width="{width:.2f}" height="{_BAR}" fill="{colour}">{title}</rect>')
+        place += width
+    return f'<svg role="img" aria-label="states of the records" width="{_WIDTH}" height="{_BAR}">{"".join(parts)}</svg>'
+
+
+def _list(title: str, counts: Mapping[str, int]) -> str:
+    if not counts:
+        return ""
+    most = max(counts.values())
+    rows = "".join(
+        f"<tr><td>{escape(name)}</td><td>{number:,}</td><td>"
+        f'<svg width="200" height="8"><rect width="{200 * number / max(most, 1):.1f}" height="8" fill="#5b8db8"/></svg>'
+        "</td></tr>"
+        for name, number in sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    )
+    return f"<h3>{title}</h3><table>{rows}</table>"
+
+
+def _entry(entry: FileEntry) -> Iterator[str]:
+    yield f"## {entry.name}"
+    yield ""
+    yield f"Files `{entry.pattern}`, reader {entry.reader}, encoding {entry.encoding}, extracted {entry.extract_date}."
+    yield ""
+
+
+def _table(spec: TableSpec) -> Iterator[str]:
+    where = f", where `{_cell(spec.where)}`" if spec.where is not None else ""
+    yield f"### {spec.name}: rows of {spec.table}"
+    yield ""
+    yield f"Person `{_cell(spec.person)}`{where}."
+    yield ""
+    yield "| column | from | repair |"
+    yield "|---|---|---|"
+    for column in (*spec.let, *spec.fields):
+        yield f"| {column.name} | {_source(column)} | {column.repair.reason if column.repair is not None else ''} |"
+    yield ""
+    for rule in spec.require:
+        yield f"- `{_cell(rule.expr)}`, otherwise {rule.on_fail} as {rule.reason}"
+    yield ""
+
+
+def _source(column: Column) -> str:
+    if column.code_map is not None:
+        return f"`{_cell(column.expr)}` through codes/{column.code_map}.csv"
+    return f"the person `{_cell(column.expr)}`" if column.is_person else f"`{_cell(column.expr)}`"
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("`", "'")
