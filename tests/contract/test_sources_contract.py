@@ -138,6 +138,23 @@ def a_borg_source(tree: Path, scratch: Path) -> Source:
     return open_source(f"borg:{repository}", secret=lambda: "pw")
 
 
+def an_image_source(format_: str) -> Callable[[Path, Path], Source]:
+    def make(tree: Path, scratch: Path) -> Source:
+        for module in ("pytsk3", "pyqcow", "pyvmdk", "pyvhdi"):
+            pytest.importorskip(module, reason="the extra image is not installed")
+        mkfs = shutil.which("mkfs.ext4", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
+        if mkfs is None or (format_ != "raw" and shutil.which("qemu-img") is None):
+            pytest.skip("mkfs.ext4 and qemu-img make these images and are not installed")
+        raw, image = scratch / "disk.img", scratch / f"backup-2001-09-09.{format_}"
+        subprocess.run([mkfs, "-q", "-d", str(tree), str(raw), "24M"], check=True, capture_output=True)
+        subprocess.run(
+            ["qemu-img", "convert", "-O", format_, str(raw), str(image)], check=True
+        ) if format_ != "raw" else (shutil.copy(raw, image))
+        return open_source(f"image:{image}")
+
+    return make
+
+
 def a_directory_source(tree: Path, scratch: Path) -> Source:
     return open_source(f"dir:{tree}")
 
@@ -158,6 +175,7 @@ MAKERS: dict[str, Callable[[Path, Path], Source]] = {
     "7z-bzip2": a_7z_source("-m0=BZip2", "-mx1"),
     "7z-copy": a_7z_source("-m0=Copy", "-mhc=off"),
     "borg": a_borg_source,
+    **{f"image-{name}": an_image_source(name) for name in ("raw", "qcow2", "vmdk", "vhdx")},
     "dir": a_directory_source,
 }
 WITHOUT_PIPES = {name for name in MAKERS if name.startswith("7z")}

@@ -94,6 +94,12 @@ def _sevenzip(path: str, _: Callable[[], str] | None) -> Source:
     return SevenZipSource.at(path)
 
 
+def _image(path: str, _: Callable[[], str] | None) -> Source:
+    from asepsis.sources.image.source import ImageSource  # noqa: PLC0415  lazy, as all adapters
+
+    return ImageSource.at(path)
+
+
 def _sqlite(path: str, _: Callable[[], str] | None) -> Source:
     from asepsis.sources.sqlite.source import SqliteSource  # noqa: PLC0415  lazy, as all adapters
 
@@ -125,6 +131,7 @@ _ADAPTERS: Final[Mapping[str, Callable[[str, Callable[[], str] | None], Source]]
     "tar": _tar,
     "zip": _zip,
     "7z": _sevenzip,
+    "image": _image,
     "sqlite": _sqlite,
     "pgdump": _pgdump,
     "mysqldump": _mysqldump,

@@ -372,3 +372,16 @@ def test_no_error_carries_content_or_the_password(writer: Writer) -> None:
     writer.flush()
     error = refusal(lambda: list(opened(writer).walk(point)))
     assert "canary" not in f"{error} {error.as_dict()} {error.names}"
+
+
+def test_a_lock_that_was_left_behind_does_not_matter_and_nothing_is_written(writer: Writer) -> None:
+    point = one_point(writer, writer.file("f", b"x"))
+    writer.flush()
+    writer.put("locks", seal(writer.key, b'{"exclusive": true}'))
+    for path in [writer.root, *writer.root.rglob("*")]:
+        path.chmod(path.stat().st_mode & ~0o222)
+    before = {path: path.stat().st_mtime_ns for path in writer.root.rglob("*")}
+    source = opened(writer)
+    assert source.open(point, "/f").read() == b"x"
+    assert list(source.verify(point)) == []
+    assert {path: path.stat().st_mtime_ns for path in writer.root.rglob("*")} == before
