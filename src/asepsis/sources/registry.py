@@ -15,6 +15,9 @@ from asepsis.errors.source import PasswordMissingError, SourceUnavailableError, 
 if TYPE_CHECKING:
     from asepsis.ports import Source
 
+PASSWORD: Final = "ASEPSIS_RESTIC_PASSWORD"  # noqa: S105  the name of a variable
+PASSWORD_FILE: Final = "ASEPSIS_RESTIC_PASSWORD_FILE"  # noqa: S105  the name of a variable
+
 
 def open_source(uri: str, *, secret: Callable[[], str] | None = None) -> Source:
     """The source at ``uri``, opened for reading.

@@ -28,9 +28,10 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (root / "d" / "-option").write_bytes(b"looks like an option")
     (root / "d" / "*?[x]").write_bytes(b"looks like a pattern")
     subprocess.run(["borg", "init", "-e", "repokey", str(root / "r")], check=True, env=environment, capture_output=True)
-    for name in ("first", "second"):
+    for name, day in (("first", "2009-01-02"), ("second", "2009-01-03")):
         (root / "d" / "c").write_text(name)
-        subprocess.run(["borg", "create", f"{root / 'r'}::{name}", "."], check=True, env=environment, cwd=root / "d")
+        command = ["borg", "create", "--timestamp", f"{day}T00:00:00", f"{root / 'r'}::{name}", "."]
+        subprocess.run(command, check=True, env=environment, cwd=root / "d")
     return root / "r"
 
 
