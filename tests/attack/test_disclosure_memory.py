@@ -37,11 +37,36 @@ TARGET = 4242
 HIV, DIABETES = 439727, 201826
 WHOLE, REAL, DAY = ColumnType.INTEGER, ColumnType.NUMBER, ColumnType.DATE
 SCHEMA = {
-    "person": [("person_id", WHOLE), ("gender_concept_id", WHOLE), ("year_of_birth", WHOLE), ("month_of_birth", WHOLE), ("race_concept_id", WHOLE), ("location_id", WHOLE), ("care_site_id", WHOLE)],
+    "person": [
+        ("person_id", WHOLE),
+        ("gender_concept_id", WHOLE),
+        ("year_of_birth", WHOLE),
+        ("month_of_birth", WHOLE),
+        ("race_concept_id", WHOLE),
+        ("location_id", WHOLE),
+        ("care_site_id", WHOLE),
+    ],
     "condition_occurrence": [("person_id", WHOLE), ("condition_concept_id", WHOLE), ("condition_start_date", DAY)],
-    "measurement": [("person_id", WHOLE), ("measurement_concept_id", WHOLE), ("measurement_date", DAY), ("value_as_number", REAL)],
-    "visit_occurrence": [("person_id", WHOLE), ("visit_concept_id", WHOLE), ("visit_start_date", DAY), ("visit_end_date", DAY), ("care_site_id", WHOLE)],
-    "drug_exposure": [("person_id", WHOLE), ("drug_concept_id", WHOLE), ("drug_exposure_start_date", DAY), ("quantity", REAL), ("days_supply", WHOLE)],
+    "measurement": [
+        ("person_id", WHOLE),
+        ("measurement_concept_id", WHOLE),
+        ("measurement_date", DAY),
+        ("value_as_number", REAL),
+    ],
+    "visit_occurrence": [
+        ("person_id", WHOLE),
+        ("visit_concept_id", WHOLE),
+        ("visit_start_date", DAY),
+        ("visit_end_date", DAY),
+        ("care_site_id", WHOLE),
+    ],
+    "drug_exposure": [
+        ("person_id", WHOLE),
+        ("drug_concept_id", WHOLE),
+        ("drug_exposure_start_date", DAY),
+        ("quantity", REAL),
+        ("days_supply", WHOLE),
+    ],
 }
 CATALOGUE: Catalogue = omop_catalogue(SCHEMA)
 BASE = """
@@ -75,6 +100,7 @@ WORLDS = {
     "C": "".join(f"DELETE FROM {table} WHERE person_id = {TARGET};" for table in SCHEMA),
 }
 Rows = tuple[tuple[Any, ...], ...]
+STRICT = profile_named("strict-10")
 
 
 @pytest.fixture(scope="session")
@@ -140,14 +166,35 @@ TARGETED = "p.year_of_birth = 1931 AND p.gender_concept_id = 8532 AND p.location
 PAIRS = {
     "NOT of the target's attributes": (HIV_COUNT, f"{HIV_COUNT} AND NOT ({TARGETED})"),
     "the same in the other order": (f"{HIV_COUNT} AND NOT ({TARGETED})", HIV_COUNT),
-    "exclusion by a list": (HIV_COUNT, f"{HIV_COUNT} AND p.year_of_birth IN ({', '.join(map(str, range(1932, 2006)))})"),
+    "exclusion by a list": (
+        HIV_COUNT,
+        f"{HIV_COUNT} AND p.year_of_birth IN ({', '.join(map(str, range(1932, 2006)))})",
+    ),
     "exclusion by a range": (HIV_COUNT, f"{HIV_COUNT} AND p.year_of_birth >= 1935"),
-    "exclusion by NOT EXISTS": (HIV_COUNT, f"{HIV_COUNT} AND NOT EXISTS (SELECT 1 FROM person q WHERE q.person_id = c.person_id AND q.year_of_birth = 1931)"),
-    "exclusion in a subquery": (HIV_COUNT, f"SELECT count(DISTINCT c.person_id) AS n FROM condition_occurrence c JOIN (SELECT DISTINCT person_id FROM person WHERE year_of_birth <> 1931) t USING (person_id) WHERE c.condition_concept_id = {HIV}"),
-    "exclusion in a stage": (HIV_COUNT, f"SELECT count(DISTINCT c.person_id) AS n FROM condition_occurrence c JOIN (SELECT person_id, min(year_of_birth) AS y FROM person GROUP BY person_id HAVING min(year_of_birth) >= 1935) t USING (person_id) WHERE c.condition_concept_id = {HIV}"),
-    "exclusion in a filter": (HIV_COUNT, f"SELECT count(DISTINCT c.person_id) FILTER (WHERE p.year_of_birth <> 1931) AS n FROM condition_occurrence c JOIN person p USING (person_id) WHERE c.condition_concept_id = {HIV}"),
-    "a label for all but the target": (HIV_COUNT, f"SELECT CASE WHEN p.year_of_birth = 1931 THEN 'x' ELSE 'rest' END AS g, count(DISTINCT c.person_id) AS n FROM condition_occurrence c JOIN person p USING (person_id) WHERE c.condition_concept_id = {HIV} GROUP BY 1"),
-    "a mean beside a count": (HIV_COUNT, f"SELECT avg(m.value_as_number) AS a FROM measurement m JOIN person p USING (person_id) WHERE m.measurement_concept_id = 3010813 AND NOT ({TARGETED})"),
+    "exclusion by NOT EXISTS": (
+        HIV_COUNT,
+        f"{HIV_COUNT} AND NOT EXISTS (SELECT 1 FROM person q WHERE q.person_id = c.person_id AND q.year_of_birth = 1931)",
+    ),
+    "exclusion in a subquery": (
+        HIV_COUNT,
+        f"SELECT count(DISTINCT c.person_id) AS n FROM condition_occurrence c JOIN (SELECT DISTINCT person_id FROM person WHERE year_of_birth <> 1931) t USING (person_id) WHERE c.condition_concept_id = {HIV}",
+    ),
+    "exclusion in a stage": (
+        HIV_COUNT,
+        f"SELECT count(DISTINCT c.person_id) AS n FROM condition_occurrence c JOIN (SELECT person_id, min(year_of_birth) AS y FROM person GROUP BY person_id HAVING min(year_of_birth) >= 1935) t USING (person_id) WHERE c.condition_concept_id = {HIV}",
+    ),
+    "exclusion in a filter": (
+        HIV_COUNT,
+        f"SELECT count(DISTINCT c.person_id) FILTER (WHERE p.year_of_birth <> 1931) AS n FROM condition_occurrence c JOIN person p USING (person_id) WHERE c.condition_concept_id = {HIV}",
+    ),
+    "a label for all but the target": (
+        HIV_COUNT,
+        f"SELECT CASE WHEN p.year_of_birth = 1931 THEN 'x' ELSE 'rest' END AS g, count(DISTINCT c.person_id) AS n FROM condition_occurrence c JOIN person p USING (person_id) WHERE c.condition_concept_id = {HIV} GROUP BY 1",
+    ),
+    "a mean beside a count": (
+        HIV_COUNT,
+        f"SELECT avg(m.value_as_number) AS a FROM measurement m JOIN person p USING (person_id) WHERE m.measurement_concept_id = 3010813 AND NOT ({TARGETED})",
+    ),
 }
 
 
@@ -160,7 +207,9 @@ def seen(rooms: dict[str, QueryRoom], texts: tuple[str, ...], key: int, **option
 
 
 @pytest.mark.parametrize("pair", PAIRS.values(), ids=PAIRS)
-def test_of_two_questions_that_differ_by_one_person_or_by_nobody_one_is_withheld(rooms: dict[str, QueryRoom], pair: tuple[str, str]) -> None:
+def test_of_two_questions_that_differ_by_one_person_or_by_nobody_one_is_withheld(
+    rooms: dict[str, QueryRoom], pair: tuple[str, str]
+) -> None:
     answers = seen(rooms, pair, key=1)
     for world, steps in answers.items():
         assert None in steps, world
@@ -168,7 +217,9 @@ def test_of_two_questions_that_differ_by_one_person_or_by_nobody_one_is_withheld
 
 
 @pytest.mark.parametrize("pair", PAIRS.values(), ids=PAIRS)
-def test_the_refusal_of_the_second_question_reads_the_same_in_all_worlds(rooms: dict[str, QueryRoom], pair: tuple[str, str]) -> None:
+def test_the_refusal_of_the_second_question_reads_the_same_in_all_worlds(
+    rooms: dict[str, QueryRoom], pair: tuple[str, str]
+) -> None:
     words = set()
     for room in rooms.values():
         desk = Desk(room)
@@ -205,7 +256,12 @@ def test_a_question_asked_again_in_other_words_is_free_and_has_the_same_answer(r
     desk = Desk(rooms["A"])
     first = desk.ask("SELECT count(*) AS n FROM person WHERE location_id = 76")
     sealed = desk.sealed
-    assert desk.ask("SELECT /* x */ COUNT(*) AS n FROM main.person AS q WHERE q.location_id IN (76) AND 1 = 1", author="bob") == first
+    assert (
+        desk.ask(
+            "SELECT /* x */ COUNT(*) AS n FROM main.person AS q WHERE q.location_id IN (76) AND 1 = 1", author="bob"
+        )
+        == first
+    )
     assert desk.sealed == sealed
 
 
@@ -233,12 +289,17 @@ def test_a_refreshed_snapshot_with_one_new_person_is_not_compared_with_the_old_o
 
 
 def test_the_withheld_cells_of_a_table_and_its_margin_leave_a_wide_interval(rooms: dict[str, QueryRoom]) -> None:
-    texts = (f"SELECT p.race_concept_id, count(DISTINCT c.person_id) n FROM condition_occurrence c JOIN person p USING (person_id) WHERE c.condition_concept_id = {HIV} GROUP BY 1", HIV_COUNT)
+    texts = (
+        f"SELECT p.race_concept_id, count(DISTINCT c.person_id) n FROM condition_occurrence c JOIN person p USING (person_id) WHERE c.condition_concept_id = {HIV} GROUP BY 1",
+        HIV_COUNT,
+    )
     for answers in seen(rooms, texts, key=5).values():
         assert answers[0] is not None
         if answers[1] is not None:
-            parts = [count for _, count in answers[0]]
-            assert 2 * 2 * (len(parts) + 1) >= 4
+            parts = [STRICT.bounds(int(count)) for _, count in answers[0]]
+            margin = STRICT.bounds(int(answers[1][0][0]))
+            least, most = margin[0] - sum(part[1] for part in parts), margin[1] - sum(part[0] for part in parts)
+            assert most - max(least, 0) >= STRICT.width
 
 
 def test_sums_of_many_partitions_give_no_exact_total(rooms: dict[str, QueryRoom]) -> None:
@@ -249,7 +310,7 @@ def test_sums_of_many_partitions_give_no_exact_total(rooms: dict[str, QueryRoom]
         low, high = 0.0, float(PERSONS)
         for column in columns:
             rows = desk.ask(partition.format(column)) or ()
-            bounds = [profile_named("strict-10").bounds(int(count)) for _, count in rows]
+            bounds = [STRICT.bounds(int(count)) for _, count in rows]
             low = max(low, sum(bound[0] for bound in bounds))
             if column == "gender_concept_id":
                 high = min(high, sum(bound[1] for bound in bounds))
@@ -273,7 +334,10 @@ def test_a_quota_of_cells_ends_new_questions_and_not_old_ones(rooms: dict[str, Q
     text = "SELECT location_id, count(*) AS n FROM person GROUP BY 1"
     first = desk.ask(text)
     assert first is not None
-    assert desk.assessed("SELECT gender_concept_id, count(*) AS n FROM person GROUP BY 1").assessment.findings[-1].code == "disclosure.quota"
+    assert (
+        desk.assessed("SELECT gender_concept_id, count(*) AS n FROM person GROUP BY 1").assessment.findings[-1].code
+        == "disclosure.quota"
+    )
     assert desk.ask(text) == first
 
 
@@ -310,7 +374,18 @@ def test_persons_keep_their_places_when_the_memory_is_read_again(rooms: dict[str
 
 SHARED = Path(__file__).resolve().parents[2] / os.environ.get("ASEPSIS_SHARED", "../shared")
 LISTED = SHARED / "attacks" / "disclosure.yaml"
-FAMILIES = {"differencing", "tracker", "averaging", "set_operation", "having_order_limit", "weighting", "singling_out", "covert", "null_handling", "join_fanout"}
+FAMILIES = {
+    "differencing",
+    "tracker",
+    "averaging",
+    "set_operation",
+    "having_order_limit",
+    "weighting",
+    "singling_out",
+    "covert",
+    "null_handling",
+    "join_fanout",
+}
 EXPECTED = {
     "ATK-193": "one person adds many records to a self-join: rounding to 5 records does not hide them, dominance alone limits them",
 }
@@ -328,7 +403,9 @@ def listed() -> list[Any]:
             marks=[pytest.mark.xfail(reason=EXPECTED[case["id"]], strict=True)] if case["id"] in EXPECTED else [],
         )
         for case in cases
-        if case["family"] in FAMILIES and case["mode"] in {"both", "sdc"} and not any("@protocol" in step or "@method" in step for step in case["steps"])
+        if case["family"] in FAMILIES
+        and case["mode"] in {"both", "sdc"}
+        and not any("@protocol" in step or "@method" in step for step in case["steps"])
     ]
 
 
