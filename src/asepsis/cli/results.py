@@ -66,4 +66,3 @@ def findings_text(assessment: Assessment) -> str:
         if finding.advice:
             lines.append(f"    {finding.advice}")
     return "\n".join(lines)
-
