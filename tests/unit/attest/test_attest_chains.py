@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 from datetime import timedelta
 from hashlib import sha256
@@ -93,7 +94,7 @@ def test_a_root_of_the_pinned_name_with_another_key_is_refused() -> None:
         {"leaf": {"extensions": {"1.2.3.4": b"\x05\x00"}, "critical": ("1.2.3.4",)}},
         {"ca": {"extensions": {"2.5.29.30": b"\x30\x00"}, "critical": ("2.5.29.30",)}},
     ],
-    ids=str,
+    ids=map(str, itertools.count()),
 )
 def test_a_chain_with_one_broken_link_is_refused(changes: dict[str, Any]) -> None:
     # The library cannot sign with P-384 and SHA-256 under a scheme that we know, so that one is malformed already.

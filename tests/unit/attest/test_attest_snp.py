@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import sys
 from datetime import timedelta
@@ -102,7 +103,7 @@ def test_policy_bits_are_claims(bit: int, name: str) -> None:
 @pytest.mark.parametrize(
     "changes",
     [{"version": 1}, {"version": 6}, {"policy": 0x1001F}, {"algorithm": 0}, {"algorithm": 2}],
-    ids=str,
+    ids=map(str, itertools.count()),
 )
 def test_a_report_of_another_format_is_refused(changes: dict[str, int]) -> None:
     with pytest.raises(EvidenceMalformed):
@@ -291,7 +292,7 @@ def test_an_endorsement_of_another_launch_is_refused() -> None:
         {"iss": ["did"]},
         {"iss": "did:x509:0:sha256:AAAA::eku:1.2.3", "feed": None},
     ],
-    ids=str,
+    ids=map(str, itertools.count()),
 )
 def test_an_endorsement_of_somebody_else_is_refused(changes: dict[str, Any]) -> None:
     with pytest.raises(RootNotTrusted):
@@ -342,7 +343,7 @@ def test_the_leaf_of_an_endorsement_may_have_ended() -> None:
         {33: ["x" * 99, "y" * 99]},
         {33: []},
     ],
-    ids=str,
+    ids=map(str, itertools.count()),
 )
 def test_a_header_that_is_not_as_agreed_is_refused(changes: dict[Any, Any]) -> None:
     statement = launch_statement(MEASUREMENT, extra=1)

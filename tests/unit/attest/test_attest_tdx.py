@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 from datetime import timedelta
 from pathlib import Path
@@ -59,7 +60,7 @@ def test_every_way_of_looking_into_a_trust_domain_is_debug(bit: int) -> None:
 @pytest.mark.parametrize(
     "changes",
     [{"version": 3}, {"version": 6}, {"vendor": bytes(16)}, {"version": 5, "body_type": 9}],
-    ids=str,
+    ids=map(str, itertools.count()),
 )
 def test_a_quote_of_another_format_is_refused(changes: dict[str, Any]) -> None:
     with pytest.raises(EvidenceMalformed):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import itertools
 import json
 import os
 import shutil
@@ -85,7 +86,7 @@ def test_a_quote_of_another_key_is_refused() -> None:
         {"selection": [(bank, b"\x01") for bank in (0xB, 0xC, 0xD, 0xE, 0xF)]},
         {"pcr_digest": bytes(65)},
     ],
-    ids=str,
+    ids=map(str, itertools.count()),
 )
 def test_a_quote_of_another_format_is_refused(changes: dict[str, Any]) -> None:
     with pytest.raises(EvidenceMalformed):
