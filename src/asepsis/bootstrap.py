@@ -22,6 +22,7 @@ from typing import Final
 
 from asepsis.attest.appraise import appraise
 from asepsis.attest.process import measure
+from asepsis.disclosure.memory import Memory
 from asepsis.disclosure.profiles import profile_named
 from asepsis.domain.contract import Contract, read_contract
 from asepsis.domain.documents import read_name
@@ -278,7 +279,8 @@ def rehearsal(data: Path, *, contract: Contract | None, profile: str) -> Iterato
                 found = {REHEARSING: tables[table.name].path} if table.name in tables else {}
                 room.load(table, found)
             room.lock()
-            yield Rehearsal(room=room, catalogue=catalogue, profile=rules)
+            memory = Memory(key=secrets.token_bytes(32))
+            yield Rehearsal(room=room, catalogue=catalogue, profile=rules, memory=memory)
 
 
 def verify_release_bundle(document: object, *, contract: Digest) -> VerifiedRelease:

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
-from asepsis.disclosure.gate import Assessed, assess
+from asepsis.disclosure.contributors import Contributors
+from asepsis.disclosure.gate import Assessed
+from asepsis.disclosure.memory import Memory
 from asepsis.disclosure.profiles import Profile
+from asepsis.disclosure.releasing import Asking, assess_with_memory
 from asepsis.domain.analysis import Argument, read_arguments
 from asepsis.domain.catalogue import Catalogue
 from asepsis.domain.cells import CellTable
@@ -24,12 +27,17 @@ from asepsis.methods.registry import plan_method
 from asepsis.sql.plan import QueryPlan
 from asepsis.sql.planner import plan_query
 
+_DATA: Final = "rehearsal"
+
 
 class LocalRoom(Protocol):
     """The engine with the owner's local tables."""
 
     def cells(self, plan: QueryPlan) -> Sealed[CellTable]:
         """The cells of a plan."""
+
+    def contributors(self, plan: QueryPlan, *, least: int) -> Sealed[Contributors]:
+        """The persons behind all cells of at least ``least`` persons."""
 
     def statement(self, text: str, parameters: Mapping[str, object]) -> Sealed[Any]:
         """The result of a method's own statement."""
@@ -52,7 +60,8 @@ class Rehearsal:
     room: LocalRoom
     catalogue: Catalogue
     profile: Profile
-    memory: dict[str, Document] = field(default_factory=dict)
+    memory: Memory
+    answered: dict[str, Document] = field(default_factory=dict)
 
     def run(self, steps: tuple[Step, ...]) -> Iterator[Document]:
         """One document per step: what the author would get."""
@@ -75,13 +84,23 @@ class Rehearsal:
         plan = planned.plan
         if plan is None:
             return _refusal(planned.findings, rewrite=planned.rewrite)
-        return self._once(plan.digest, lambda: assess(self.room.cells(plan), plan.shape, self.profile))
+        return self._once(plan.digest, lambda: self._remembered(plan, step.author))
+
+    def _remembered(self, plan: QueryPlan, author: str) -> Assessed:
+        """Judge the cells by the profile and by everything that this rehearsal has released before."""
+        cells = self.room.cells(plan)
+        contributors = self.room.contributors(plan, least=self.profile.threshold)
+        asking = Asking(author=author, question=plan.digest, data=_DATA, notes=plan.notes)
+        assessed, self.memory = assess_with_memory(
+            cells, contributors, plan.shape, self.profile, memory=self.memory, asking=asking
+        )
+        return assessed
 
     def _once(self, question: str, compute: Callable[[], Assessed]) -> Document:
         """Equal questions are one release."""
-        if question not in self.memory:
-            self.memory[question] = _answered(compute())
-        return self.memory[question]
+        if question not in self.answered:
+            self.answered[question] = _answered(compute())
+        return self.answered[question]
 
 
 def read_steps(document: object) -> tuple[Step, ...]:

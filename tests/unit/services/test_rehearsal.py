@@ -72,6 +72,16 @@ def test_source_values_cannot_be_named(data: Path) -> None:
     assert CANARY not in str(answer)
 
 
+def test_a_question_that_differs_from_an_earlier_one_by_few_persons_is_held_back(data: Path) -> None:
+    """Guard: the memory of releases; all sixty persons, then all but the four with condition 7."""
+    everybody = "SELECT count(DISTINCT person_id) AS n FROM condition_occurrence"
+    released, held = rehearse(data, {"sql": everybody}, {"sql": everybody + " WHERE condition_concept_id = 9"})
+    assert (released["status"], released["rows"]) == ("released", [[60]])
+    assert (held["status"], held["rows"]) == ("suppressed", [])
+    (alone,) = rehearse(data, {"sql": everybody + " WHERE condition_concept_id = 9"})
+    assert (alone["status"], alone["rows"]) == ("released", [[55]])
+
+
 def test_a_method_without_its_tables_is_refused_in_words(data: Path) -> None:
     (answer,) = rehearse(data, {"method": "kaplan_meier", "args": {"condition_concept_ids": 9}})
     assert (answer["status"], answer["code"]) == ("refused", "method.table")
