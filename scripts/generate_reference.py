@@ -384,6 +384,13 @@ def settings_page() -> str:
         if each.envvar
     }
     read[PASSWORD_FILE] = ("", "A file with the password of a restic repository; it is asked first.")
+    for tool, words in (("BORG", "a Borg repository"), ("VEEAM", "the Veeam server's account")):
+        read[f"ASEPSIS_{tool}_PASSWORD"] = ("", f"The password of {words}.")
+        read[f"ASEPSIS_{tool}_PASSWORD_FILE"] = ("", f"A file with the password of {words}; it is asked first.")
+    read["ASEPSIS_VEEAM_USER"] = ("", "The account on the Veeam server (Restore Operator).")
+    read["ASEPSIS_VEEAM_TARGET"] = ("", "The server that mounts published disks.")
+    read["ASEPSIS_VEEAM_CREDENTIALS"] = ("", "The id of the credentials that Veeam uses on it.")
+    read["ASEPSIS_VEEAM_MOUNT_ROOT"] = ("", "Where published disks may appear on this machine; colons between several.")
     read[PASSWORD] = ("", "The password of a restic repository.")
     rows = "".join(f"| `{name}` | {option} | {cell(text)} |\n" for name, (option, text) in sorted(read.items()))
     return (

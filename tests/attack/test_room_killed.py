@@ -132,7 +132,7 @@ def contributes_after_all(case: Disturbed, world: World, warm: Nursery) -> None:
     document = answer.document()
     assert {item["dataset"] for item in document["snapshots"]} == {"northgate-omop-clinical", "northgate-omop-identity"}
     for file in document["books"]["files"]:
-        sums = ("accepted", "merged", "quarantined", "excluded", "header", "residue")
+        sums = ("accepted", "merged", "quarantined", "excluded", "header", "context", "residue")
         assert file["landed"] == sum(file[name] for name in sums)
     everything_visible_is_whole(world)
     room = world.room()

@@ -34,17 +34,26 @@ pytestmark = pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="need
 
 
 def runtimes() -> list[int]:
-    """The runtime processes that this process started."""
-    found = []
+    """The runtime processes below this process, through whatever confines them: the last of each line of descent."""
+    parents = {}
     for path in Path("/proc").glob("[0-9]*"):
         try:
-            command = (path / "cmdline").read_bytes()
-            parent = int((path / "stat").read_text().rpartition(")")[2].split()[1])
+            parents[int(path.name)] = int((path / "stat").read_text().rpartition(")")[2].split()[1])
         except OSError:
             continue
-        if parent == os.getpid() and b"asepsis.runtime" in command:
-            found.append(int(path.name))
-    return found
+    below = {os.getpid()}
+    while children := {process for process, parent in parents.items() if parent in below} - below:
+        below |= children
+    leaves = below - set(parents.values()) - {os.getpid()}
+    return [process for process in sorted(leaves) if is_runtime(process)]
+
+
+def is_runtime(process: int) -> bool:
+    try:
+        command = Path(f"/proc/{process}/cmdline").read_bytes()
+    except OSError:
+        return False
+    return b"asepsis.runtime" in command or b"asepsis.engines.confinement" in command
 
 
 def test_the_runtime_starts_with_an_empty_environment_and_three_pipes(

@@ -114,7 +114,7 @@ def test_every_documented_key_of_a_contract_is_one_that_it_may_have(repository_r
     leaves = set(keys(CONTRACT))
     containers = {leaf.rpartition(".")[0] for leaf in leaves}
     optional = documented(repository_root) - leaves - containers
-    assert optional == {"tables.TABLE.key", "tables.TABLE.columns.COLUMN.bin_width"}
+    assert optional == {"tables.TABLE.key"}
     with pytest.raises(DocumentMalformed):
         read_contract({**CONTRACT, "retention": 5})
 

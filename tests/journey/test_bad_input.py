@@ -393,7 +393,7 @@ def test_a_damaged_file_loses_nothing(damage: str, signed_world: World, tmp_path
         assert answer.error.split(".")[0] in {"harmonise", "source"}
         assert world.room().state.snapshots() == []
         return
-    sums = ("accepted", "merged", "quarantined", "excluded", "header", "residue")
+    sums = ("accepted", "merged", "quarantined", "excluded", "header", "context", "residue")
     books = {Path(file["path"]).name: file for file in answer.document()["books"]["files"]}
     assert all(file["landed"] == sum(file[part] for part in sums) for file in books.values())
     assert set(books) == {"PATMAST.DAT", "DXHIST.DBF"}

@@ -61,7 +61,7 @@ def test_every_record_of_both_hospitals_is_in_balanced_books(demo: Demo) -> None
     for owner in ("northgate", "riverside"):
         [books] = (demo.room / "parties" / owner / "contributions").glob("*/books.json")
         files = json.loads(books.read_text())["files"]
-        sums = ("accepted", "merged", "quarantined", "excluded", "header", "residue")
+        sums = ("accepted", "merged", "quarantined", "excluded", "header", "context", "residue")
         assert all(file["landed"] == sum(file[part] for part in sums) for file in files)
         assert demo.facts[f"{owner}_landed"] == sum(file["landed"] for file in files) > 1000
 

@@ -84,7 +84,7 @@ def test_an_archive_that_grew_is_read_again(tmp_path: Path) -> None:
         ("dir:{}/nothing", "source.missing"),
         ("restic:{}/nothing", "source.missing"),
         ("restic:{}", "source.not_a_repository"),
-        ("borg:{}", "source.unknown_scheme"),
+        ("tape:{}", "source.unknown_scheme"),
         ("no-scheme", "source.unknown_scheme"),
         ("tar:", "source.unknown_scheme"),
     ],

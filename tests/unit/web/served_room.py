@@ -23,7 +23,7 @@ from asepsis.domain.snapshot import Label, Manifest, Origin, SealedFile
 from asepsis.domain.statistic import Statistic
 from asepsis.sealing.canonical import canonical, digest
 from asepsis.sealing.manifest import manifest_digest
-from asepsis.sealing.signing import Purpose, generate_sealing_key, generate_signing_key
+from asepsis.sealing.signing import Purpose, generate_sealing_key, generate_signing_key, sign
 
 CANARY = "Quenby Zzyzx"
 """A patient's name: it lies in everything that must not be shown."""
@@ -235,7 +235,8 @@ def proof(room: Room, job: Job, statistic: dict[str, object]) -> RunProof:
         signature = room.keys(owner).sign(Purpose.GRANT, canonical(grant.body()))
         evidence[owner], grants[owner] = shown, replace(grant, signature=signature).to_document()
     note = room.state.checkpoint() or ""
-    return RunProof(checkpoint=note, evidence=evidence, grants=grants, statistic=statistic, signature=bytes(64))
+    signed = sign(signing.private, purpose=Purpose.STATISTIC, payload=canonical(statistic))
+    return RunProof(checkpoint=note, evidence=evidence, grants=grants, statistic=statistic, signature=signed)
 
 
 def refer(room: Room) -> ReferralId:
