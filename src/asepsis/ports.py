@@ -161,8 +161,11 @@ class SnapshotFiles(Protocol):
     def forget(self, prefix: str, *, keep: Collection[SnapshotId]) -> None:
         """Remove folders of snapshots with that prefix that were never published."""
 
+    def output(self, run: RunId) -> Path:
+        """An empty folder for what one attempt of a run writes; leftovers of a killed attempt are removed."""
+
     def packages(self, run: RunId) -> Path:
-        """The folder for what one run writes: sealed packages, or a sealed link map."""
+        """The folder with what a run wrote: sealed packages, or a sealed link map."""
 
     def adopt(self, run: RunId, *, snapshot: SnapshotId) -> None:
         """Move what a run wrote to the place of a snapshot, durably."""

@@ -173,7 +173,7 @@ class Runs:
             "nonces": _encoded(nonces),
             "approvals": _encoded(approvals),
             "checkpoint": checkpoint_digest(checkpoint.partition("\n\n")[0] + "\n"),
-            "output": str(self.files.packages(run.id)),
+            "output": str(self.files.output(run.id)),
         }
 
     def _snapshot_document(self, snapshot: PublishedSnapshot) -> Document:

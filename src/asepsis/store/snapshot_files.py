@@ -45,11 +45,16 @@ class LocalSnapshotFiles:
                 if folder.name not in keep:
                     shutil.rmtree(folder, ignore_errors=True)
 
-    def packages(self, run: RunId) -> Path:
-        """The folder for the sealed packages of one referral run."""
-        folder = self.root / "packages" / run
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    def output(self, run: RunId) -> Path:
+        """An empty folder for what one attempt of a run writes; leftovers of a killed attempt are removed."""
+        folder = self.packages(run)
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True, mode=0o700)
         return folder
+
+    def packages(self, run: RunId) -> Path:
+        """The folder with what a run wrote: sealed packages, or a sealed link map."""
+        return self.root / "packages" / run
 
     def adopt(self, run: RunId, *, snapshot: SnapshotId) -> None:
         """Move what a run wrote to the place of a snapshot, durably."""
