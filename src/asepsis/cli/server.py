@@ -6,6 +6,7 @@ process manager would, and knows nothing else of them.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import platform
@@ -143,10 +144,9 @@ def _run(app: ASGIApp, listener: socket.socket) -> None:
         timeout_graceful_shutdown=5,
         ws="none",
     )
-    try:
+    with contextlib.suppress(KeyboardInterrupt):
         uvicorn.Server(config).run(sockets=[listener])
-    except KeyboardInterrupt:
-        typer.echo("ended")
+    typer.echo("ended")
 
 
 def _checks(room: Path | None) -> Iterator[tuple[str, Callable[[], _Found]]]:
