@@ -14,6 +14,7 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Final
 
+from asepsis.domain.access import LINKED
 from asepsis.domain.analysis import AnalysisKind, Job, SnapshotInput, read_job
 from asepsis.domain.attestation import NONCE_SECONDS, Binding, Evidence, read_evidence
 from asepsis.domain.budget import Budget, Charge, charge
@@ -42,7 +43,6 @@ from asepsis.services.keydesk.consent import budget_of
 from asepsis.services.keydesk.office import Office
 from asepsis.services.keydesk.ports import DeskRecords
 from asepsis.services.keydesk.rules import (
-    MAY_READ_LINKS,
     check_author,
     check_holding,
     check_kind,
@@ -216,7 +216,7 @@ def _dataset_key(
 def _links_key(
     office: Office, records: DeskRecords, item: SnapshotInput, kind: AnalysisKind, *, agreement: Agreement
 ) -> WrappedKey:
-    if kind not in MAY_READ_LINKS:
+    if kind not in LINKED:
         raise InputRefused(owner=office.owner, problem=f"a {kind.value} does not read a link map")
     kept = records.links(item.snapshot)
     if kept is None or kept.contract != agreement.digest:

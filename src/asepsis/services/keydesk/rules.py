@@ -2,36 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Final
 
+from asepsis.domain.access import ASKS, READS
 from asepsis.domain.analysis import Analysis, AnalysisKind
-from asepsis.domain.contract import Contract, Holding, Role
+from asepsis.domain.contract import Contract, Holding
 from asepsis.domain.snapshot import Label
 from asepsis.errors.contract import UnknownParty
 from asepsis.errors.desk import AnalysisNotAllowed, AuthorWithoutRole, HoldingRefused
 
 LEVEL_FOR_REAL: Final = 2
 """Real data goes to trusted execution environments only. (Level 1 will need a clause signed by every owner.)"""
-
-MAY_ASK: Final[Mapping[AnalysisKind, frozenset[Role]]] = {
-    AnalysisKind.QUERY: frozenset({Role.RESEARCHER}),
-    AnalysisKind.METHOD: frozenset({Role.RESEARCHER}),
-    AnalysisKind.REFERRAL: frozenset({Role.RESEARCHER}),
-    AnalysisKind.LINKAGE: frozenset({Role.HOST, Role.OWNER}),
-}
-"""Who may be the author of each kind of analysis."""
-
-MAY_READ: Final[Mapping[AnalysisKind, frozenset[Holding]]] = {
-    AnalysisKind.QUERY: frozenset({Holding.CLINICAL}),
-    AnalysisKind.METHOD: frozenset({Holding.CLINICAL}),
-    AnalysisKind.REFERRAL: frozenset({Holding.CLINICAL, Holding.IDENTITY}),
-    AnalysisKind.LINKAGE: frozenset({Holding.IDENTITY}),
-}
-"""Which data each kind may read: identifiers and clinical data meet in referrals only."""
-
-MAY_READ_LINKS: Final = frozenset({AnalysisKind.QUERY, AnalysisKind.METHOD, AnalysisKind.REFERRAL})
-"""The kinds that may read a link map."""
 
 
 def check_author(analysis: Analysis, contract: Contract) -> None:
@@ -41,7 +23,7 @@ def check_author(analysis: Analysis, contract: Contract) -> None:
         author = contract.party(analysis.author)
     except UnknownParty:
         raise refusal from None
-    if not author.roles & MAY_ASK[analysis.kind]:
+    if not author.roles & ASKS[analysis.kind]:
         raise refusal
 
 
@@ -59,7 +41,7 @@ def check_kind(analysis: Analysis, contract: Contract) -> None:
 
 def check_holding(kind: AnalysisKind, holding: Holding) -> None:
     """Raise HoldingRefused unless this kind may read such data."""
-    if holding not in MAY_READ[kind]:
+    if holding not in READS[kind]:
         raise HoldingRefused(analysis=kind.value, holding=holding.value)
 
 
