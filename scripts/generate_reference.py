@@ -21,7 +21,8 @@ from asepsis.domain import contract, referral, release, run
 from asepsis.domain.ledger import FACTS, PERSONAL, Act
 from asepsis.errors import AsepsisError, Kind
 from asepsis.harmonise import expressions
-from asepsis.harmonise.mapping import Grade, OnFail, Reader
+from asepsis.harmonise.entries import Reader
+from asepsis.harmonise.mapping import Grade, OnFail
 from asepsis.harmonise.omop import TARGETS
 from asepsis.methods.registry import METHODS
 from asepsis.sources.registry import PASSWORD, PASSWORD_FILE

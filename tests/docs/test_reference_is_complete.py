@@ -17,7 +17,8 @@ from asepsis.domain.names import Digest, PartyId
 from asepsis.domain.snapshot import Label
 from asepsis.errors.contract import DocumentMalformed
 from asepsis.harmonise import expressions
-from asepsis.harmonise.mapping import Grade, OnFail, Reader
+from asepsis.harmonise.entries import Reader
+from asepsis.harmonise.mapping import Grade, OnFail
 from asepsis.harmonise.omop import TARGETS
 from asepsis.methods.registry import METHODS
 from asepsis.services.drafting import Enrolled, Terms, draft_contract

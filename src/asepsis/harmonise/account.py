@@ -10,7 +10,8 @@ from html import escape
 from typing import Final
 
 from asepsis.domain.books import Books, FileBooks
-from asepsis.harmonise.mapping import Column, FileEntry, TableSpec
+from asepsis.harmonise.entries import FileEntry
+from asepsis.harmonise.mapping import Column, TableSpec
 from asepsis.harmonise.mapping import Mapping as SourceMapping
 
 _PARTS: Final = {

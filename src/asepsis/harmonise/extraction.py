@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from asepsis.errors.harmonise import MappingMalformed
+from asepsis.harmonise.entries import FileEntry, Reader
 from asepsis.harmonise.expressions import quote_name, quote_text
 from asepsis.harmonise.jsonpaths import compile_paths
-from asepsis.harmonise.mapping import FileEntry, Reader
 from asepsis.harmonise.readers.hl7v2 import MESSAGE, SEGMENT, SEPARATORS, context_column
 
 _ENDS: Final = "chr(13) || chr(10)"

@@ -15,9 +15,10 @@ from collections.abc import Mapping as MappingOf
 from dataclasses import dataclass
 from typing import Final
 
+from asepsis.harmonise.entries import FileEntry
 from asepsis.harmonise.expressions import Expressions, quote_name, quote_text
 from asepsis.harmonise.extraction import extract, landed_table
-from asepsis.harmonise.mapping import Column, FileEntry, Mapping, OnFail, Rule, TableSpec
+from asepsis.harmonise.mapping import Column, Mapping, OnFail, Rule, TableSpec
 
 _WORD: Final = re.compile(r'"((?:[^"]|"")*)"|\b([a-z_]+)\b')
 _KEPT: Final = ("file_id", "rec_no", "byte_off", "byte_len")

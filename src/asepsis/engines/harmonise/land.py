@@ -19,11 +19,11 @@ import pyarrow.compute as pc
 
 from asepsis.domain.names import Digest
 from asepsis.engines.harmonise.guard import guarded
+from asepsis.engines.harmonise.reading import read_batches
 from asepsis.errors.harmonise import BooksDoNotBalance
+from asepsis.harmonise.entries import FileEntry
 from asepsis.harmonise.expressions import quote_name
-from asepsis.harmonise.extraction import hl7_context, landed_fields, landed_table
-from asepsis.harmonise.mapping import FileEntry, Reader
-from asepsis.harmonise.readers import dbase, delimited, ebcdic, hl7v2, ndjson, sqldump
+from asepsis.harmonise.extraction import landed_fields, landed_table
 from asepsis.harmonise.readers.batch import Batch
 from asepsis.harmonise.readers.gunzip import gunzip
 from asepsis.harmonise.readers.record import RecordKind
@@ -129,48 +129,6 @@ def land(
         declared=count.declared,
         counted=count.counted if count.declared is not None else None,
     )
-
-
-def read_batches(entry: FileEntry, stream: BinaryIO) -> Iterator[Batch]:
-    """The records of a stream as the entry says."""
-    return _READERS[entry.reader](entry, stream)
-
-
-def _ebcdic(entry: FileEntry, stream: BinaryIO) -> Iterator[Batch]:
-    if entry.layout is None:
-        return iter(())
-    return ebcdic.read(stream, layout=entry.layout, encoding=entry.encoding)
-
-
-def _delimited(entry: FileEntry, stream: BinaryIO) -> Iterator[Batch]:
-    header = (entry.shape.delimiter, entry.columns) if entry.shape.header else None
-    return delimited.read(stream, decoding=entry.decoding, header=header)
-
-
-def _fixed_width(entry: FileEntry, stream: BinaryIO) -> Iterator[Batch]:
-    return delimited.read(stream, decoding=entry.decoding, skip_header=entry.shape.header)
-
-
-def _hl7v2(entry: FileEntry, stream: BinaryIO) -> Iterator[Batch]:
-    segments = entry.shape.segments
-    return hl7v2.read(stream, decoding=entry.decoding, segments=segments, context=hl7_context(entry))
-
-
-def _sqldump(entry: FileEntry, stream: BinaryIO) -> Iterator[Batch]:
-    dialect = entry.shape.dialect or sqldump.Dialect.MYSQL
-    table, columns = entry.shape.table, entry.columns
-    return sqldump.read(stream, dialect=dialect, table=table, columns=columns, decoding=entry.decoding)
-
-
-_READERS: Final[dict[Reader, Callable[[FileEntry, BinaryIO], Iterator[Batch]]]] = {
-    Reader.EBCDIC: _ebcdic,
-    Reader.DBASE: lambda entry, stream: dbase.read(stream, encoding=entry.encoding),
-    Reader.NDJSON: lambda _, stream: ndjson.read(stream),
-    Reader.DELIMITED: _delimited,
-    Reader.FIXED_WIDTH: _fixed_width,
-    Reader.HL7V2: _hl7v2,
-    Reader.SQLDUMP: _sqldump,
-}
 
 
 def insert(connection: duckdb.DuckDBPyConnection, entry: FileEntry, batch: Batch, *, file_id: int) -> None:

@@ -23,7 +23,7 @@ from asepsis.engines.harmonise.land import HashedStream, Landed, Opener, create_
 from asepsis.engines.harmonise.result import HarmonisedRun, Progress, read_result, write_result
 from asepsis.engines.harmonise.split import create_code_tables, identify, settle, write_outputs
 from asepsis.errors.harmonise import HarmoniseFailed, MappingMalformed, PersonKeyRefused, SourceFileMissing
-from asepsis.harmonise.mapping import FileEntry
+from asepsis.harmonise.entries import FileEntry
 from asepsis.harmonise.mapping import Mapping as SourceMapping
 from asepsis.harmonise.staging import EntryPlan
 

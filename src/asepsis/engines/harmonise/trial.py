@@ -16,11 +16,13 @@ from typing import Any, Final
 import duckdb
 
 from asepsis.engines.harmonise.guard import connect, guarded
-from asepsis.engines.harmonise.land import create_landed, insert, read_batches
+from asepsis.engines.harmonise.land import create_landed, insert
 from asepsis.engines.harmonise.load import load_mapping, read_yaml
+from asepsis.engines.harmonise.reading import read_batches
 from asepsis.engines.harmonise.split import create_code_tables, identify, settle
 from asepsis.errors.harmonise import MappingMalformed
-from asepsis.harmonise.mapping import FileEntry, Mapping, Reader
+from asepsis.harmonise.entries import FileEntry, Reader
+from asepsis.harmonise.mapping import Mapping
 from asepsis.harmonise.readers.batch import Batch, ends_of
 from asepsis.harmonise.section import Section
 from asepsis.harmonise.staging import EntryPlan, settled_table

@@ -1,0 +1,197 @@
+"""File entries: which files of a source a mapping reads, with which reader, and what that reader has to know.
+
+Encodings, dates and centuries are declared in source.yaml, never guessed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from collections.abc import Mapping as MappingOf
+from dataclasses import dataclass, field
+from datetime import date
+from enum import StrEnum
+from typing import Final
+
+from asepsis.errors.harmonise import MappingMissing
+from asepsis.harmonise.readers.copybook import Layout, parse_copybook
+from asepsis.harmonise.readers.hl7v2 import SEGMENT
+from asepsis.harmonise.readers.lines import Decoding
+from asepsis.harmonise.readers.sqldump import Dialect
+from asepsis.harmonise.section import Section
+
+NAME: Final = re.compile(r"^[a-z][a-z0-9_]{0,62}$")
+_PLACE: Final = re.compile(r"^(\d{1,6})-(\d{1,6})$")
+_SEGMENT_NAME: Final = re.compile(r"^[A-Z][A-Z0-9]{2}$")
+_DELIMITERS: Final = frozenset(",;|^~:!#\t\x1f")
+
+
+class Reader(StrEnum):
+    """The formats there are readers for."""
+
+    EBCDIC = "ebcdic"
+    DBASE = "dbase"
+    NDJSON = "ndjson"
+    DELIMITED = "delimited"
+    FIXED_WIDTH = "fixed_width"
+    HL7V2 = "hl7v2"
+    SQLDUMP = "sqldump"
+
+
+_TEXT_READERS: Final = frozenset({Reader.NDJSON, Reader.DELIMITED, Reader.FIXED_WIDTH, Reader.HL7V2})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shape:
+    """What single readers need to know. ``places`` are first and last character (from 1) of fixed-width fields.
+
+    ``quote`` is ``None`` where quotes are text like any other; ``overflow`` says that surplus delimiters belong to the
+    last column; ``mixed`` that lines of valid UTF-8 may stand in a file of another encoding.
+    """
+
+    delimiter: str = ","
+    quote: str | None = None
+    header: bool = False
+    overflow: bool = False
+    mixed: bool = False
+    places: MappingOf[str, tuple[int, int]] = field(default_factory=dict)
+    segments: tuple[str, ...] = ()
+    dialect: Dialect | None = None
+    table: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileEntry:
+    """How to read the files that match ``pattern``; encodings, dates and centuries are declared here, never guessed."""
+
+    name: str
+    pattern: str
+    reader: Reader
+    encoding: str
+    extract_date: date
+    century_from: int | None = None
+    layout: Layout | None = None
+    paths: MappingOf[str, str] = field(default_factory=dict)
+    columns: tuple[str, ...] = ()
+    duplicates: tuple[str, ...] = ()
+    optional: bool = False
+    records: int | None = None
+    shape: Shape = field(default_factory=Shape)
+
+    @property
+    def field_names(self) -> tuple[str, ...]:
+        """The names of the source fields that expressions may use."""
+        if self.layout is not None:
+            return tuple(span.name for span in self.layout.spans)
+        own = (SEGMENT,) if self.reader is Reader.HL7V2 else ()
+        return (*own, *(self.columns or self.shape.places or self.paths))
+
+    @property
+    def is_text(self) -> bool:
+        """Whether records are landed as text that the engine takes the fields out of."""
+        return self.reader in _TEXT_READERS or self.shape.dialect is Dialect.POSTGRES
+
+    @property
+    def decoding(self) -> Decoding:
+        """How lines become text."""
+        return Decoding(encoding=self.encoding, mixed=self.shape.mixed)
+
+
+def read_entry(section: Section, name: str, layouts: MappingOf[str, str]) -> FileEntry:
+    """Understand one entry of ``files`` in source.yaml.
+
+    Raises:
+        MappingMalformed: a key is missing, unknown or of the wrong type.
+        CopybookRefused: a layout cannot be read.
+    """
+    if not NAME.match(name):
+        raise section.malformed(name, "a name is lower case letters, digits and underscores")
+    reader = section.choice("reader", Reader)
+    entry = FileEntry(
+        name=name,
+        pattern=section.text("pattern"),
+        reader=reader,
+        encoding=section.encoding("encoding"),
+        extract_date=section.date("extract_date"),
+        century_from=section.number("century_from", None),
+        layout=_layout(section, layouts) if reader is Reader.EBCDIC else None,
+        paths=section.texts("paths") if reader in {Reader.NDJSON, Reader.HL7V2} else {},
+        columns=section.names("columns") if reader in _WITH_COLUMNS else (),
+        duplicates=section.names("duplicates"),
+        optional=section.flag("optional"),
+        records=section.number("records", None),
+        shape=_SHAPES[reader](section) if reader in _SHAPES else Shape(),
+    )
+    _check_entry(section, entry)
+    section.close()
+    return entry
+
+
+_WITH_COLUMNS: Final = frozenset({Reader.DBASE, Reader.DELIMITED, Reader.SQLDUMP})
+
+
+def _layout(section: Section, layouts: MappingOf[str, str]) -> Layout:
+    name = section.text("layout", None)
+    if name is None:
+        raise section.malformed("layout", "an EBCDIC file needs a copybook")
+    if name not in layouts:
+        raise MappingMissing(file=name)
+    return parse_copybook(layouts[name])
+
+
+def _check_entry(section: Section, entry: FileEntry) -> None:
+    if entry.reader is Reader.NDJSON and entry.encoding != "utf-8":
+        raise section.malformed("encoding", "NDJSON is UTF-8 (RFC 8259)")
+    if entry.is_text and "\r\n,;".encode(entry.encoding, "replace") != b"\r\n,;":
+        raise section.malformed("encoding", "line-oriented readers need an encoding that contains ASCII")
+    names = entry.field_names
+    if not set(entry.duplicates) <= {"raw", *names} or not all(map(NAME.match, names)) or len(set(names)) < len(names):
+        raise section.malformed("duplicates", "a field is not known, or its name is not valid")
+    if not names:
+        raise section.malformed("columns", "the fields of the file are not declared")
+
+
+def _delimited(section: Section) -> Shape:
+    delimiter, quote = section.text("delimiter", ","), section.text("quote", None)
+    if delimiter == "tab":
+        delimiter = "\t"
+    if delimiter not in _DELIMITERS:
+        raise section.malformed("delimiter", "one of , ; | ^ ~ : ! # or tab is expected")
+    if quote not in {None, '"', "'"}:
+        raise section.malformed("quote", "a quotation mark is expected; leave it out where quotes are text")
+    return Shape(
+        delimiter=delimiter,
+        quote=quote,
+        header=section.flag("header"),
+        overflow=section.flag("overflow"),
+        mixed=section.flag("mixed"),
+    )
+
+
+def _fixed_width(section: Section) -> Shape:
+    places = {}
+    for name, text in section.texts("places").items():
+        match = _PLACE.match(text)
+        if match is None or not 1 <= int(match[1]) <= int(match[2]):
+            raise section.malformed(f"places.{name}", "first and last character are expected, like 1-8")
+        places[name] = (int(match[1]), int(match[2]))
+    return Shape(places=places, header=section.flag("header"), mixed=section.flag("mixed"))
+
+
+def _hl7v2(section: Section) -> Shape:
+    segments = section.names("segments")
+    if not segments or not all(map(_SEGMENT_NAME.match, segments)):
+        raise section.malformed("segments", "the names of the segments that become rows are expected, like OBX")
+    return Shape(segments=segments, mixed=section.flag("mixed"))
+
+
+def _sqldump(section: Section) -> Shape:
+    return Shape(dialect=section.choice("dialect", Dialect), table=section.text("table"), delimiter="\t")
+
+
+_SHAPES: Final[MappingOf[Reader, Callable[[Section], Shape]]] = {
+    Reader.DELIMITED: _delimited,
+    Reader.FIXED_WIDTH: _fixed_width,
+    Reader.HL7V2: _hl7v2,
+    Reader.SQLDUMP: _sqldump,
+}
