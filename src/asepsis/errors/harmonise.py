@@ -68,6 +68,32 @@ class SourceFileDamaged(AsepsisError):
     hint = "Choose another restore point; `asepsis source verify` tells which files are whole."
 
 
+class TableFileDamaged(SourceFileDamaged):
+    """An Excel, Access, SAS, SPSS or Stata file cannot be read to its end, or ends the process that reads it."""
+
+    code = "harmonise.table_file_damaged"
+    message = "The file {file} cannot be read whole by the reader {reader}; nothing of this run is kept."
+    hint = "Choose another restore point, or declare the format and encoding that the file really has."
+
+
+class TableMissing(AsepsisError):
+    """A file of the source has no such sheet or table."""
+
+    kind = Kind.MISSING
+    code = "harmonise.table_missing"
+    message = "The file {file} has no sheet or table named {table}."
+    hint = "Correct `sheet` or `table` in source.yaml; the name must be written as in the file."
+
+
+class TableReaderMissing(AsepsisError):
+    """What reads Excel, Access, SAS, SPSS or Stata files is not installed."""
+
+    kind = Kind.UNAVAILABLE
+    code = "harmonise.table_reader_missing"
+    message = "The reader {reader} needs {needed}, which is not installed."
+    hint = "Install Asepsis with the extra 'tables'; for Access files, install the Debian package mdbtools besides."
+
+
 class LimitExceeded(AsepsisError):
     """A file asks for more than a reader is allowed to use."""
 
