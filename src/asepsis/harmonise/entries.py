@@ -36,9 +36,25 @@ class Reader(StrEnum):
     FIXED_WIDTH = "fixed_width"
     HL7V2 = "hl7v2"
     SQLDUMP = "sqldump"
+    STATISTICS = "statistics"
+    EXCEL = "excel"
+    ACCESS = "access"
 
 
 _TEXT_READERS: Final = frozenset({Reader.NDJSON, Reader.DELIMITED, Reader.FIXED_WIDTH, Reader.HL7V2})
+
+TRANSCRIBED: Final = frozenset({Reader.STATISTICS, Reader.EXCEL, Reader.ACCESS})
+"""Tables without physical lines: what is landed is their transcript (see ``asepsis.harmonise.transcript``)."""
+
+
+class StatisticsForm(StrEnum):
+    """The formats of statistics programs: SAS, SAS transport, SPSS, SPSS portable, Stata."""
+
+    SAS7BDAT = "sas7bdat"
+    XPORT = "xport"
+    SAV = "sav"
+    POR = "por"
+    DTA = "dta"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +62,9 @@ class Shape:
     """What single readers need to know. ``places`` are first and last character (from 1) of fixed-width fields.
 
     ``quote`` is ``None`` where quotes are text like any other; ``overflow`` says that surplus delimiters belong to the
-    last column; ``mixed`` that lines of valid UTF-8 may stand in a file of another encoding.
+    last column; ``mixed`` that lines of valid UTF-8 may stand in a file of another encoding. ``table`` is also the name
+    of a sheet, ``header_row`` the row that holds the names (0: none); ``charset`` overrules what a binary table says of
+    its own texts; ``labels`` and ``missing`` ask for columns of value labels and of user-defined missing values.
     """
 
     delimiter: str = ","
@@ -58,6 +76,11 @@ class Shape:
     segments: tuple[str, ...] = ()
     dialect: Dialect | None = None
     table: str = ""
+    form: StatisticsForm | None = None
+    header_row: int = 1
+    labels: bool = False
+    missing: bool = False
+    charset: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,7 +134,7 @@ def read_entry(section: Section, name: str, layouts: MappingOf[str, str]) -> Fil
         name=name,
         pattern=section.text("pattern"),
         reader=reader,
-        encoding=section.encoding("encoding"),
+        encoding="utf-8" if reader in TRANSCRIBED else section.encoding("encoding"),
         extract_date=section.date("extract_date"),
         century_from=section.number("century_from", None),
         layout=_layout(section, layouts) if reader is Reader.EBCDIC else None,
@@ -127,7 +150,7 @@ def read_entry(section: Section, name: str, layouts: MappingOf[str, str]) -> Fil
     return entry
 
 
-_WITH_COLUMNS: Final = frozenset({Reader.DBASE, Reader.DELIMITED, Reader.SQLDUMP})
+_WITH_COLUMNS: Final = frozenset({*TRANSCRIBED, Reader.DBASE, Reader.DELIMITED, Reader.SQLDUMP})
 
 
 def _layout(section: Section, layouts: MappingOf[str, str]) -> Layout:
@@ -189,9 +212,33 @@ def _sqldump(section: Section) -> Shape:
     return Shape(dialect=section.choice("dialect", Dialect), table=section.text("table"), delimiter="\t")
 
 
+def _statistics(section: Section) -> Shape:
+    return Shape(
+        dialect=Dialect.POSTGRES,
+        delimiter="\t",
+        form=section.choice("format", StatisticsForm),
+        labels=section.flag("labels"),
+        missing=section.flag("missing"),
+        charset=section.encoding("encoding", ""),
+    )
+
+
+def _excel(section: Section) -> Shape:
+    header_row = section.number("header_row", 1)
+    return Shape(dialect=Dialect.POSTGRES, delimiter="\t", table=section.text("sheet"), header_row=header_row)
+
+
+def _access(section: Section) -> Shape:
+    charset = section.encoding("encoding", "")
+    return Shape(dialect=Dialect.POSTGRES, delimiter="\t", table=section.text("table"), charset=charset)
+
+
 _SHAPES: Final[MappingOf[Reader, Callable[[Section], Shape]]] = {
     Reader.DELIMITED: _delimited,
     Reader.FIXED_WIDTH: _fixed_width,
     Reader.HL7V2: _hl7v2,
     Reader.SQLDUMP: _sqldump,
+    Reader.STATISTICS: _statistics,
+    Reader.EXCEL: _excel,
+    Reader.ACCESS: _access,
 }

@@ -97,9 +97,11 @@ class Section:
             raise self.malformed(key, "a date YYYY-MM-DD is expected")
         return value
 
-    def encoding(self, key: str) -> str:
+    def encoding(self, key: str, default: Any = _REQUIRED) -> str:
         """A text encoding that Python knows."""
-        value = self.text(key)
+        value = self.text(key, default)
+        if value is default:
+            return str(value)
         try:
             codecs.lookup(value)
             b"A".decode(value, "replace")

@@ -7,7 +7,7 @@ from typing import BinaryIO, Final
 
 from asepsis.harmonise.entries import FileEntry, Reader
 from asepsis.harmonise.extraction import hl7_context
-from asepsis.harmonise.readers import dbase, delimited, ebcdic, hl7v2, ndjson, sqldump
+from asepsis.harmonise.readers import dbase, delimited, ebcdic, hl7v2, ndjson, sqldump, transcript
 from asepsis.harmonise.readers.batch import Batch
 
 
@@ -42,6 +42,10 @@ def _sqldump(entry: FileEntry, stream: BinaryIO) -> Iterator[Batch]:
     return sqldump.read(stream, dialect=dialect, table=table, columns=columns, decoding=entry.decoding)
 
 
+def _transcript(entry: FileEntry, stream: BinaryIO) -> Iterator[Batch]:
+    return transcript.read(stream, columns=entry.columns, is_sheet=entry.reader is Reader.EXCEL)
+
+
 _READERS: Final[dict[Reader, Callable[[FileEntry, BinaryIO], Iterator[Batch]]]] = {
     Reader.EBCDIC: _ebcdic,
     Reader.DBASE: lambda entry, stream: dbase.read(stream, encoding=entry.encoding),
@@ -50,4 +54,7 @@ _READERS: Final[dict[Reader, Callable[[FileEntry, BinaryIO], Iterator[Batch]]]] 
     Reader.FIXED_WIDTH: _fixed_width,
     Reader.HL7V2: _hl7v2,
     Reader.SQLDUMP: _sqldump,
+    Reader.STATISTICS: _transcript,
+    Reader.EXCEL: _transcript,
+    Reader.ACCESS: _transcript,
 }
