@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import BinaryIO, Final
 
 import duckdb
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -28,7 +29,8 @@ from asepsis.harmonise.readers.batch import Batch
 from asepsis.harmonise.readers.gunzip import gunzip
 from asepsis.harmonise.readers.record import RecordKind
 
-_CHUNK: Final = 1 << 16
+_CHUNK: Final = 1 << 20
+_KINDS: Final = tuple(RecordKind)
 
 Opener = Callable[[], BinaryIO]
 
@@ -149,7 +151,7 @@ class _Count:
 
     def add(self, batch: Batch) -> None:
         self.records = batch.number + len(batch)
-        self.length = batch.offset + batch.ends[-1]
+        self.length = batch.offset + int(batch.ends[-1])
         self.counted += batch.counted
         if batch.declared is not None:
             self.declared = (self.declared or 0) + batch.declared
@@ -165,14 +167,12 @@ class _Rows:
 
     def table(self) -> pa.Table:
         """The columns of the landed table without the number of the file."""
-        batch, count = self._batch, self._count
-        ends = pa.Array.from_buffers(pa.int32(), count, [None, pa.py_buffer(batch.ends)])
-        lengths = pc.subtract(ends, pa.concat_arrays([pa.array([0], pa.int32()), ends.slice(0, count - 1)]))
-        starts = pc.add(pc.cast(pc.subtract(ends, lengths), pa.int64()), batch.offset)
+        batch, ends = self._batch, self._batch.ends
+        lengths = np.diff(ends, prepend=np.int32(0))
         columns = {
-            "rec_no": pa.array(range(batch.number, batch.number + count), pa.int64()),
-            "byte_off": starts,
-            "byte_len": lengths,
+            "rec_no": pa.array(np.arange(batch.number, batch.number + self._count)),
+            "byte_off": pa.array(batch.offset + (ends - lengths).astype(np.int64)),
+            "byte_len": pa.array(lengths),
             "kind": self._kinds(),
             "defects": self._defects(),
         }
@@ -182,40 +182,45 @@ class _Rows:
         else:
             columns["raw"] = whole
         for name in landed_fields(self._entry):
-            columns[name] = pa.array(self._column(name), pa.string())
+            columns[name] = self._column(name)
         return pa.table(columns)
 
     def _bytes(self) -> pa.Array:
-        offsets = pa.py_buffer(b"\0\0\0\0" + self._batch.ends.tobytes())
-        return pa.Array.from_buffers(pa.binary(), self._count, [None, offsets, pa.py_buffer(self._batch.data)])
+        offsets = np.concatenate((np.zeros(1, np.int32), self._batch.ends))
+        return pa.Array.from_buffers(
+            pa.binary(), self._count, [None, pa.py_buffer(offsets), pa.py_buffer(self._batch.data)]
+        )
 
     def _kinds(self) -> pa.Array:
-        kinds = [str(RecordKind.DATA)] * self._count
-        for index, kind in self._batch.kinds.items():
-            kinds[index] = str(kind)
-        return pa.array(kinds, pa.string())
+        codes = np.full(self._count, _KINDS.index(RecordKind.DATA), np.int8)
+        codes[list(self._batch.kinds)] = [_KINDS.index(kind) for kind in self._batch.kinds.values()]
+        return pa.DictionaryArray.from_arrays(codes, pa.array([str(kind) for kind in _KINDS], pa.string()))
 
     def _defects(self) -> pa.Array:
-        defects: list[tuple[str, ...]] = [()] * self._count
-        for index, found in self._batch.defects.items():
-            defects[index] = found
-        return pa.array(defects, pa.list_(pa.string()))
+        found = sorted(self._batch.defects.items())
+        lengths = np.zeros(self._count, np.int32)
+        lengths[[index for index, _ in found]] = [len(words) for _, words in found]
+        offsets = np.concatenate((np.zeros(1, np.int32), np.cumsum(lengths, dtype=np.int32)))
+        words = pa.array([word for _, words in found for word in words], pa.string())
+        return pa.ListArray.from_arrays(offsets, words)
 
     def _texts(self, whole: pa.Array) -> dict[str, pa.Array]:
         texts = self._batch.texts or {}
         if not texts:
             return {"raw": pa.nulls(self._count, pa.binary()), "text": whole.view(pa.string())}
-        mask = [False] * self._count
-        for index in texts:
-            mask[index] = True
-        is_special = pa.array(mask, pa.bool_())
+        mask = np.zeros(self._count, np.bool_)
+        mask[list(texts)] = True
+        is_special = pa.array(mask)
         found = [None if text is None else text.encode() for _, text in sorted(texts.items())]
         text = pc.replace_with_mask(whole, is_special, pa.array(found, pa.binary()))
         raw = pc.if_else(is_special, whole, pa.scalar(None, pa.binary()))
         return {"raw": raw, "text": text.view(pa.string())}
 
-    def _column(self, name: str) -> object:
-        return self._batch.columns.get(name) or [None] * self._count
+    def _column(self, name: str) -> pa.Array:
+        values = self._batch.columns.get(name)
+        if values is None:
+            return pa.nulls(self._count, pa.string())
+        return values if isinstance(values, pa.Array) else pa.array(values, pa.string())
 
 
 class _Counted(io.RawIOBase):
@@ -251,5 +256,4 @@ def _tiling(batches: Iterable[Batch], path: str) -> Iterator[Batch]:
 
 
 def _rises(batch: Batch) -> bool:
-    ends = batch.ends
-    return all(map(int.__lt__, ends[:-1], ends[1:]))
+    return bool((np.diff(batch.ends) > 0).all())

@@ -7,15 +7,19 @@ a batch costs little more than the bytes it holds. A defect is a word: plain for
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import accumulate
+from typing import TypeAlias, cast
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
 
 from asepsis.errors.harmonise import LimitExceeded
+from asepsis.harmonise.readers.lines import Found, Lines
 from asepsis.harmonise.readers.record import Limits, Record, RecordKind
 
-Values = Sequence[str | None]
+Values: TypeAlias = Sequence[str | None] | pa.Array
 Defects = Mapping[int, tuple[str, ...]]
 
 
@@ -31,7 +35,7 @@ class Batch:
     number: int
     offset: int
     data: bytes
-    ends: array[int]
+    ends: NDArray[np.int32]
     kinds: Mapping[int, RecordKind] = field(default_factory=dict)
     defects: Defects = field(default_factory=dict)
     texts: Mapping[int, str | None] | None = None
@@ -44,23 +48,41 @@ class Batch:
         return len(self.ends)
 
 
-def ends_of(lengths: Iterable[int]) -> array[int]:
+def ends_of(lengths: Iterable[int]) -> NDArray[np.int32]:
     """Where records of these lengths (bytes) end."""
-    return array("i", accumulate(lengths))
+    return np.cumsum(np.fromiter(lengths, np.int32), dtype=np.int32)
 
 
 def records_of(batches: Iterable[Batch]) -> Iterator[Record]:
     """Every record on its own; for tests and for looking at a file."""
     for batch in batches:
         start = 0
-        for index, end in enumerate(batch.ends):
+        columns = {name: _listed(values) for name, values in batch.columns.items()}
+        for index, end in enumerate(batch.ends.tolist()):
             raw = batch.data[start:end]
             kind = batch.kinds.get(index, RecordKind.DATA)
-            named = {name: values[index] for name, values in batch.columns.items()}
+            named = {name: values[index] for name, values in columns.items()}
             fields = named if batch.columns and kind is RecordKind.DATA else None
             defects = batch.defects.get(index, ())
             yield Record(batch.number + index, batch.offset + start, len(raw), raw, fields, kind, defects)
             start = end
+
+
+def _listed(values: Values) -> Sequence[str | None]:
+    return cast("Sequence[str | None]", values.to_pylist()) if isinstance(values, pa.Array) else values
+
+
+def of_lines(lines: Lines, found: Found) -> Batch:
+    """The lines as records, with what was found about them."""
+    return Batch(
+        number=lines.number,
+        offset=lines.offset,
+        data=lines.data,
+        ends=lines.ends.astype(np.int32),
+        kinds=found.kinds,
+        defects=found.defects,
+        texts=found.texts,
+    )
 
 
 def counted(batches: Iterator[Batch], *, limits: Limits) -> Iterator[Batch]:

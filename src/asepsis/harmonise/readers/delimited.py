@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from asepsis.harmonise.readers.batch import Batch, counted, ends_of
+from asepsis.harmonise.readers.batch import Batch, counted, of_lines
 from asepsis.harmonise.readers.copybook import field_name
 from asepsis.harmonise.readers.lines import Decoding, Found, Lines, decode_lines, read_lines
 from asepsis.harmonise.readers.record import Limits, RecordKind
@@ -48,19 +48,11 @@ def _batches(stream: BinaryIO, decoding: Decoding, expected: _Header, limits: Li
             differs = header is not None and _names(block, found, header[0]) != header[1]
             found.kinds[0] = RecordKind.HEADER
         if differs:
-            for index in range(len(block.lines)):
+            for index in range(len(block)):
                 found.add(index, HEADER_DIFFERS)
-        yield Batch(
-            number=block.number,
-            offset=block.offset,
-            data=b"".join(block.lines),
-            ends=ends_of(map(len, block.lines)),
-            kinds=found.kinds,
-            defects=found.defects,
-            texts=found.texts,
-        )
+        yield of_lines(block, found)
 
 
 def _names(block: Lines, found: Found, delimiter: str) -> tuple[str, ...]:
-    text = found.texts.get(0, "") if 0 in found.texts else block.lines[0].decode("utf-8", "replace")
+    text = found.texts.get(0, "") if 0 in found.texts else block.line(0).decode("utf-8", "replace")
     return tuple(field_name(name.strip().strip('"')) for name in (text or "").rstrip("\r\n").split(delimiter))

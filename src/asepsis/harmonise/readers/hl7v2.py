@@ -10,11 +10,15 @@ Source: HL7 Version 2.5.1, chapter 2.6 (message construction rules) and 2.10.3 (
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from typing import BinaryIO, Final
 
-from asepsis.harmonise.readers.batch import Batch, counted, ends_of
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from asepsis.harmonise.readers.batch import Batch, counted, of_lines
 from asepsis.harmonise.readers.lines import Decoding, Found, Lines, decode_lines, read_lines
 from asepsis.harmonise.readers.record import Limits, RecordKind
 
@@ -22,8 +26,8 @@ MESSAGE: Final = "message"
 SEPARATORS: Final = "separators"
 SEGMENT: Final = "segment"
 _DEFAULT: Final = "|^~\\&"
-_ENVELOPE: Final = frozenset({b"FHS", b"BHS", b"BTS", b"FTS"})
-_ALWAYS: Final = frozenset({b"MSH", b"EVN"})
+_ENVELOPE: Final = frozenset({"FHS", "BHS", "BTS", "FTS"})
+_ALWAYS: Final = frozenset({"MSH", "EVN"})
 _FRAME: Final = b"\x0b"
 _FRAME_END: Final = b"\x1c"
 _MARK: Final = b"\xef\xbb\xbf"
@@ -31,6 +35,11 @@ _NAME: Final = re.compile(rb"[A-Z][A-Z0-9]{2}$")
 _HEAD: Final = 3
 _SEPARATED: Final = slice(3, 8)
 _LOOSE: Final = _MARK + _FRAME
+_CR: Final = 13
+_LF: Final = 10
+_IS_LOOSE: Final = np.isin(np.arange(256), (_FRAME[0], _MARK[0]))
+_IS_LETTER: Final = np.isin(np.arange(256), list(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ"))
+_IS_NAME: Final = _IS_LETTER | np.isin(np.arange(256), list(b"0123456789"))
 
 
 def context_column(segment: str) -> str:
@@ -52,7 +61,7 @@ def read(
         LimitExceeded: the file has more records than allowed.
     """
     limits = limits or Limits()
-    state = _State(frozenset(name.encode() for name in segments), tuple(name.encode() for name in context))
+    state = _State(tuple(segments), tuple(context))
     return counted(_batches(stream, decoding, state, limits), limits=limits)
 
 
@@ -60,119 +69,200 @@ def read(
 class _State:
     """Where reading is: the message, its separators, and the last segment of each kind of context in it."""
 
-    segments: frozenset[bytes]
-    context: tuple[bytes, ...]
+    segments: tuple[str, ...]
+    context: tuple[str, ...]
     message: int = -1
     separators: str = _DEFAULT
-    last: dict[bytes, str] = field(default_factory=dict)
-    columns: dict[str, list[str | None]] = field(default_factory=dict)
-    bodies: int = 0
-    declared: int | None = None
-
-    def begin(self, count: int) -> None:
-        """Make room for the columns of one batch."""
-        names = [SEGMENT, MESSAGE, SEPARATORS, *(context_column(name.decode()) for name in self.context)]
-        self.columns = {name: [None] * count for name in names}
-        self.bodies = 0
-        self.declared = None
+    last: dict[str, int] = field(default_factory=dict)
 
 
 def _batches(stream: BinaryIO, decoding: Decoding, state: _State, limits: Limits) -> Iterator[Batch]:
     """A message header is judged by what follows it, so the last line of a block waits for the next block."""
-    held: list[bytes] = []
-    number = offset = 0
+    held = Lines(0, 0, b"", np.zeros(0, np.int64))
     for block in read_lines(stream, limits=limits, any_end=True):
-        lines = [*held, *block.lines]
-        shift = len(held)
-        too_long = frozenset(index + shift for index in block.too_long)
-        held = [] if block.too_long else lines[-1:]
-        now = Lines(number, offset, lines[: len(lines) - len(held)], too_long)
-        yield _batch(now, decoding, state, following=held[0] if held else b"")
-        number, offset = number + len(now.lines), offset + sum(map(len, now.lines))
-    yield _batch(Lines(number, offset, held), decoding, state, following=b"")
+        lines = _joined(held, block)
+        keep = len(lines) - (not block.too_long)
+        held = _slice(lines, keep, len(lines))
+        yield _batch(_slice(lines, 0, keep), decoding, state, following=held.data)
+    yield _batch(held, decoding, state, following=b"")
+
+
+def _joined(held: Lines, block: Lines) -> Lines:
+    if not len(held):
+        return block
+    ends = np.concatenate((held.ends, block.ends + len(held.data)))
+    too_long = frozenset(index + len(held) for index in block.too_long)
+    return Lines(held.number, held.offset, held.data + block.data, ends, too_long)
+
+
+def _slice(lines: Lines, first: int, last: int) -> Lines:
+    start = int(lines.ends[first - 1]) if first else 0
+    stop = int(lines.ends[last - 1]) if last else 0
+    too_long = frozenset(index - first for index in lines.too_long if first <= index < last)
+    return Lines(
+        lines.number + first, lines.offset + start, lines.data[start:stop], lines.ends[first:last] - start, too_long
+    )
 
 
 def _batch(block: Lines, decoding: Decoding, state: _State, *, following: bytes) -> Batch:
     found = decode_lines(block, decoding)
-    state.begin(len(block.lines))
-    for index, line in enumerate(block.lines):
-        if index not in found.kinds:
-            after = block.lines[index + 1] if index + 1 < len(block.lines) else following
-            _judge(state, found, index, line, after, block.number)
-    return Batch(
-        number=block.number,
-        offset=block.offset,
-        data=b"".join(block.lines),
-        ends=ends_of(map(len, block.lines)),
-        kinds=found.kinds,
-        defects=found.defects,
-        texts=found.texts,
-        columns=state.columns,
-        declared=state.declared,
-        counted=state.bodies,
-    )
+    segments = _Segments(block, found)
+    messages = _Messages(segments, state, following)
+    messages.judge(found)
+    batch = of_lines(block, found)
+    return replace(batch, columns=messages.columns(), declared=messages.declared(), counted=messages.bodies)
 
 
-def _judge(state: _State, found: Found, index: int, line: bytes, after: bytes, first: int) -> None:
-    bare = _bare(line)
-    name = bare[:_HEAD]
-    if name == b"MSH" and len(bare) > _HEAD + 1:
-        _open_message(state, bare)
-        is_body = _begins_body(after, state.separators)
-        state.bodies += is_body
-        if not is_body:
-            found.add(index, "message_without_body")
-    if bare.startswith(_FRAME_END):
-        found.kinds[index] = RecordKind.HEADER
-        return
-    if not _NAME.match(name) or bare[_HEAD : _HEAD + 1] not in (state.separators[:1].encode(), b"\r", b"\n", b""):
-        found.add(index, "not_a_segment")
-        return
-    _place(state, found, index, name, bare, first)
+class _Segments:
+    """The first bytes of every line: its name as a number, and the byte after the name.
+
+    ``name`` is -1 where a line begins with none, ``code`` also where a line is not to be judged (blank, or a piece of
+    one too long).
+    """
+
+    def __init__(self, lines: Lines, found: Found) -> None:
+        self.lines = lines
+        numbers, heads = lines.numbers, lines.starts
+        for index in np.flatnonzero(_IS_LOOSE[numbers[heads]]).tolist():
+            line = lines.line(index)
+            heads[index] += len(line) - len(_bare(line))
+        self.heads = heads
+        lengths = lines.ends - heads
+        padded = np.concatenate((numbers, np.zeros(_HEAD + 1, np.uint8)))
+        letters = [padded[heads + place] for place in range(_HEAD)]
+        code = (letters[0].astype(np.int64) << 16) | (letters[1].astype(np.int64) << 8) | letters[2]
+        is_name = _IS_LETTER[letters[0]] & _IS_NAME[letters[1]] & _IS_NAME[letters[2]] & (lengths >= _HEAD)
+        judged = np.ones(len(lines), np.bool_)
+        judged[list(found.kinds)] = False
+        self.judged = judged
+        self.name = np.where(is_name, code, -1)
+        self.code = np.where(judged, self.name, -1)
+        self.after = np.where(lengths > _HEAD, padded[heads + _HEAD], 0)
+        self.first = np.where(lengths > 0, letters[0], 0)
+        self.is_header = (self.code == _code("MSH")) & (lengths > _HEAD + 1)
+
+    def bare(self, index: int) -> bytes:
+        """A line without byte order mark and frame."""
+        return self.lines.data[int(self.heads[index]) : int(self.lines.ends[index])]
 
 
-def _place(state: _State, found: Found, index: int, name: bytes, bare: bytes, first: int) -> None:
-    columns = state.columns
-    columns[SEGMENT][index] = name.decode()
-    columns[MESSAGE][index] = str(state.message)
-    columns[SEPARATORS][index] = state.separators
-    if name in _ENVELOPE:
-        found.kinds[index] = RecordKind.HEADER
-        if name == b"BTS":
-            _declare(state, bare)
-        return
-    if name in state.context:
-        state.last[name] = str(first + index)
-    for segment in state.context:
-        columns[context_column(segment.decode())][index] = state.last.get(segment)
-    if name in state.segments or index in found.defects:
-        return
-    if name in state.context or name in _ALWAYS:
-        found.kinds[index] = RecordKind.CONTEXT
-    else:
-        found.add(index, "-segment_not_mapped")
+class _Messages:
+    """To which message every line belongs, with which separators, and after which segments of context."""
+
+    def __init__(self, segments: _Segments, state: _State, following: bytes) -> None:
+        self._segments = segments
+        self._state = state
+        self._following = following
+        self._headers = np.flatnonzero(segments.is_header)
+        self._place = np.cumsum(segments.is_header)
+        self._first_message = state.message
+        texts = [state.separators, *(_separators(segments.bare(index)) for index in self._headers.tolist())]
+        self._texts = pa.array(texts, pa.string())
+        self._marks = np.fromiter((ord(text[0]) for text in texts), np.int64)[self._place]
+        ends_early = np.isin(segments.after, (0, _CR, _LF))
+        self.is_segment = (segments.code >= 0) & (ends_early | (segments.after == self._marks))
+        self._context = {name: self._last(name) for name in state.context}
+        self.bodies = 0
+        state.message += len(self._headers)
+        state.separators = texts[-1]
+
+    def _last(self, name: str) -> NDArray[np.int64]:
+        """The record number of the last such segment of the message at or before each line, or -1."""
+        segments, state = self._segments, self._state
+        count = len(segments.lines)
+        is_own = self.is_segment & (segments.code == _code(name))
+        own = np.where(is_own, segments.lines.number + np.arange(count), -1)
+        own[:1] = np.maximum(own[:1], state.last.get(name, -1)) if not segments.is_header[:1].any() else own[:1]
+        last = np.maximum.accumulate(own)
+        begins = np.concatenate((np.full(1, -1), segments.lines.number + self._headers))[self._place]
+        last = np.where(last >= begins, last, -1)
+        if count:
+            state.last[name] = int(last[-1])
+        return last
+
+    def judge(self, found: Found) -> None:
+        """Give every line its kind or its defect."""
+        segments, state, code = self._segments, self._state, self._segments.code
+        self._judge_headers(found)
+        is_frame_end = segments.judged & (segments.first == _FRAME_END[0])
+        found.kinds |= dict.fromkeys(np.flatnonzero(is_frame_end).tolist(), RecordKind.HEADER)
+        for index in np.flatnonzero(segments.judged & ~self.is_segment & ~is_frame_end).tolist():
+            found.add(index, "not_a_segment")
+        is_envelope = self.is_segment & np.isin(code, _codes(_ENVELOPE))
+        found.kinds |= dict.fromkeys(np.flatnonzero(is_envelope).tolist(), RecordKind.HEADER)
+        is_open = self.is_segment & ~is_envelope & ~np.isin(code, _codes(state.segments))
+        is_open[list(found.defects)] = False
+        is_context = is_open & np.isin(code, _codes((*state.context, *_ALWAYS)))
+        found.kinds |= dict.fromkeys(np.flatnonzero(is_context).tolist(), RecordKind.CONTEXT)
+        found.defects |= dict.fromkeys(np.flatnonzero(is_open & ~is_context).tolist(), ("-segment_not_mapped",))
+
+    def _judge_headers(self, found: Found) -> None:
+        """A message must have a body: a segment with its separator that is no header or envelope."""
+        segments = self._segments
+        is_body = (segments.name >= 0) & ~np.isin(segments.name, _codes(("MSH", *_ENVELOPE)))
+        for index in self._headers.tolist():
+            after = index + 1
+            mark = int(self._marks[index])
+            if after < len(segments.lines):
+                has_body = bool(is_body[after]) and int(segments.after[after]) == mark
+            else:
+                has_body = _begins_body(self._following, mark)
+            self.bodies += has_body
+            if not has_body:
+                found.add(index, "message_without_body")
+
+    def columns(self) -> dict[str, pa.Array]:
+        """Segment, message, separators and the places of the context, where a line is a segment."""
+        segments = self._segments
+        nothing = ~self.is_segment
+        codes, places = np.unique(segments.code, return_inverse=True)
+        names = pa.array([_name(int(code)) for code in codes], pa.string())
+        columns = {
+            SEGMENT: names.take(pa.array(places, mask=nothing)),
+            MESSAGE: pa.array(self._first_message + self._place, mask=nothing),
+            SEPARATORS: self._texts.take(pa.array(self._place, mask=nothing)),
+        }
+        is_envelope = np.isin(segments.code, _codes(_ENVELOPE))
+        for name, last in self._context.items():
+            columns[context_column(name)] = pa.array(last, mask=nothing | is_envelope | (last < 0))
+        return columns
+
+    def declared(self) -> int | None:
+        """The messages that the batch trailers state."""
+        total = None
+        for index in np.flatnonzero(self.is_segment & (self._segments.code == _code("BTS"))).tolist():
+            mark = chr(int(self._marks[index])).encode()
+            fields = self._segments.bare(index).rstrip(b"\r\n").split(mark)
+            if len(fields) > 1 and fields[1].isdigit() and len(fields[1]) < len(str(1 << 62)):
+                total = (total or 0) + int(fields[1])
+        return total
 
 
-def _open_message(state: _State, bare: bytes) -> None:
-    state.message += 1
-    state.last.clear()
+def _code(name: str) -> int:
+    return int.from_bytes(name.encode(), "big")
+
+
+def _codes(names: Iterable[str]) -> list[int]:
+    return [_code(name) for name in names]
+
+
+def _name(code: int) -> str | None:
+    return code.to_bytes(_HEAD, "big").decode() if code >= 0 else None
+
+
+def _separators(bare: bytes) -> str:
+    """The five separators that a message header declares; where they are not distinct, the usual ones."""
     separators = bare[_SEPARATED].split(b"\r")[0].split(b"\n")[0]
     separators = separators[:1] + separators[1:].split(separators[:1])[0]
     text = separators.decode("latin-1")
-    state.separators = text + _DEFAULT[len(text) :] if len(set(text)) == len(text) else _DEFAULT
+    return text + _DEFAULT[len(text) :] if len(set(text)) == len(text) else _DEFAULT
 
 
-def _begins_body(after: bytes, separators: str) -> bool:
+def _begins_body(after: bytes, mark: int) -> bool:
     bare = _bare(after)
     name = bare[:_HEAD]
-    is_segment = bool(_NAME.match(name)) and bare[_HEAD : _HEAD + 1] == separators[:1].encode()
-    return is_segment and name != b"MSH" and name not in _ENVELOPE
-
-
-def _declare(state: _State, bare: bytes) -> None:
-    fields = bare.rstrip(b"\r\n").split(state.separators[:1].encode())
-    if len(fields) > 1 and fields[1].isdigit() and len(fields[1]) < len(str(1 << 62)):
-        state.declared = (state.declared or 0) + int(fields[1])
+    is_segment = bool(_NAME.match(name)) and bare[_HEAD : _HEAD + 1] == chr(mark).encode("latin-1")
+    return is_segment and name != b"MSH" and name.decode() not in _ENVELOPE
 
 
 def _bare(line: bytes) -> bytes:

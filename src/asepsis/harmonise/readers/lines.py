@@ -1,14 +1,17 @@
 """Lines: bytes cut at line ends, and the text of each. The basis of every line-oriented format.
 
 A line keeps its end. A line longer than the limit becomes residue in pieces; nothing is held in memory beyond it.
+Cutting and looking for what is remarkable is done on whole blocks with numpy; only remarkable lines are touched alone.
 """
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import BinaryIO, Final, NamedTuple
+from typing import BinaryIO, Final
+
+import numpy as np
+from numpy.typing import NDArray
 
 from asepsis.harmonise.readers.record import Limits, RecordKind, read_exactly
 
@@ -16,16 +19,51 @@ _BLOCK: Final = 4 << 20
 _MARK: Final = "\ufeff"
 _LOST: Final = "\ufffd"
 _END_OF_FILE: Final = b"\x1a"
+_LF: Final = 10
+_CR: Final = 13
+_FIRST_BEYOND_ASCII: Final = 128
+_MAY_BE_BLANK: Final = np.isin(np.arange(256), list(b" \t\n\r\x0b\x0c" + _END_OF_FILE))
 TOO_LONG: Final = "record_too_long"
 
 
-class Lines(NamedTuple):
-    """Some lines, where they begin in the file (number and byte), and which of them are pieces of one too long."""
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """Some lines: where they begin in the file (number and byte), their bytes, and where in ``data`` each of them ends.
+
+    ``too_long`` names those that are pieces of a line beyond the limit.
+    """
 
     number: int
     offset: int
-    lines: list[bytes]
+    data: bytes
+    ends: NDArray[np.int64]
     too_long: frozenset[int] = frozenset()
+
+    def __len__(self) -> int:
+        """How many lines there are."""
+        return len(self.ends)
+
+    @property
+    def starts(self) -> NDArray[np.int64]:
+        """Where in ``data`` each line begins."""
+        return np.concatenate((np.zeros(1, np.int64), self.ends))[:-1]
+
+    @property
+    def numbers(self) -> NDArray[np.uint8]:
+        """The bytes as numbers."""
+        return np.frombuffer(self.data, np.uint8)
+
+    def line(self, index: int) -> bytes:
+        """One line with its end."""
+        return self.data[int(self.ends[index - 1]) if index else 0 : int(self.ends[index])]
+
+    def count(self, places: NDArray[np.bool_]) -> NDArray[np.int64]:
+        """How many bytes of each line ``places`` is true for."""
+        return np.diff(np.searchsorted(np.flatnonzero(places), self.ends), prepend=0)
+
+    def holding(self, places: NDArray[np.bool_]) -> list[int]:
+        """The lines that hold a byte for which ``places`` is true."""
+        return [int(index) for index in np.flatnonzero(self.count(places))]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,21 +97,22 @@ def read_lines(stream: BinaryIO, *, limits: Limits, any_end: bool = False) -> It
     rest, inside = b"", False
     while block := read_exactly(stream, _BLOCK):
         data = rest + block
-        cut = _last_end(data, any_end=any_end)
+        ends = _ends(data, any_end=any_end, is_last=False)
+        cut = int(ends[-1]) if len(ends) else 0
         if not cut and len(data) > limits.record_bytes:
             cut = len(data) - len(data) % limits.record_bytes
-            rest = data[cut:]
-            lines = Lines(number, offset, *_pieces([data[:cut]], limits.record_bytes, first=True))
+            lines = Lines(number, offset, data[:cut], *_pieces(np.array([cut]), limits.record_bytes, first=True))
             inside = True
         else:
-            rest = data[cut:]
-            lines = Lines(number, offset, *_pieces(_split(data[:cut], any_end), limits.record_bytes, first=inside))
+            lines = Lines(number, offset, data[:cut], *_pieces(ends, limits.record_bytes, first=inside))
             inside = inside and not cut
-        if lines.lines:
+        rest = data[cut:]
+        if len(lines):
             yield lines
-        number, offset = number + len(lines.lines), offset + cut
+        number, offset = number + len(lines), offset + cut
     if rest:
-        yield Lines(number, offset, *_pieces(_split(rest, any_end), limits.record_bytes, first=inside))
+        ends = _ends(rest, any_end=any_end, is_last=True)
+        yield Lines(number, offset, rest, *_pieces(ends, limits.record_bytes, first=inside))
 
 
 def decode_lines(lines: Lines, decoding: Decoding) -> Found:
@@ -83,14 +122,27 @@ def decode_lines(lines: Lines, decoding: Decoding) -> Found:
         found.kinds[index] = RecordKind.RESIDUE
         found.defects[index] = (TOO_LONG,)
         found.texts[index] = None
-    for index, line in enumerate(lines.lines):
+    for index in np.flatnonzero(_MAY_BE_BLANK[lines.numbers[lines.starts]]).tolist():
+        line = lines.line(index)
         if line.isspace() or line == _END_OF_FILE:
             found.kinds.setdefault(index, RecordKind.HEADER)
-        elif not line.isascii() or b"\0" in line:
+    for index in _to_decode(lines, decoding):
+        line = lines.line(index)
+        if not line.isspace() and line != _END_OF_FILE:
             _decode(found, index, line, decoding)
-    if lines.number == 0 and lines.lines:
-        _drop_mark(found, lines.lines[0])
+    if lines.number == 0 and len(lines):
+        _drop_mark(found, lines.line(0))
     return found
+
+
+def _to_decode(lines: Lines, decoding: Decoding) -> list[int]:
+    """The lines whose text may be other than their bytes. What is valid as a whole is valid line by line."""
+    numbers, has_nul = lines.numbers, b"\0" in lines.data
+    if lines.data.isascii():
+        return lines.holding(numbers == 0) if has_nul else []
+    if decoding.encoding == "utf-8" and _as_utf8(lines.data) is not None:
+        return lines.holding(numbers == 0) if has_nul else []
+    return lines.holding((numbers >= _FIRST_BEYOND_ASCII) | (numbers == 0))
 
 
 def _decode(found: Found, index: int, line: bytes, decoding: Decoding) -> None:
@@ -127,28 +179,36 @@ def _drop_mark(found: Found, line: bytes) -> None:
         found.texts[0] = text.removeprefix(_MARK).replace("\0", "") if text is not None else None
 
 
-def _last_end(data: bytes, *, any_end: bool) -> int:
-    """The place after the last line end that is certainly whole: a CR at the very end may belong to a CR LF."""
-    last = data.rfind(b"\n")
+def _ends(data: bytes, *, any_end: bool, is_last: bool) -> NDArray[np.int64]:
+    """Where lines end. What follows the last line end is a line only at the end of the file.
+
+    A CR at the very end of a block may belong to a CR LF, so it ends no line yet.
+    """
+    numbers = np.frombuffer(data, np.uint8)
+    is_end = numbers == _LF
     if any_end:
-        last = max(last, data.rfind(b"\r", 0, len(data) - 1))
-    return last + 1
+        is_return = numbers == _CR
+        is_return[:-1] &= ~is_end[1:]
+        is_return[-1:] &= is_last
+        is_end |= is_return
+    ends = np.flatnonzero(is_end) + 1
+    if is_last and (not len(ends) or ends[-1] != len(data)):
+        return np.append(ends, len(data))
+    return ends
 
 
-def _split(data: bytes, any_end: bool) -> list[bytes]:  # noqa: FBT001 - private
-    return data.splitlines(keepends=True) if any_end else io.BytesIO(data).readlines()
-
-
-def _pieces(lines: list[bytes], limit: int, *, first: bool) -> tuple[list[bytes], frozenset[int]]:
+def _pieces(ends: NDArray[np.int64], limit: int, *, first: bool) -> tuple[NDArray[np.int64], frozenset[int]]:
     """Cut lines beyond the limit; ``first`` says that the first line continues one that was cut before."""
-    if not first and (not lines or max(map(len, lines)) <= limit):
-        return lines, frozenset()
-    cut: list[bytes] = []
+    lengths = np.diff(ends, prepend=0)
+    if not first and (not len(ends) or int(lengths.max()) <= limit):
+        return ends, frozenset()
+    cut: list[int] = []
     too_long: set[int] = set()
-    for index, line in enumerate(lines):
-        if len(line) > limit or (first and index == 0):
-            too_long |= set(range(len(cut), len(cut) + -(-len(line) // limit)))
-            cut += [line[place : place + limit] for place in range(0, len(line), limit)]
+    for index, (end, length) in enumerate(zip(ends.tolist(), lengths.tolist(), strict=True)):
+        if length > limit or (first and index == 0):
+            places = [*range(end - length + limit, end, limit), end]
+            too_long |= set(range(len(cut), len(cut) + len(places)))
+            cut += places
         else:
-            cut.append(line)
-    return cut, frozenset(too_long)
+            cut.append(end)
+    return np.array(cut, np.int64), frozenset(too_long)

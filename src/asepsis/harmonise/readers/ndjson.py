@@ -10,10 +10,13 @@ import re
 from collections.abc import Iterator
 from typing import BinaryIO, Final
 
-from asepsis.harmonise.readers.batch import Batch, counted, ends_of
-from asepsis.harmonise.readers.lines import Decoding, decode_lines, read_lines
+import numpy as np
+
+from asepsis.harmonise.readers.batch import Batch, counted, of_lines
+from asepsis.harmonise.readers.lines import Decoding, Lines, decode_lines, read_lines
 from asepsis.harmonise.readers.record import Limits
 
+_BRACKET_BIT: Final = ord("[") ^ ord("{")
 _TOKENS: Final = re.compile(rb'"(?:[^"\\]|\\.)*"?|[\[{]|[\]}]', re.DOTALL)
 
 
@@ -31,20 +34,19 @@ def _batches(stream: BinaryIO, limits: Limits) -> Iterator[Batch]:
     decoding = Decoding(drops_nul=False)
     for block in read_lines(stream, limits=limits):
         found = decode_lines(block, decoding)
-        for index, line in enumerate(block.lines):
-            is_suspect = line.count(b"{") + line.count(b"[") > limits.nesting
-            if is_suspect and index not in found.kinds and _depth(line) > limits.nesting:
+        for index in _suspects(block, limits.nesting):
+            if index not in found.kinds and _depth(block.line(index)) > limits.nesting:
                 found.add(index, "nested_too_deep")
                 found.texts[index] = None
-        yield Batch(
-            number=block.number,
-            offset=block.offset,
-            data=b"".join(block.lines),
-            ends=ends_of(map(len, block.lines)),
-            kinds=found.kinds,
-            defects=found.defects,
-            texts=found.texts,
-        )
+        yield of_lines(block, found)
+
+
+def _suspects(lines: Lines, nesting: int) -> list[int]:
+    """The lines that open more brackets than may be nested; ``[`` and ``{`` differ in one bit."""
+    if not len(lines):
+        return []
+    counts = lines.count((lines.numbers | _BRACKET_BIT) == ord("{"))
+    return [int(index) for index in np.flatnonzero(counts > nesting)]
 
 
 def _depth(line: bytes) -> int:

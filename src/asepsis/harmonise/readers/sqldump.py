@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import BinaryIO, Final
 
-from asepsis.harmonise.readers.batch import Batch, counted, ends_of
+from asepsis.harmonise.readers.batch import Batch, counted, ends_of, of_lines
 from asepsis.harmonise.readers.copybook import field_name
 from asepsis.harmonise.readers.lines import Decoding, decode_lines, read_lines
 from asepsis.harmonise.readers.record import Limits, RecordKind, read_exactly
@@ -78,7 +78,8 @@ def _copied(
     is_inside, defect = False, ""
     for block in read_lines(stream, limits=limits):
         found = decode_lines(block, decoding)
-        for index, line in enumerate(block.lines):
+        for index in range(len(block)):
+            line = block.line(index)
             if is_inside and not _END_OF_COPY.match(line):
                 found.kinds.pop(index, None) if index not in block.too_long else None
                 if defect:
@@ -90,15 +91,7 @@ def _copied(
             match = None if is_inside else _COPY.match(line)
             is_inside = match is not None
             defect = _copy_defect(match, table, columns) if match is not None else ""
-        yield Batch(
-            number=block.number,
-            offset=block.offset,
-            data=b"".join(block.lines),
-            ends=ends_of(map(len, block.lines)),
-            kinds=found.kinds,
-            defects=found.defects,
-            texts=found.texts,
-        )
+        yield of_lines(block, found)
 
 
 def _copy_defect(match: re.Match[bytes], table: str, columns: tuple[str, ...]) -> str:
