@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import Any, BinaryIO, Protocol
 
 from asepsis.domain.attestation import Appraisal, Binding, Evidence, Grant
 from asepsis.domain.documents import Document
@@ -21,7 +21,7 @@ from asepsis.domain.names import Digest, PartyId, ReferralId, ReleaseId, Restore
 from asepsis.domain.referral import Referral
 from asepsis.domain.room import PublishedSnapshot, Release
 from asepsis.domain.run import Run
-from asepsis.domain.source import Entry, RestorePoint
+from asepsis.domain.source import Capability, Change, Entry, Remark, RestorePoint
 from asepsis.ledger.checkpoint import Checkpoint
 from asepsis.sealing.manifest import SignedManifest
 from asepsis.sealing.signing import Purpose
@@ -34,11 +34,21 @@ Randomness = Callable[[int], bytes]
 """That many bytes from the operating system's generator."""
 
 
+Reading = Callable[[int], None]
+"""Told how many bytes have been read so far."""
+
+
 class Source(Protocol):
     """A backup or folder, read-only by construction."""
 
     kind: str
     uri: str
+
+    def capabilities(self) -> frozenset[Capability]:
+        """What this source can do, and what its format can hold."""
+
+    def remarks(self) -> list[Remark]:
+        """What its keeper may want to know beside faults, such as locks that were ignored."""
 
     def restore_points(self) -> list[RestorePoint]:
         """All restore points, oldest first."""
@@ -49,8 +59,14 @@ class Source(Protocol):
     def open(self, point: RestorePointId, path: str) -> BinaryIO:
         """A seekable, read-only stream of one file."""
 
-    def verify(self, point: RestorePointId) -> Iterator[ObjectFault]:
+    def diff(self, older: RestorePointId, newer: RestorePointId) -> list[Change]:
+        """How two restore points differ in content, by content ids or by digests, ordered by path."""
+
+    def verify(self, point: RestorePointId, *, reading: Reading | None = None) -> Iterator[ObjectFault]:
         """Read everything and tell what is damaged."""
+
+    def fs(self, point: RestorePointId) -> Any:
+        """A restore point as a read-only ``fsspec.AbstractFileSystem``."""
 
 
 class RoomTables(Protocol):

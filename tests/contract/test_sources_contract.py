@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import csv
 import hashlib
 import io
 import os
@@ -14,20 +16,31 @@ import tarfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import TextIO
 
 import pytest
 import zstandard
 
 from asepsis.domain.names import RestorePointId
-from asepsis.domain.source import Entry, EntryType
+from asepsis.domain.source import Capability, Entry, EntryType
 from asepsis.errors import AsepsisError
 from asepsis.ports import Source
 from asepsis.sources.registry import open_source
 
 BIG = random.Random(7).randbytes(3_000_000)
 LONG_NAME = "l" * 200
+OLD = -86_400 * 365 * 3  # 1967: before the beginning of UNIX time
+MANY_LEVELS = 60
 FILES: dict[bytes, bytes] = {
     b"empty": b"",
+    b"sparse.dat": bytes(1_500_000) + b"end",
+    b"one of two": b"one file with two names",
+    b"setuid": b"#!/bin/sh\n",
+    b"old.txt": b"from 1967\n",
+    "caf\u00e9.txt".encode(): b"composed (NFC)",
+    "cafe\u0301.txt".encode(): b"decomposed (NFD)",
+    b"n" * 255: b"the longest name",
+    b"/".join(b"%d" % level for level in range(MANY_LEVELS)) + b"/bottom": b"sixty levels down",
     b"zeros": bytes(70_000),
     b"plain.txt": b"one line\n",
     b"plain": b"sorts before plain.txt and after nothing",
@@ -39,7 +52,9 @@ FILES: dict[bytes, bytes] = {
     b"not-utf8-\xff\xe4.dat": b"legacy name",
     b'quote"back\\slash\nline': b"odd name",
 }
-LINKS = {b"loop/again": b"..", b"outside": b"/etc/passwd"}
+LINKS = {b"loop/again": b"..", b"outside": b"/etc/passwd", b"itself": b"itself", b"there": b"back", b"back": b"there"}
+TWICE, HARD_LINK = b"one of two", b"two of two"
+EMPTY_DIRECTORY = b"nothing in it/nothing either"
 
 
 @pytest.fixture(scope="module")
@@ -48,14 +63,28 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, content in FILES.items():
         path = root / os.fsdecode(name)
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
-        os.utime(path, (1_000_000_000, 1_000_000_000))
+        write_with_holes(path, content) if name == b"sparse.dat" else path.write_bytes(content)
+        when = OLD if name == b"old.txt" else 1_000_000_000
+        os.utime(path, (when, when))
+    (root / "setuid").chmod(0o4755)
+    os.link(root / "one of two", root / os.fsdecode(HARD_LINK))
+    (root / os.fsdecode(EMPTY_DIRECTORY)).mkdir(parents=True)
     for name, target in LINKS.items():
         path = root / os.fsdecode(name)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.symlink_to(os.fsdecode(target))
     os.mkfifo(root / "pipe")
+    with contextlib.suppress(PermissionError):  # only root makes devices, and not in every container
+        os.mknod(root / "device", stat.S_IFCHR | 0o600, os.makedev(1, 3))
     return root
+
+
+def write_with_holes(path: Path, content: bytes) -> None:
+    with path.open("wb") as file:
+        file.truncate(len(content))
+        end = len(content.rstrip(b"\0")) - len(content.strip(b"\0"))
+        file.seek(end)
+        file.write(content[end:])
 
 
 def a_restic_source(version: str) -> Callable[[Path, Path], Source]:
@@ -121,7 +150,7 @@ def a_7z_source(*options: str) -> Callable[[Path, Path], Source]:
         if program is None:
             pytest.skip("the 7z command makes these archives and is not installed")
         copy, archive = scratch / "copy", scratch / "backup-2001-09-09.7z"
-        shutil.copytree(tree, copy, symlinks=True, ignore=lambda *_: {"pipe"})
+        shutil.copytree(tree, copy, symlinks=True, ignore=lambda *_: {"pipe", "device"})
         subprocess.run([program, "a", "-snl", *options, str(archive), "."], check=True, cwd=copy, capture_output=True)
         return open_source(f"7z:{archive}")
 
@@ -178,7 +207,6 @@ MAKERS: dict[str, Callable[[Path, Path], Source]] = {
     **{f"image-{name}": an_image_source(name) for name in ("raw", "qcow2", "vmdk", "vhdx")},
     "dir": a_directory_source,
 }
-WITHOUT_PIPES = {name for name in MAKERS if name.startswith("7z")}
 
 
 @pytest.fixture(scope="module")
@@ -216,12 +244,13 @@ def test_a_restore_point_has_an_aware_time(source: Source) -> None:
     assert point.fault is None
 
 
-def test_every_file_is_listed_with_its_size_and_time(entries: dict[str, Entry]) -> None:
+def test_every_file_is_listed_with_its_size_and_time(source: Source, entries: dict[str, Entry]) -> None:
     found = {path: entry.size for path, entry in entries.items() if entry.type is EntryType.FILE}
-    assert found == {path_of(name): len(content) for name, content in FILES.items()}
-    assert {int(e.modified_at.timestamp()) for e in entries.values() if e.type is EntryType.FILE and e.modified_at} == {
-        1_000_000_000
-    }
+    assert found == {path_of(name): len(content) for name, content in (FILES | {HARD_LINK: FILES[TWICE]}).items()}
+    times = {path: int(e.modified_at.timestamp()) for path, e in entries.items() if path in found and e.modified_at}
+    old = times.pop("/old.txt")
+    assert old == (OLD if Capability.OLD_TIMES in source.capabilities() else 0)
+    assert times == {path: 1_000_000_000 for path in found if path != "/old.txt"}
 
 
 def test_entries_come_ordered_by_path_and_once(source: Source, point: RestorePointId) -> None:
@@ -247,15 +276,27 @@ def test_links_are_listed_and_never_followed(source: Source, point: RestorePoint
     assert caught.value.code == "source.path_missing"
 
 
-def test_a_pipe_is_listed_and_never_opened(
-    request: pytest.FixtureRequest, source: Source, point: RestorePointId, entries: dict[str, Entry]
+def test_pipes_and_devices_are_listed_and_never_opened(
+    source: Source, point: RestorePointId, entries: dict[str, Entry]
 ) -> None:
-    if request.node.callspec.params["source"] in WITHOUT_PIPES:
-        pytest.skip("this format keeps no pipes")
-    assert entries["/pipe"].type is EntryType.OTHER
-    with pytest.raises(AsepsisError) as caught:
-        source.open(point, "/pipe")
-    assert caught.value.code == "source.not_a_file"
+    found = {path: entries[path].type for path in ("/pipe", "/device") if path in entries}
+    assert set(found.values()) == ({EntryType.OTHER} if Capability.SPECIAL_FILES in source.capabilities() else set())
+    for path in found:
+        with pytest.raises(AsepsisError) as caught:
+            source.open(point, path)
+        assert caught.value.code == "source.not_a_file"
+
+
+def test_empty_directories_are_listed(entries: dict[str, Entry]) -> None:
+    assert entries[path_of(EMPTY_DIRECTORY)].type is EntryType.DIRECTORY
+
+
+def test_every_name_of_a_file_has_its_content(source: Source, point: RestorePointId, entries: dict[str, Entry]) -> None:
+    """Where the format knows hard links, both names are one content; otherwise they are two equal files."""
+    for name in (TWICE, HARD_LINK):
+        with source.open(point, path_of(name)) as file:
+            assert file.read() == FILES[TWICE]
+    assert entries[path_of(TWICE)].content_id == entries[path_of(HARD_LINK)].content_id
 
 
 @pytest.mark.parametrize("name", FILES, ids=lambda name: ascii(name[:20]))
@@ -286,11 +327,12 @@ def test_a_file_cannot_be_written(source: Source, point: RestorePointId) -> None
             file.write(b"x")
 
 
-def test_equal_bytes_have_equal_content_ids(entries: dict[str, Entry]) -> None:
+def test_equal_bytes_have_equal_content_ids(source: Source, entries: dict[str, Entry]) -> None:
     ids = {path: entry.content_id for path, entry in entries.items() if entry.type is EntryType.FILE}
+    del ids[path_of(HARD_LINK)]
     known = [value for value in ids.values() if value is not None]
     assert len(set(known)) == len(known)
-    assert len(known) in {0, len(FILES)}
+    assert len(known) == (len(FILES) if Capability.CONTENT_IDS in source.capabilities() else 0)
 
 
 @pytest.mark.parametrize(
@@ -319,6 +361,45 @@ def test_an_untouched_source_verifies(source: Source, point: RestorePointId) -> 
     assert list(source.verify(point)) == []
 
 
+def test_a_restore_point_does_not_differ_from_itself(source: Source, point: RestorePointId) -> None:
+    assert source.diff(point, point) == []
+
+
+def test_verifying_tells_how_much_it_has_read(source: Source, point: RestorePointId) -> None:
+    counts: list[int] = []
+    assert list(source.verify(point, reading=counts.append)) == []
+    assert counts == sorted(counts)
+    assert counts[-1] >= len(BIG)
+
+
+def test_a_restore_point_is_a_file_system_that_cannot_be_written(
+    source: Source, point: RestorePointId, entries: dict[str, Entry]
+) -> None:
+    fs = source.fs(point)
+    assert set(fs.find("/", withdirs=True)) - {"/"} == set(entries)
+    assert fs.cat_file("/with spaces/and more.csv") == b"a;b\n1;2\n"
+    assert pandas_like(fs.open("/with spaces/and more.csv", "r")) == [["a", "b"], ["1", "2"]]
+    assert fs.isdir("/deep")
+    assert not fs.exists("/deep/nothing")
+    assert fs.info("/old.txt")["size"] == len(FILES[b"old.txt"])
+    assert fs.modified("/plain.txt").timestamp() == 1_000_000_000
+    for write in (
+        lambda: fs.open("/new", "wb"),
+        lambda: fs.pipe("/new", b"x"),
+        lambda: fs.rm("/plain.txt"),
+        lambda: fs.mv("/plain.txt", "/x"),
+        lambda: fs.mkdir("/new"),
+        lambda: fs.touch("/new"),
+    ):
+        with pytest.raises(OSError, match="Read-only"):
+            write()
+
+
+def pandas_like(file: TextIO) -> list[list[str]]:
+    with file:
+        return list(csv.reader(file, delimiter=";"))
+
+
 def test_reading_changes_nothing(source: Source, point: RestorePointId) -> None:
     root = Path(source.uri.partition(":")[2])
     before = state_of(root)
@@ -327,12 +408,19 @@ def test_reading_changes_nothing(source: Source, point: RestorePointId) -> None:
             with source.open(point, entry.path) as file:
                 file.read()
     list(source.verify(point))
+    source.diff(point, point)
+    source.fs(point).find("/")
     assert state_of(root) == before
 
 
-def state_of(root: Path) -> dict[str, tuple[int, str]]:
+def state_of(root: Path) -> dict[str, tuple[int, int, str]]:
+    """Content and times; the time of a status change tells a time that was set back, too."""
     paths = sorted(root.rglob("*")) if root.is_dir() else [root]
     return {
-        str(path): (path.lstat().st_mtime_ns, hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "")
+        str(path): (
+            path.lstat().st_mtime_ns,
+            path.lstat().st_ctime_ns,
+            hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "",
+        )
         for path in [root, *paths]
     }

@@ -9,6 +9,21 @@ from enum import StrEnum
 from asepsis.domain.names import RestorePointId
 
 
+class Capability(StrEnum):
+    """What a source can do, or what its format can hold; one that does not say so cannot."""
+
+    HISTORY = "history"  # may hold more than one restore point
+    CONTENT_IDS = "content_ids"  # equal bytes are known as equal without reading them
+    SEEK = "seek"  # reading from the middle of a file does not read what lies before
+    FAST_DIFF = "fast_diff"  # comparing two restore points costs what differs, not what they hold
+    CHECKSUMS = "checksums"  # verifying compares every byte with what was kept when it was backed up
+    TABLES = "tables"  # entries are tables of a database
+    LINKS = "links"  # symbolic links
+    HARD_LINKS = "hard_links"  # one file under several names, kept once
+    OLD_TIMES = "old_times"  # times before 1970
+    SPECIAL_FILES = "special_files"  # pipes and devices, listed only
+
+
 class EntryType(StrEnum):
     """What an entry of a restore point is; only files have content."""
 
@@ -65,6 +80,15 @@ class Change:
     kind: ChangeKind
     path: str
     was: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Remark:
+    """Something about a source that is no fault and that its keeper may want to know, such as a lock left behind."""
+
+    code: str
+    object: str
+    at: datetime | None = None
 
 
 class Verdict(StrEnum):

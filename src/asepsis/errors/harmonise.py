@@ -38,7 +38,7 @@ class CopybookRefused(AsepsisError):
     kind = Kind.INVALID
     code = "harmonise.copybook_refused"
     message = "The copybook is refused at item {item}: {problem}."
-    hint = "Rewrite the item with PIC X/9/S9/V, COMP, COMP-3, OCCURS n, REDEFINES or FILLER."
+    hint = "Describe the same bytes with clauses that docs/how-to/read-mainframe-files.md lists."
 
 
 class IdentifierColumn(AsepsisError):

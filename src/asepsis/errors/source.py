@@ -101,6 +101,15 @@ class ObjectDamagedError(SourceError):
     hint: ClassVar = "Run `asepsis source verify` to see which files are affected; use another restore point or copy."
 
 
+class PackNotIndexedError(SourceError):
+    """No index of a restic repository knows a pack that is needed; its own header told what it holds."""
+
+    kind: ClassVar = Kind.CONFLICT
+    code: ClassVar = "source.pack_not_indexed"
+    message: ClassVar = "No index of the repository knows {name}; it was read by its own header."
+    hint: ClassVar = "Nothing is lost yet. Run `restic repair index` (`rebuild-index` before 0.16) on the repository."
+
+
 class RestorePointMissingError(SourceError):
     """The source has no such restore point, or the short name fits several."""
 

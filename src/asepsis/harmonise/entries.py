@@ -14,7 +14,9 @@ from enum import StrEnum
 from typing import Final
 
 from asepsis.errors.harmonise import MappingMissing
+from asepsis.harmonise.mainframe import read_options
 from asepsis.harmonise.readers.copybook import Layout, parse_copybook
+from asepsis.harmonise.readers.ebcdic import Options
 from asepsis.harmonise.readers.hl7v2 import SEGMENT
 from asepsis.harmonise.readers.lines import Decoding
 from asepsis.harmonise.readers.sqldump import Dialect
@@ -94,6 +96,7 @@ class FileEntry:
     extract_date: date
     century_from: int | None = None
     layout: Layout | None = None
+    mainframe: Options = field(default_factory=Options)
     paths: MappingOf[str, str] = field(default_factory=dict)
     columns: tuple[str, ...] = ()
     duplicates: tuple[str, ...] = ()
@@ -130,6 +133,7 @@ def read_entry(section: Section, name: str, layouts: MappingOf[str, str]) -> Fil
     if not NAME.match(name):
         raise section.malformed(name, "a name is lower case letters, digits and underscores")
     reader = section.choice("reader", Reader)
+    layout = _layout(section, layouts) if reader is Reader.EBCDIC else None
     entry = FileEntry(
         name=name,
         pattern=section.text("pattern"),
@@ -137,7 +141,8 @@ def read_entry(section: Section, name: str, layouts: MappingOf[str, str]) -> Fil
         encoding="utf-8" if reader in TRANSCRIBED else section.encoding("encoding"),
         extract_date=section.date("extract_date"),
         century_from=section.number("century_from", None),
-        layout=_layout(section, layouts) if reader is Reader.EBCDIC else None,
+        layout=layout,
+        mainframe=read_options(section, layout) if layout is not None else Options(),
         paths=section.texts("paths") if reader in {Reader.NDJSON, Reader.HL7V2} else {},
         columns=section.names("columns") if reader in _WITH_COLUMNS else (),
         duplicates=section.names("duplicates"),

@@ -83,6 +83,13 @@ class Section:
             raise self.malformed(key, "a whole number is expected")
         return value
 
+    def signed(self, key: str, default: int) -> int:
+        """A whole number, also a negative one."""
+        value = self._take(key, default)
+        if type(value) is not int:
+            raise self.malformed(key, "a whole number is expected")
+        return value
+
     def flag(self, key: str) -> bool:
         """True or false; false by default."""
         value = self._take(key, default=False)

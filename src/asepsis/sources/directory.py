@@ -7,18 +7,17 @@ so that swapping a directory for a link while Asepsis reads leads nowhere.
 from __future__ import annotations
 
 import errno
-import hashlib
 import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import BinaryIO, ClassVar, Final
 
 from asepsis.domain.integrity import ObjectFault
 from asepsis.domain.names import RestorePointId
-from asepsis.domain.source import Entry, EntryType, RestorePoint
+from asepsis.domain.source import Capability, Entry, EntryType, RestorePoint
 from asepsis.errors.source import (
     LimitExceededError,
     NotAFileError,
@@ -29,19 +28,24 @@ from asepsis.errors.source import (
     SourceMissingError,
     SourceUnavailableError,
 )
+from asepsis.ports import Reading
+from asepsis.sources.digests import Meter, digest_of
 from asepsis.sources.limits import DEFAULT, Limits
 from asepsis.sources.paths import absolute, names_of
+from asepsis.sources.reading import ReadOnlySource
 
 NOW: Final = RestorePointId("now")
 _DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-_PIECE: Final = 1 << 20
 
 
-class DirectorySource:
+class DirectorySource(ReadOnlySource):
     """The files below one folder. Content ids are not known without reading: see ``content_id``."""
 
-    kind: str = "dir"
+    kind = "dir"
+    abilities: ClassVar = frozenset(
+        {Capability.SEEK, Capability.OLD_TIMES, Capability.LINKS, Capability.HARD_LINKS, Capability.SPECIAL_FILES}
+    )
 
     def __init__(self, uri: str, *, root: str, limits: Limits = DEFAULT) -> None:
         self.uri = uri
@@ -114,18 +118,15 @@ class DirectorySource:
 
     def content_id(self, point: RestorePointId, path: str) -> str:
         """SHA-256 of a file's bytes in hex; reads it."""
-        digest = hashlib.sha256()
-        with self.open(point, path) as file:
-            while piece := _read(file, path=path):
-                digest.update(piece)
-        return digest.hexdigest()
+        return digest_of(self, point, path)
 
-    def verify(self, point: RestorePointId) -> Iterator[ObjectFault]:
+    def verify(self, point: RestorePointId, *, reading: Reading | None = None) -> Iterator[ObjectFault]:
         """Read every file; a folder keeps no checksums, so only what cannot be read is found."""
+        meter = Meter(reading)
         for entry in self.walk(point):
             if entry.type is EntryType.FILE:
                 try:
-                    self.content_id(point, entry.path)
+                    digest_of(self, point, entry.path, meter=meter)
                 except SourceError as error:
                     yield ObjectFault(object=entry.path, code=error.code, path=entry.path)
 
@@ -207,10 +208,3 @@ def _mapped(error: OSError, *, path: str) -> SourceError:
     """ELOOP is how O_NOFOLLOW says that a name is a link."""
     is_link = error.errno == errno.ELOOP
     return PathMissingError(path=path) if is_link else SourceUnavailableError(name=path)
-
-
-def _read(file: BinaryIO, *, path: str) -> bytes:
-    try:
-        return file.read(_PIECE)
-    except OSError:
-        raise SourceUnavailableError(name=path) from None

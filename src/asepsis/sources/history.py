@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO, ClassVar, Final, Generic, Self
@@ -19,9 +19,12 @@ from asepsis.errors.source import (
     SourceMissingError,
     SourceUnavailableError,
 )
+from asepsis.ports import Reading
+from asepsis.sources.digests import Meter
 from asepsis.sources.limits import DEFAULT, Limits
 from asepsis.sources.listing import Listing, PlaceT
 from asepsis.sources.paths import absolute
+from asepsis.sources.reading import ReadOnlySource
 
 _DAY: Final = re.compile(r"(?<!\d)(\d{4})-(\d\d)-(\d\d)(?!\d)")
 _PIECE: Final = 1 << 20
@@ -54,7 +57,7 @@ class Container(ABC, Generic[PlaceT]):
         entry, place = self.listing.file(path)
         return self._open(entry, place)
 
-    def faults(self) -> Iterator[ObjectFault]:
+    def faults(self, meter: Meter) -> Iterator[ObjectFault]:
         """Read everything, afresh, and tell what is damaged."""
         self._listing = None
         try:
@@ -62,12 +65,15 @@ class Container(ABC, Generic[PlaceT]):
         except SourceError as error:
             yield ObjectFault(object=self.path.name, code=error.code)
             return
-        for entry in entries:
-            if entry.type is EntryType.FILE:
-                try:
-                    self._read_through(entry.path)
-                except SourceError as error:
-                    yield ObjectFault(object=self.path.name, code=error.code, path=entry.path)
+        for path in self.in_stored_order([entry.path for entry in entries if entry.type is EntryType.FILE]):
+            try:
+                self._read_through(path, meter)
+            except SourceError as error:
+                yield ObjectFault(object=self.path.name, code=error.code, path=path)
+
+    def in_stored_order(self, paths: Collection[str]) -> list[str]:
+        """The paths in the order in which reading them costs least."""
+        return sorted(paths)
 
     @abstractmethod
     def _read(self) -> Listing[PlaceT]:
@@ -77,10 +83,10 @@ class Container(ABC, Generic[PlaceT]):
     def _open(self, entry: Entry, place: PlaceT) -> BinaryIO:
         """Open one file of the listing."""
 
-    def _read_through(self, path: str) -> None:
+    def _read_through(self, path: str, meter: Meter) -> None:
         with self.open(path) as file:
-            while file.read(_PIECE):
-                pass
+            while piece := file.read(_PIECE):
+                meter.add(len(piece))
 
     def _state(self) -> tuple[int, int]:
         try:
@@ -90,10 +96,9 @@ class Container(ABC, Generic[PlaceT]):
         return status.st_size, status.st_mtime_ns
 
 
-class HistorySource:
+class HistorySource(ReadOnlySource):
     """Containers by file name; what lies beside them in the folder is not looked at."""
 
-    kind: str
     tool: ClassVar[str]
     suffixes: ClassVar[tuple[str, ...]]
     container: ClassVar[Callable[..., Container[Any]]]
@@ -155,9 +160,13 @@ class HistorySource:
         """
         return self._container(point).open(path)
 
-    def verify(self, point: RestorePointId) -> Iterator[ObjectFault]:
+    def verify(self, point: RestorePointId, *, reading: Reading | None = None) -> Iterator[ObjectFault]:
         """Read everything of a restore point and tell what is damaged."""
-        yield from self._container(point).faults()
+        yield from self._container(point).faults(Meter(reading))
+
+    def in_stored_order(self, point: RestorePointId, paths: Collection[str]) -> list[str]:
+        """The paths in the order in which reading them costs least."""
+        return self._container(point).in_stored_order(paths)
 
     def _container(self, point: RestorePointId) -> Container[Any]:
         container = self._containers.get(point)

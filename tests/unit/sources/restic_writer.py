@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 import secrets
+import struct
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -79,7 +80,19 @@ class Writer:
     def folder(self, name: str, tree: str) -> dict[str, Any]:
         return {"name": name, "type": "dir", "subtree": tree}
 
+    def header(self) -> bytes:
+        """The sealed header of the pack at hand, and its length."""
+        out = b""
+        for blob in self.blobs:
+            compressed = "uncompressed_length" in blob
+            out += struct.pack("<BI", (2 if compressed else 0) + (blob["type"] == "tree"), blob["length"])
+            out += struct.pack("<I", min(blob["uncompressed_length"], (1 << 32) - 1)) if compressed else b""
+            out += bytes.fromhex(blob["id"])
+        sealed = seal(self.key, out)
+        return sealed + struct.pack("<I", len(sealed))
+
     def flush(self, *, supersedes: tuple[str, ...] = ()) -> str:
+        self.pack += self.header()
         pack = hashlib.sha256(self.pack).hexdigest()
         self.put(f"data/{pack[:2]}", self.pack)
         index = {"supersedes": list(supersedes), "packs": [{"id": pack, "blobs": self.blobs}]}

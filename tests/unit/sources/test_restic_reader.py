@@ -234,16 +234,6 @@ def test_a_prune_while_reading_is_noticed(writer: Writer) -> None:
     assert stream.read() == b"content"
 
 
-def test_a_damaged_index_is_named_and_not_called_missing_data(writer: Writer) -> None:
-    point = one_point(writer, writer.file("f", b"content"))
-    name = writer.flush()
-    path = writer.root / "index" / name
-    path.write_bytes(path.read_bytes()[:-1])
-    source = opened(writer)
-    assert refusal(lambda: list(source.walk(point))).code == "source.object_damaged"
-    assert {fault.object for fault in source.verify(point)} >= {f"index {name}"}
-
-
 @given(text=st.text(max_size=30), raw=st.binary(max_size=10))
 def test_any_name_that_go_quotes_comes_back(text: str, raw: bytes) -> None:
     name = raw.decode("utf-8", "surrogateescape") + "".join(c for c in text if c.isprintable())

@@ -19,7 +19,7 @@ def read_batches(entry: FileEntry, stream: BinaryIO) -> Iterator[Batch]:
 def _ebcdic(entry: FileEntry, stream: BinaryIO) -> Iterator[Batch]:
     if entry.layout is None:
         return iter(())
-    return ebcdic.read(stream, layout=entry.layout, encoding=entry.encoding)
+    return ebcdic.read(stream, layout=entry.layout, encoding=entry.encoding, options=entry.mainframe)
 
 
 def _delimited(entry: FileEntry, stream: BinaryIO) -> Iterator[Batch]:

@@ -1,152 +1,266 @@
-"""Fixed-length EBCDIC records described by a copybook.
+"""Mainframe files described by a copybook: records of fixed or variable length, of one or of several kinds.
 
-Values come out as text: digits as they stand (leading zeros kept), signed, packed and binary numbers as a decimal
-number. A field that does not hold what its picture says becomes ``None`` with a defect; the record stays.
-Bytes after the last whole record are one residue record. Storage formats: IBM z/Architecture Principles of Operation,
-"Decimal-Number Formats".
+Values come out as text: digits as they stand (leading zeros kept), every other number as a decimal number. A field that
+does not hold what its picture says becomes ``None`` with a defect; the record stays. A field behind the end of a
+shorter record is ``None``; one that the end cuts has the defect ``cut_short``. Bytes that belong to no record are
+residue. Where the records are is the subject of ``ebcdic_framing``, what the fields hold that of ``ebcdic_values`` and
+``ebcdic_columns``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import BinaryIO, Final
+from dataclasses import dataclass, field
+from typing import Any, BinaryIO, Final
 
-from asepsis.harmonise.readers.batch import Batch, counted, ends_of, single
-from asepsis.harmonise.readers.copybook import Layout, Span, Storage
-from asepsis.harmonise.readers.record import Limits, RecordKind, is_charmap, read_exactly
+import numpy as np
+import numpy.typing as npt
 
-_BATCH: Final = 4096
-_NEGATIVE: Final = frozenset("db")
-_SIGNS: Final = frozenset("abcdef")
-_UNDECODABLE: Final = "\ufffd"
+from asepsis.harmonise.readers.batch import Batch, counted
+from asepsis.harmonise.readers.copybook import Layout, Span
+from asepsis.harmonise.readers.ebcdic_columns import Block, Flags
+from asepsis.harmonise.readers.ebcdic_framing import MORE, Cuts, Cutter, Framing, Length, RecordFormat
+from asepsis.harmonise.readers.ebcdic_occurs import OUT_OF_RANGE, Spreading, in_range
+from asepsis.harmonise.readers.ebcdic_segments import ORPHAN, UNKNOWN, Hierarchy, Segments
+from asepsis.harmonise.readers.ebcdic_values import Coding, FloatFormat, decode
+from asepsis.harmonise.readers.record import Limits
 
-_Values = list[str | None]
-_Defects = dict[int, tuple[str, ...]]
+_BLANKS: Final = b"\x40\x20\x00"
+_NEWLINES: Final = ("\n", "\x85")
+_MOST_CELLS: Final = 32 << 20
 
 
-def read(stream: BinaryIO, *, layout: Layout, encoding: str, limits: Limits | None = None) -> Iterator[Batch]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What source.yaml says of a mainframe file beside its copybook and its code page."""
+
+    framing: Framing = field(default_factory=Framing)
+    floating_point_format: FloatFormat = FloatFormat.IBM
+    variable_size_occurs: bool = False
+    segments: Segments | None = None
+
+
+_DEFAULT: Final = Options()
+
+
+def read(
+    stream: BinaryIO,
+    *,
+    layout: Layout,
+    encoding: str,
+    options: Options = _DEFAULT,
+    limits: Limits | None = None,
+) -> Iterator[Batch]:
     """Yield every record of the stream, then its residue.
 
     Raises:
         LimitExceeded: the file has more records than allowed.
     """
-    return counted(_batches(stream, layout, encoding), limits=limits or Limits())
+    limits = limits or Limits()
+    reading = _Reading(layout, Coding(encoding=encoding, floats=options.floating_point_format), options)
+    return counted(reading.batches(stream, limits), limits=limits)
 
 
-def _batches(stream: BinaryIO, layout: Layout, encoding: str) -> Iterator[Batch]:
-    names = [span.name for span in layout.spans]
-    size, number = layout.length, 0
-    charmap = is_charmap(encoding)
-    while block := read_exactly(stream, size * _BATCH):
-        count, left = divmod(len(block), size)
-        whole = block[: count * size]
-        columns, defects = _Block(whole, size, encoding, is_charmap=charmap).decode(layout)
-        yield Batch(
-            number=number,
-            offset=number * size,
-            data=whole,
-            ends=ends_of([size] * count),
-            defects=defects,
-            columns=dict(zip(names, columns, strict=True)),
+class _Reading:
+    """One file on its way from bytes to batches."""
+
+    def __init__(self, layout: Layout, coding: Coding, options: Options) -> None:
+        self._layout = layout
+        self._coding = coding
+        self._framing = options.framing
+        slides = options.variable_size_occurs and layout.tables
+        self._spreading = Spreading(layout, coding) if slides else None
+        segments = options.segments
+        self._hierarchy = Hierarchy(segments, layout) if segments is not None else None
+
+    def batches(self, stream: BinaryIO, limits: Limits) -> Iterator[Batch]:
+        number = offset = 0
+        cutter = Cutter(
+            framing=self._framing,
+            size=self._framing.record_length or self._layout.length,
+            length=self._length(),
+            newlines=_newlines(self._coding),
+            limits=limits,
         )
-        number += count
-        if left:
-            tail = block[count * size :]
-            offset = number * size
-            yield single(RecordKind.RESIDUE, tail, number=number, offset=offset, defect="truncated_final_record")
+        for cuts in cutter.cut(stream):
+            for piece in _pieces(cuts, self._layout.length):
+                yield self._batch(piece, number, offset)
+                number, offset = number + len(piece.ends), offset + len(piece.data)
+
+    def _length(self) -> Length | None:
+        """How a record that is not fixed tells its length, where no descriptor word does."""
+        name = self._framing.record_length_field
+        if name is not None:
+            span = next(span for span in self._layout.spans if span.name == name)
+            return _length_field(span, self._coding, self._framing.rdw_adjustment)
+        is_told = self._framing.record_format is RecordFormat.FIXED and self._framing.record_length is None
+        return self._spreading.length if self._spreading is not None and is_told else None
+
+    def _batch(self, cuts: Cuts, number: int, offset: int) -> Batch:
+        defects = dict(cuts.defects)
+        columns: dict[str, Any] = {}
+        if len(cuts.kinds) < len(cuts.ends):
+            block = self._block(cuts, defects)
+            columns = self._columns(block, cuts, defects)
+        return Batch(
+            number=number,
+            offset=offset,
+            data=cuts.data,
+            ends=np.array(cuts.ends, np.int32),
+            kinds=cuts.kinds,
+            defects=defects,
+            columns=columns,
+        )
+
+    def _block(self, cuts: Cuts, defects: dict[int, tuple[str, ...]]) -> Block:
+        """The records as rows of the longest record."""
+        length, count = self._layout.length, len(cuts.ends)
+        starts, stops = np.array(cuts.starts), np.array(cuts.stops)
+        data = np.frombuffer(cuts.data, np.uint8)
+        stride = len(data) // count
+        if self._spreading is None and stride >= length and _is_regular(starts, stops, stride, length):
+            rows = data.reshape(count, stride)[:, starts[0] : starts[0] + length]
+            self._surplus(cuts, np.flatnonzero(stops - starts > length), defects)
+            return Block(rows, self._coding)
+        rows = np.zeros((count, length), np.uint8)
+        present = np.zeros((count, length), np.bool_)
+        for row in range(count):
+            self._spread(cuts, row, rows, present, defects)
+        return Block(rows, self._coding, None if present.all() else present)
+
+    def _spread(
+        self, cuts: Cuts, row: int, rows: npt.NDArray[np.uint8], present: Flags, defects: dict[int, tuple[str, ...]]
+    ) -> None:
+        """Put the bytes of a record where the longest record has them."""
+        start, stop = cuts.starts[row], cuts.stops[row]
+        if row in cuts.kinds:
+            return
+        if start == stop:
+            _add(defects, row, "record_empty")
+            return
+        places = self._spreading.places(cuts.data, start, stop) if self._spreading is not None else None
+        if self._spreading is not None and (places is None or isinstance(places, int)):
+            _add(defects, row, "record_too_short" if places == MORE else OUT_OF_RANGE)
+            return
+        limit = self._layout.length if places is None or isinstance(places, int) else len(places)
+        size = min(stop - start, limit)
+        taken = slice(0, size) if places is None or isinstance(places, int) else places[:size]
+        rows[row, taken] = np.frombuffer(cuts.data, np.uint8, size, start)
+        present[row, taken] = True
+        if cuts.data[start + size : stop].strip(_BLANKS):
+            _add(defects, row, "record_longer_than_layout")
+
+    def _surplus(self, cuts: Cuts, rows: npt.NDArray[np.int64], defects: dict[int, tuple[str, ...]]) -> None:
+        """What a declared record length adds to the layout is meant; anything else is not."""
+        if self._framing.record_length is not None:
+            return
+        for row in rows.tolist():
+            if cuts.data[cuts.starts[row] + self._layout.length : cuts.stops[row]].strip(_BLANKS):
+                _add(defects, row, "record_longer_than_layout")
+
+    def _columns(self, block: Block, cuts: Cuts, defects: dict[int, tuple[str, ...]]) -> dict[str, Any]:
+        is_data = np.ones(len(block), np.bool_)
+        is_data[list(cuts.kinds)] = False
+        counts = self._counts(block, is_data, defects)
+        ids = self._ids(block, is_data, defects)
+        groups = self._hierarchy.wanted(ids) if self._hierarchy is not None else {}
+        columns: dict[str, Any] = {}
+        for span in self._layout.spans:
+            wanted = None if not cuts.kinds else is_data
+            group = self._hierarchy.segments.group(span) if self._hierarchy is not None else None
+            if group is not None:
+                wanted = groups[group] if wanted is None else groups[group] & wanted
+            for table, element in span.elements:
+                there = counts[table] >= element
+                wanted = there if wanted is None else there & wanted
+            columns[span.name], reasons = block.column(span, wanted)
+            for row, reason in reasons.items():
+                _add(defects, row, f"{reason}@{span.name}")
+        if self._hierarchy is not None:
+            for row in self._hierarchy.fill(ids, columns):
+                _add(defects, row, f"{ORPHAN}@{self._hierarchy.segments.field}")
+        return columns
+
+    def _counts(self, block: Block, is_data: Flags, defects: dict[int, tuple[str, ...]]) -> list[npt.NDArray[np.int64]]:
+        """How many elements each table has in each record; none where the count is out of range."""
+        found: list[npt.NDArray[np.int64]] = []
+        for table in self._layout.tables:
+            span = self._layout.spans[table.counter]
+            is_there = is_data.copy()
+            for outer, element in table.elements:
+                is_there &= found[outer] >= element
+            texts = block.column(span, is_there)[0].to_pylist()
+            values = np.zeros(len(block), np.int64)
+            for row in np.flatnonzero(is_there).tolist():
+                count = in_range(texts[row], table)
+                if count is not None:
+                    values[row] = count
+                elif block.has(row, span):
+                    _add(defects, row, f"{OUT_OF_RANGE}@{span.name}")
+            found.append(values)
+        return found
+
+    def _ids(self, block: Block, is_data: Flags, defects: dict[int, tuple[str, ...]]) -> list[str | None]:
+        """The id of every record, ``None`` where it is of no known kind."""
+        if self._hierarchy is None:
+            return []
+        segments = self._hierarchy.segments
+        span = next(span for span in self._layout.spans if span.name == segments.field)
+        texts = block.column(span, is_data)[0].to_pylist()
+        ids = [None if text is None else text.strip(" \0") for text in texts]
+        for row, name in enumerate(ids):
+            if name not in segments.groups:
+                ids[row] = None
+                if is_data[row]:
+                    _add(defects, row, f"{UNKNOWN}@{segments.field}")
+        return ids
 
 
-class _Block:
-    """Whole records decoded column by column: several times faster than record by record, and the same values."""
-
-    def __init__(self, block: bytes, size: int, encoding: str, *, is_charmap: bool) -> None:
-        self._block = block
-        self._size = size
-        self._encoding = encoding
-        self._text = block.decode(encoding, "replace") if is_charmap else None
-        self._hex = block.hex()
-        self._defects: _Defects = {}
-
-    def decode(self, layout: Layout) -> tuple[list[_Values], _Defects]:
-        """The values of each field, in the order of the layout, and the defects by index of the record."""
-        return [self._column(span) for span in layout.spans], self._defects
-
-    def _column(self, span: Span) -> _Values:
-        if span.storage is Storage.TEXT:
-            return self._texts(span)
-        if span.storage is Storage.DIGITS:
-            return self._digits(span)
-        if span.storage is Storage.BINARY:
-            return self._binaries(span)
-        return self._packed(span) if span.storage is Storage.PACKED else self._zoned(span)
-
-    def _flag(self, index: int, reason: str, span: Span) -> None:
-        self._defects[index] = (*self._defects.get(index, ()), f"{reason}@{span.name}")
-
-    def _texts(self, span: Span) -> _Values:
-        values: _Values
-        if self._text is not None:
-            text, size = self._text, span.length
-            values = [text[place : place + size] for place in range(span.offset, len(text), self._size)]
-        else:
-            values = [raw.decode(self._encoding, "replace") for raw in self._raw(span)]
-        if self._text is None or _UNDECODABLE in self._text:
-            for index, value in enumerate(values):
-                if value and _UNDECODABLE in value:
-                    values[index] = None
-                    self._flag(index, "undecodable", span)
-        return values
-
-    def _digits(self, span: Span) -> _Values:
-        values = self._texts(span)
-        scale = span.scale
-        for index, value in enumerate(values):
-            if value and not value.isdecimal() and value.strip():
-                self._flag(index, "digits_expected", span)
-            elif value and scale and value.strip():
-                values[index] = _decimal(int(value), scale)
-        return values
-
-    def _raw(self, span: Span) -> list[bytes]:
-        block, size = self._block, span.length
-        return [block[place : place + size] for place in range(span.offset, len(block), self._size)]
-
-    def _binaries(self, span: Span) -> _Values:
-        signed, scale = span.signed, span.scale
-        return [_decimal(int.from_bytes(raw, "big", signed=signed), scale) for raw in self._raw(span)]
-
-    def _packed(self, span: Span) -> _Values:
-        first, count, scale = 2 * span.offset, 2 * span.length - 1, span.scale
-        values: _Values = []
-        for place in range(first, len(self._hex), 2 * self._size):
-            digits, sign = self._hex[place : place + count], self._hex[place + count]
-            if sign in _SIGNS and digits.isdecimal():
-                values.append(_decimal(-int(digits) if sign in _NEGATIVE else int(digits), scale))
-            else:
-                self._flag(len(values), "packed_decimal_corrupt", span)
-                values.append(None)
-        return values
-
-    def _zoned(self, span: Span) -> _Values:
-        values: _Values = []
-        for raw in self._raw(span):
-            value = _zoned(raw, span.scale)
-            if value is None:
-                self._flag(len(values), "zoned_decimal_corrupt", span)
-            values.append(value)
-        return values
+def _add(defects: dict[int, tuple[str, ...]], row: int, defect: str) -> None:
+    found = defects.get(row, ())
+    if defect not in found:
+        defects[row] = (*found, defect)
 
 
-def _zoned(raw: bytes, scale: int) -> str | None:
-    """The sign is the zone of the last byte; all other zones are F."""
-    zones, digits = raw.hex()[0::2], raw.hex()[1::2]
-    if zones[:-1].strip("f") or zones[-1] not in _SIGNS or not digits.isdecimal():
-        return None
-    return _decimal(-int(digits) if zones[-1] in _NEGATIVE else int(digits), scale)
+def _is_regular(starts: npt.NDArray[np.int64], stops: npt.NDArray[np.int64], stride: int, length: int) -> bool:
+    """Whether all records are alike: one after the other, each with all bytes of the layout."""
+    if int(starts[0]) + length > stride or (stops - starts < length).any():
+        return False
+    return bool((np.diff(starts) == stride).all())
 
 
-def _decimal(value: int, scale: int) -> str:
-    if not scale:
-        return str(value)
-    digits = str(abs(value)).rjust(scale + 1, "0")
-    return f"{'-' if value < 0 else ''}{digits[:-scale]}.{digits[-scale:]}"
+def _pieces(cuts: Cuts, length: int) -> Iterator[Cuts]:
+    """Cuts of so few records that their rows stay small."""
+    most = max(1, _MOST_CELLS // max(length, 1))
+    if len(cuts.ends) <= most:
+        yield cuts
+        return
+    for first in range(0, len(cuts.ends), most):
+        start = cuts.ends[first - 1] if first else 0
+        rows = range(first, min(first + most, len(cuts.ends)))
+        yield Cuts(
+            cuts.data[start : cuts.ends[rows[-1]]],
+            [cuts.ends[row] - start for row in rows],
+            [cuts.starts[row] - start for row in rows],
+            [cuts.stops[row] - start for row in rows],
+            {row - first: cuts.kinds[row] for row in rows if row in cuts.kinds},
+            {row - first: cuts.defects[row] for row in rows if row in cuts.defects},
+        )
+
+
+def _length_field(span: Span, coding: Coding, adjustment: int) -> Length:
+    def length(buffer: bytes, start: int) -> int | None:
+        raw = buffer[start + span.offset : start + span.offset + span.length]
+        if len(raw) < span.length:
+            return MORE
+        text = decode(span, raw, coding)[0] or ""
+        found = int(text) + adjustment if text.isascii() and text.isdecimal() else 0
+        return found if found > 0 else None
+
+    return length
+
+
+def _newlines(coding: Coding) -> tuple[bytes, ...]:
+    """What ends a line: line feed, and next line where the code page has one byte for it."""
+    found = [text.encode(coding.encoding, "ignore") for text in _NEWLINES]
+    return tuple(mark for mark in found if len(mark) == 1) if coding.is_ebcdic else (b"\n",)

@@ -6,16 +6,15 @@ means reading the file (``content_id``).
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import BinaryIO, ClassVar, Final
 
 from asepsis.domain.integrity import ObjectFault
 from asepsis.domain.names import RestorePointId
-from asepsis.domain.source import Entry, EntryType, RestorePoint
+from asepsis.domain.source import Capability, Change, Entry, EntryType, RestorePoint
 from asepsis.errors.source import (
     NotARepositoryError,
     RestorePointMissingError,
@@ -24,13 +23,16 @@ from asepsis.errors.source import (
     SourceUnavailableError,
     UnsupportedFormatError,
 )
+from asepsis.ports import Reading
 from asepsis.sources.borg.command import Borg
+from asepsis.sources.comparing import compared
+from asepsis.sources.digests import Meter, digest_of
 from asepsis.sources.limits import DEFAULT, Limits
 from asepsis.sources.listing import Listing
-from asepsis.sources.paths import absolute
+from asepsis.sources.paths import absolute, names_of
+from asepsis.sources.reading import ReadOnlySource
 from asepsis.sources.replay import replayed
 
-_PIECE: Final = 1 << 20
 _KINDS: Final = {"-": EntryType.FILE, "h": EntryType.FILE, "d": EntryType.DIRECTORY, "l": EntryType.LINK}
 
 
@@ -41,10 +43,20 @@ class _Item:
     path: str
 
 
-class BorgSource:
+class BorgSource(ReadOnlySource):
     """Looks into one repository; ``uri`` never holds the passphrase."""
 
-    kind: str = "borg"
+    kind = "borg"
+    abilities: ClassVar = frozenset(
+        {
+            Capability.HISTORY,
+            Capability.FAST_DIFF,
+            Capability.CHECKSUMS,
+            Capability.LINKS,
+            Capability.HARD_LINKS,
+            Capability.SPECIAL_FILES,
+        }
+    )
 
     def __init__(self, uri: str, *, borg: Borg, limits: Limits = DEFAULT) -> None:
         self.uri = uri
@@ -101,16 +113,23 @@ class BorgSource:
 
     def content_id(self, point: RestorePointId, path: str) -> str:
         """SHA-256 of a file's bytes in hex; reads it."""
-        digest = hashlib.sha256()
-        with self.open(point, path) as file:
-            while piece := file.read(_PIECE):
-                digest.update(piece)
-        return digest.hexdigest()
+        return digest_of(self, point, path)
 
-    def verify(self, point: RestorePointId) -> Iterator[ObjectFault]:
+    def diff(self, older: RestorePointId, newer: RestorePointId) -> list[Change]:
+        """How two archives differ in content: borg compares its chunks, what it cannot tell is read.
+
+        Raises:
+            ObjectDamagedError: borg cannot compare them, or a file that decides cannot be read.
+        """
+        differing = self._borg.differences(self._name(older), self._name(newer))
+        paths = {"/" + "/".join(names_of(path)): certain for path, certain in differing.items()}
+        return compared(self, older, newer, among=paths.keys(), known={path for path in paths if paths[path]})
+
+    def verify(self, point: RestorePointId, *, reading: Reading | None = None) -> Iterator[ObjectFault]:
         """Read and authenticate all data of an archive; where that fails, tell of which files."""
-        archive = self._name(point)
+        archive, meter = self._name(point), Meter(reading)
         if self._borg.check(archive):
+            meter.add(sum(entry.size for entry in self.walk(point)))
             return
         try:
             entries = list(self.walk(point))
@@ -120,7 +139,7 @@ class BorgSource:
         for entry in entries:
             if entry.type is EntryType.FILE:
                 try:
-                    self.content_id(point, entry.path)
+                    digest_of(self, point, entry.path, meter=meter)
                 except SourceError as error:
                     yield ObjectFault(object=f"archive {archive}", code=error.code, path=entry.path)
 

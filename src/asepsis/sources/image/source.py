@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Final, cast
 
-from asepsis.domain.source import Entry, EntryType
+from asepsis.domain.source import Capability, Entry, EntryType
 from asepsis.errors.source import (
     ArchiveDamagedError,
     LimitExceededError,
@@ -30,6 +30,7 @@ from asepsis.sources.paths import checked_name, from_bytes
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
+_SIGN: Final = 1 << 31
 _BUFFER: Final = 1 << 20
 _LONGEST_TARGET: Final = 4096
 
@@ -87,6 +88,16 @@ class ImageSource(HistorySource):
     """raw, qcow2, VMDK, VHD and VHDX with ext2/3/4, NTFS, FAT and what else The Sleuth Kit reads."""
 
     kind = "image"
+    abilities: ClassVar = frozenset(
+        {
+            Capability.HISTORY,
+            Capability.SEEK,
+            Capability.OLD_TIMES,
+            Capability.LINKS,
+            Capability.HARD_LINKS,
+            Capability.SPECIAL_FILES,
+        }
+    )
     tool: ClassVar = "disk image"
     suffixes: ClassVar = (".raw", ".img", ".dd", ".qcow2", ".vmdk", ".vhd", ".vhdx")
     container: ClassVar = DiskImage
@@ -135,7 +146,7 @@ class _Walk:
             path=path,
             type=kind,
             size=int(meta.size) if kind is EntryType.FILE else 0,
-            modified_at=datetime.fromtimestamp(meta.mtime, tz=UTC) if meta.mtime else None,
+            modified_at=_moment(int(meta.mtime)),
             link_target=_target(item, meta) if kind is EntryType.LINK else None,
         )
 
@@ -179,6 +190,11 @@ class _Content(io.RawIOBase):
         target[: len(piece)] = piece
         self._position += len(piece)
         return len(piece)
+
+
+def _moment(seconds: int) -> datetime | None:
+    """The Sleuth Kit hands on 32 bits without their sign; that of ext is signed, and 2038 is later than any backup."""
+    return datetime.fromtimestamp(seconds - (1 << 32) if seconds >= _SIGN else seconds, tz=UTC) if seconds else None
 
 
 def _target(item: Any, meta: Any) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from asepsis.domain.source import Capability
 from asepsis.sources.history import HistorySource
 from asepsis.sources.tables.dump import TextDumpContainer
 from asepsis.sources.tables.scanner import Dialect
@@ -26,6 +27,7 @@ class MysqlDumpSource(HistorySource):
     """``/database/table.tsv``; without the database where the dump does not name it."""
 
     kind = "mysqldump"
+    abilities: ClassVar = frozenset({Capability.HISTORY, Capability.CONTENT_IDS, Capability.TABLES})
     tool: ClassVar = "mysqldump"
     suffixes: ClassVar = (".sql", ".sql.gz", ".sql.xz", ".sql.zst")
     container: ClassVar = MysqlDump

@@ -10,7 +10,7 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import BinaryIO, ClassVar, Final
 
-from asepsis.domain.source import Entry, EntryType
+from asepsis.domain.source import Capability, Entry, EntryType
 from asepsis.errors.source import SourceUnavailableError
 from asepsis.sources.history import HistorySource
 from asepsis.sources.limits import Limits
@@ -100,6 +100,7 @@ class PgDumpSource(HistorySource):
     """``/schema/table.tsv``."""
 
     kind = "pgdump"
+    abilities: ClassVar = frozenset({Capability.HISTORY, Capability.CONTENT_IDS, Capability.TABLES})
     tool: ClassVar = "pg_dump"
     suffixes: ClassVar = (".sql", ".sql.gz", ".sql.xz", ".sql.zst", ".dump", ".backup", ".pgdump", ".custom")
 

@@ -1,4 +1,4 @@
-"""Where each blob lies: the repository's index files merged, superseded ones left out.
+"""Where each blob lies: the repository's index files merged, superseded ones left out, and headers of packs.
 
 A blob may lie in several packs (an interrupted prune leaves such); all places are kept, so that one lost
 pack does not lose what another still holds.
@@ -27,9 +27,17 @@ class Place(NamedTuple):
 
 @dataclass(slots=True)
 class Index:
-    """Blob id to place. ``faults`` are index files that could not be read, with the code of the reason."""
+    """Blob id to place. ``faults`` are index files that could not be read, with the code of the reason.
+
+    ``packs`` are those that an index names, ``unlisted`` those of which only their own header tells, and
+    ``headless`` those whose header could not be read, with the code of the reason.
+    """
 
     faults: dict[str, str] = field(default_factory=dict)
+    packs: set[str] = field(default_factory=set)
+    unlisted: set[str] = field(default_factory=set)
+    headless: dict[str, str] = field(default_factory=dict)
+    has_headers: bool = False
     _first: dict[str, Place] = field(default_factory=dict)
     _further: dict[str, list[Place]] = field(default_factory=dict)
 
@@ -80,6 +88,7 @@ def merged(files: Mapping[str, dict[str, Any] | ObjectDamagedError | Unsupported
 def _add_all(index: Index, content: dict[str, Any], *, name: str) -> None:
     for pack in documents.items(content, "packs", name=name):
         pack_id = documents.object_id(pack.get("id"), name=name)
+        index.packs.add(pack_id)
         for blob in documents.items(pack, "blobs", name=name):
             index.add(documents.object_id(blob.get("id"), name=name), _place(pack_id, blob, name=name))
 

@@ -19,7 +19,7 @@ from asepsis.errors.source import (
     UnsupportedFormatError,
 )
 from asepsis.sources.limits import DEFAULT, Limits
-from asepsis.sources.restic import documents
+from asepsis.sources.restic import documents, headers
 from asepsis.sources.restic.crypto import Key, NotAuthenticError
 from asepsis.sources.restic.index import Index, Place, merged
 from asepsis.sources.restic.keys import master_key
@@ -89,10 +89,19 @@ class Repository:
         Raises:
             ObjectMissingError, ObjectDamagedError: no readable index knows it.
         """
-        size = self.index.size(blob)
+        size = self.index_of(blob).size(blob)
         if size is None:
             raise self._unknown(blob)
         return size
+
+    def index_of(self, blob: str) -> Index:
+        """The index, after all was tried to have it know a blob: new index files, then the headers of packs."""
+        if self.index.size(blob) is None and not self.index.has_headers:
+            if self.names("index") != self._index_names:
+                self._index = self._read_index()
+            if self.index.size(blob) is None:
+                self._read_headers(self.index)
+        return self.index
 
     def blob(self, blob: str) -> bytes:
         """The bytes of a blob, authenticated; other places are tried when one fails.
@@ -134,7 +143,7 @@ class Repository:
 
     def _first_readable(self, blob: str) -> bytes:
         fault: ObjectMissingError | ObjectDamagedError | None = None
-        for place in self.index.places(blob):
+        for place in self.index_of(blob).places(blob):
             try:
                 return self._read(blob, place)
             except (ObjectMissingError, ObjectDamagedError) as error:
@@ -156,6 +165,36 @@ class Repository:
     def _read_index(self) -> Index:
         self._index_names = self.names("index")
         return merged(dict(self._index_files()))
+
+    def _read_headers(self, index: Index) -> None:
+        """Let packs that no index names tell what they hold; a damaged one is kept in mind."""
+        index.has_headers = True
+        for folder in self.storage.names("data"):
+            for pack in self.names(f"data/{folder}"):
+                if pack not in index.packs:
+                    self._read_header(index, pack)
+
+    def _read_header(self, index: Index, pack: str) -> None:
+        try:
+            found = list(headers.places(self._header(pack), pack=pack))
+        except (ObjectDamagedError, ObjectMissingError, LimitExceededError) as fault:
+            index.headless[pack] = fault.code
+            return
+        index.unlisted.add(pack)
+        for blob, place in found:
+            index.add(blob, place)
+
+    def _header(self, pack: str) -> bytes:
+        path = self.pack_path(pack)
+        end = self.storage.size(path) - headers.LENGTH_BYTES
+        if end < 0:
+            raise ObjectDamagedError(name=f"pack {pack}")
+        length = int.from_bytes(self.storage.read(path, start=end, end=end + headers.LENGTH_BYTES), "little")
+        if length > self.limits.metadata_bytes:
+            raise LimitExceededError(name=f"pack {pack}", limit=self.limits.metadata_bytes, unit="bytes of header")
+        if length > end:
+            raise ObjectDamagedError(name=f"pack {pack}")
+        return self._opened(self.storage.read(path, start=end - length, end=end), name=f"pack {pack}")
 
     def _index_files(self) -> Iterator[tuple[str, dict[str, Any] | ObjectDamagedError | UnsupportedFormatError]]:
         for name in self._index_names:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import datetime
-from typing import Any, BinaryIO, Final, cast
+from typing import Any, BinaryIO, ClassVar, Final, cast
 
 from asepsis.domain.integrity import ObjectFault
 from asepsis.domain.names import RestorePointId
-from asepsis.domain.source import Entry, EntryType, RestorePoint
+from asepsis.domain.source import Capability, Change, Entry, EntryType, Remark, RestorePoint
 from asepsis.errors.source import (
     NotAFileError,
     ObjectDamagedError,
@@ -19,8 +20,12 @@ from asepsis.errors.source import (
     SourceError,
     UnsupportedFormatError,
 )
+from asepsis.integrity.differences import diff
+from asepsis.ports import Reading
+from asepsis.sources.digests import Meter
 from asepsis.sources.limits import DEFAULT, Limits
 from asepsis.sources.paths import names_of
+from asepsis.sources.reading import ReadOnlySource
 from asepsis.sources.restic import documents
 from asepsis.sources.restic.files import BlobFile
 from asepsis.sources.restic.repository import Repository
@@ -32,10 +37,23 @@ _BUFFER: Final = 1 << 20
 _SHORTEST_NAME: Final = 4
 
 
-class ResticSource:
+class ResticSource(ReadOnlySource):
     """Looks into one repository; ``uri`` never holds the password."""
 
-    kind: str = "restic"
+    kind = "restic"
+    abilities: ClassVar = frozenset(
+        {
+            Capability.HISTORY,
+            Capability.CONTENT_IDS,
+            Capability.SEEK,
+            Capability.FAST_DIFF,
+            Capability.CHECKSUMS,
+            Capability.OLD_TIMES,
+            Capability.LINKS,
+            Capability.HARD_LINKS,
+            Capability.SPECIAL_FILES,
+        }
+    )
 
     def __init__(self, uri: str, *, repository: Repository) -> None:
         self.uri = uri
@@ -74,7 +92,20 @@ class ResticSource:
         raw = BlobFile(self._repository, node.content)
         return cast("BinaryIO", io.BufferedReader(raw, _BUFFER))
 
-    def verify(self, point: RestorePointId) -> Iterator[ObjectFault]:
+    def remarks(self) -> list[Remark]:
+        """Locks that lie in the repository: they are ignored, because nothing is written that they could protect."""
+        return [self._lock(name) for name in self._repository.names("locks")]
+
+    def diff(self, older: RestorePointId, newer: RestorePointId) -> list[Change]:
+        """How two restore points differ in content; equal directories are not entered, no data is read.
+
+        Raises:
+            ObjectMissingError, ObjectDamagedError: a directory that differs cannot be read.
+        """
+        before, after = self._trees.differing(self._root(older), self._root(newer))
+        return diff(before, after)
+
+    def verify(self, point: RestorePointId, *, reading: Reading | None = None) -> Iterator[ObjectFault]:
         """Read every pack that the restore point needs, whole, and report what is missing or damaged."""
         snapshot = self._full_id(point)
         try:
@@ -82,7 +113,7 @@ class ResticSource:
         except (ObjectDamagedError, UnsupportedFormatError) as error:
             yield ObjectFault(object=f"snapshot {snapshot}", code=error.code)
             return
-        yield from faults(self._repository, self._trees, root)
+        yield from faults(self._repository, self._trees, root, Meter(reading))
 
     def _node(self, point: RestorePointId, path: str) -> Node:
         names = names_of(path)
@@ -118,6 +149,12 @@ class ResticSource:
             )
         except (ObjectDamagedError, ObjectMissingError, UnsupportedFormatError) as fault:
             return self._damaged(snapshot, fault)
+
+    def _lock(self, lock: str) -> Remark:
+        name, at = f"locks/{lock}", None
+        with suppress(SourceError):
+            at = moment(self._repository.document(name).get("time"))
+        return Remark(code="source.lock_ignored", object=name, at=at)
 
     def _damaged(self, snapshot: str, fault: SourceError) -> RestorePoint:
         written = self._repository.storage.modified_at(f"snapshots/{snapshot}")

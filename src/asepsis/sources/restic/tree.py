@@ -86,6 +86,36 @@ class Trees:
                 raise LimitExceededError(name="the restore point", limit=self._limits.entries, unit="entries")
             yield path, node
 
+    def differing(self, older: str, newer: str) -> tuple[list[Entry], list[Entry]]:
+        """The entries below two trees that are not the same on both sides; equal trees are not entered.
+
+        Raises:
+            ObjectMissingError, ObjectDamagedError: a tree cannot be read.
+            LimitExceededError: nested too deeply, or more entries than the limit.
+        """
+        sides: tuple[list[Entry], list[Entry]] = ([], [])
+        pending: list[tuple[str, str | None, str | None]] = [("", older, newer)]
+        while pending:
+            path, *trees = pending.pop()
+            self._check_depth(path.count("/"))
+            for name, nodes in self._unlike(*trees):
+                for side, node in zip(sides, nodes, strict=True):
+                    if node is not None:
+                        side.append(node.entry(f"{path}/{name}"))
+                one, other = (node.subtree if node is not None else None for node in nodes)
+                if one != other:
+                    pending.append((f"{path}/{name}", one, other))
+            if len(sides[0]) + len(sides[1]) > 2 * self._limits.entries:
+                raise LimitExceededError(name="the restore point", limit=self._limits.entries, unit="entries")
+        return sides
+
+    def _unlike(self, older: str | None, newer: str | None) -> Iterator[tuple[str, tuple[Node | None, Node | None]]]:
+        """Names of two trees of which the nodes are not equal, with both nodes."""
+        before, after = ({node.name: node for node in self.nodes(tree)} if tree else {} for tree in (older, newer))
+        for name in before.keys() | after.keys():
+            if older != newer and before.get(name) != after.get(name):
+                yield name, (before.get(name), after.get(name))
+
     def find(self, root: str, names: list[str]) -> Node | None:
         """The node at a path given as names, ``None`` when there is none; links are not followed."""
         node: Node | None = None

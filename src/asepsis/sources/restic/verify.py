@@ -11,7 +11,8 @@ from typing import Final
 
 from asepsis.domain.integrity import ObjectFault
 from asepsis.domain.source import EntryType
-from asepsis.errors.source import LimitExceededError, ObjectMissingError, SourceError
+from asepsis.errors.source import LimitExceededError, ObjectMissingError, PackNotIndexedError, SourceError
+from asepsis.sources.digests import Meter
 from asepsis.sources.restic.index import Place
 from asepsis.sources.restic.repository import Repository
 from asepsis.sources.restic.tree import Node, Trees
@@ -19,7 +20,7 @@ from asepsis.sources.restic.tree import Node, Trees
 _CHUNK: Final = 8 << 20
 
 
-def faults(repository: Repository, trees: Trees, root: str) -> Iterator[ObjectFault]:
+def faults(repository: Repository, trees: Trees, root: str, meter: Meter) -> Iterator[ObjectFault]:
     """What is missing or damaged among everything that the tree ``root`` needs, one entry per path and object.
 
     A fault of a whole pack comes once without a path; each file or directory that cannot be read because of
@@ -29,9 +30,15 @@ def faults(repository: Repository, trees: Trees, root: str) -> Iterator[ObjectFa
         yield ObjectFault(object=f"index {name}", code=code)
     needed = _Needed()
     yield from _read_trees(trees, root, needed, limit=repository.limits.entries)
+    for blob in needed.blobs():
+        repository.index_of(blob)
+    for pack, code in sorted(repository.index.headless.items()):
+        yield ObjectFault(object=f"pack {pack}", code=code)
     unreadable: dict[str, ObjectFault] = {}
     for pack, blobs in sorted(_by_pack(repository, needed.blobs()).items()):
-        yield from _read_pack(repository, pack, blobs, unreadable)
+        if pack in repository.index.unlisted:
+            yield ObjectFault(object=f"pack {pack}", code=PackNotIndexedError.code)
+        yield from _read_pack(_Reader(repository, meter), pack, blobs, unreadable)
     yield from needed.faults(repository, unreadable)
 
 
@@ -97,10 +104,10 @@ def _by_pack(repository: Repository, blobs: Iterable[str]) -> dict[str, dict[str
 
 
 def _read_pack(
-    repository: Repository, pack: str, blobs: dict[str, Place], unreadable: dict[str, ObjectFault]
+    reader: _Reader, pack: str, blobs: dict[str, Place], unreadable: dict[str, ObjectFault]
 ) -> Iterator[ObjectFault]:
     try:
-        intact = _digest(repository, pack) == pack
+        intact = reader.digest(pack) == pack
     except SourceError as error:
         yield ObjectFault(object=f"pack {pack}", code=error.code)
     else:
@@ -108,22 +115,30 @@ def _read_pack(
             yield ObjectFault(object=f"pack {pack}", code="source.object_damaged")
     for blob in blobs:
         try:
-            repository.blob(blob)
+            reader.repository.blob(blob)
         except SourceError as error:
             unreadable[blob] = ObjectFault(object=f"blob {blob}", code=error.code)
 
 
-def _digest(repository: Repository, pack: str) -> str:
-    path = repository.pack_path(pack)
-    digest = hashlib.sha256()
-    position, size = 0, repository.storage.size(path)
-    while position < size:
-        chunk = repository.storage.read(path, start=position, end=min(position + _CHUNK, size))
-        if not chunk:
-            raise ObjectMissingError(name=path)
-        digest.update(chunk)
-        position += len(chunk)
-    return digest.hexdigest()
+class _Reader:
+    """Reads whole packs and counts their bytes."""
+
+    def __init__(self, repository: Repository, meter: Meter) -> None:
+        self.repository = repository
+        self._meter = meter
+
+    def digest(self, pack: str) -> str:
+        path, storage = self.repository.pack_path(pack), self.repository.storage
+        digest = hashlib.sha256()
+        position, size = 0, storage.size(path)
+        while position < size:
+            chunk = storage.read(path, start=position, end=min(position + _CHUNK, size))
+            if not chunk:
+                raise ObjectMissingError(name=path)
+            digest.update(chunk)
+            position += len(chunk)
+            self._meter.add(len(chunk))
+        return digest.hexdigest()
 
 
 def _unknown(repository: Repository, blob: str) -> ObjectFault | None:

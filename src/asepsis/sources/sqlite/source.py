@@ -11,8 +11,9 @@ from collections.abc import Generator, Iterator
 from typing import ClassVar, Final
 
 from asepsis.domain.integrity import ObjectFault
-from asepsis.domain.source import Entry, EntryType
+from asepsis.domain.source import Capability, Entry, EntryType
 from asepsis.errors.source import ArchiveDamagedError, SourceError
+from asepsis.sources.digests import Meter
 from asepsis.sources.history import HistorySource
 from asepsis.sources.listing import Listing
 from asepsis.sources.sqlite.database import opened, quoted
@@ -27,7 +28,7 @@ _VIRTUAL: Final = b"CREATE VIRTUAL"
 class SqliteFile(TableContainer):
     """One database file."""
 
-    def faults(self) -> Iterator[ObjectFault]:
+    def faults(self, meter: Meter) -> Iterator[ObjectFault]:
         """SQLite's own integrity check, then every row of every table."""
         try:
             with opened(self.path, limits=self.limits) as connection:
@@ -37,7 +38,7 @@ class SqliteFile(TableContainer):
         except SourceError as error:
             yield ObjectFault(object=self.path.name, code=error.code)
             return
-        yield from super().faults()
+        yield from super().faults(meter)
 
     def _read(self) -> Listing[Table]:
         with opened(self.path, limits=self.limits) as connection:
@@ -66,6 +67,7 @@ class SqliteSource(HistorySource):
     """``/table.tsv`` and ``/schema.sql``."""
 
     kind = "sqlite"
+    abilities: ClassVar = frozenset({Capability.HISTORY, Capability.CONTENT_IDS, Capability.TABLES})
     tool: ClassVar = "SQLite"
     suffixes: ClassVar = (".db", ".sqlite", ".sqlite3", ".db3")
     container: ClassVar = SqliteFile

@@ -22,6 +22,7 @@ from asepsis.errors.source import (
     SourceUnavailableError,
     UnsupportedFormatError,
 )
+from asepsis.sources.digests import Meter
 from asepsis.sources.history import Container
 from asepsis.sources.listing import Listing
 from asepsis.sources.paths import checked_parts
@@ -51,12 +52,14 @@ class Archive(Container[Stored]):
     headers only, not the content of its files.
     """
 
-    def faults(self) -> Iterator[ObjectFault]:
+    def faults(self, meter: Meter) -> Iterator[ObjectFault]:
         """Read the archive from end to end, once: its listing is made from all of its content."""
         try:
-            self._read()
+            listing = self._read()
         except SourceError as error:
             yield ObjectFault(object=self.path.name, code=error.code)
+            return
+        meter.add(sum(entry.size for entry in listing.entries()))
 
     def _open(self, _: Entry, place: Stored) -> BinaryIO:
         """The content of a file as a seekable stream; seeking backwards in a compressed archive reads it again.

@@ -29,6 +29,7 @@ _LONG_NAME, _LONG_LINK, _PAX, _GLOBAL_PAX = b"LKxg"
 _OTHERS: Final = frozenset(b"346")
 _EXTENSIONS: Final = frozenset((_LONG_NAME, _LONG_LINK, _PAX, _GLOBAL_PAX))
 _BASE_256: Final = 0x80
+_NEGATIVE: Final = 0xFF
 _MORE_SPARSE_IN_HEADER: Final = 482
 _MORE_SPARSE_IN_BLOCK: Final = 504
 
@@ -121,7 +122,7 @@ class Members:
             path=path,
             type=kind,
             size=self._real_size(header, records, size) if sparse else self._left,
-            modified_at=_moment(records, self._number(header[136:148])),
+            modified_at=_moment(records, self._seconds(header[136:148])),
             offset=self._offset,
             target=from_bytes(records.get("linkpath") or _text(header[157:257]))
             if flag in {_LINK, _HARD_LINK}
@@ -202,6 +203,10 @@ class Members:
         if number < 0:
             raise ArchiveDamagedError(name=self._name)
         return number
+
+    def _seconds(self, field: bytes) -> int:
+        """A time: as a number, but before 1970 it is negative (GNU: binary, all bits of the sign set)."""
+        return int.from_bytes(field, "big", signed=True) if field[0] == _NEGATIVE else self._number(field)
 
     def _check(self, header: bytes) -> None:
         """Compare the sum of the header's bytes, its own field counted as spaces."""

@@ -13,11 +13,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import Any, BinaryIO, ClassVar, Final
 
 from asepsis.domain.integrity import ObjectFault
 from asepsis.domain.names import RestorePointId
-from asepsis.domain.source import Entry, EntryType, RestorePoint
+from asepsis.domain.source import Capability, Entry, EntryType, RestorePoint
 from asepsis.errors.source import (
     HostilePathError,
     NotAFileError,
@@ -28,9 +28,12 @@ from asepsis.errors.source import (
     SourceError,
     UnsupportedFormatError,
 )
+from asepsis.ports import Reading
+from asepsis.sources.digests import Meter
 from asepsis.sources.directory import NOW, DirectorySource
 from asepsis.sources.limits import DEFAULT, Limits
 from asepsis.sources.paths import has_credentials, names_of
+from asepsis.sources.reading import ReadOnlySource
 from asepsis.sources.veeam.api import Api
 from asepsis.sources.veeam.publishing import Mount, Publishing, Target
 
@@ -67,10 +70,20 @@ class VeeamSettings:
         return cls(user=user, target=target, roots=(roots,) if roots else _ROOTS)
 
 
-class VeeamSource:
+class VeeamSource(ReadOnlySource):
     """Restore points of one server. A point is published when it is first looked into, until ``close``."""
 
-    kind: str = "veeam"
+    kind = "veeam"
+    abilities: ClassVar = frozenset(
+        {
+            Capability.HISTORY,
+            Capability.SEEK,
+            Capability.OLD_TIMES,
+            Capability.LINKS,
+            Capability.HARD_LINKS,
+            Capability.SPECIAL_FILES,
+        }
+    )
 
     def __init__(
         self, uri: str, *, api: Api, publishing: Publishing, settings: VeeamSettings, limits: Limits = DEFAULT
@@ -148,10 +161,11 @@ class VeeamSource:
             raise NotAFileError(path=path)
         raise PathMissingError(path=path)
 
-    def verify(self, point: RestorePointId) -> Iterator[ObjectFault]:
+    def verify(self, point: RestorePointId, *, reading: Reading | None = None) -> Iterator[ObjectFault]:
         """Read every file; Veeam checks the blocks that it hands out."""
+        meter = Meter(reading)
         for prefix, volume in self._volumes(point):
-            for fault in volume.verify(NOW) if volume is not None else ():
+            for fault in volume.verify(NOW, reading=meter.after()) if volume is not None else ():
                 yield ObjectFault(object=prefix + fault.object, code=fault.code, path=prefix + (fault.path or ""))
 
     def _volumes(self, point: RestorePointId) -> list[tuple[str, DirectorySource | None]]:

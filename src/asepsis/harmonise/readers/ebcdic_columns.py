@@ -1,0 +1,265 @@
+"""Fields of many mainframe records at once: a block of bytes as a matrix, one row a record, cut into columns of text.
+
+Invariant: every value is the one of ``ebcdic_values``. What is as its picture says is decoded for the whole column;
+each other field goes through ``ebcdic_values`` on its own, which also names what is wrong with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import cached_property, lru_cache
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from asepsis.harmonise.readers.copybook import Span, Storage
+from asepsis.harmonise.readers.ebcdic_values import NEGATIVE, UNDECODABLE, Coding, decode, decode_cut
+from asepsis.harmonise.readers.record import is_charmap
+
+Bytes = npt.NDArray[np.uint8]
+Flags = npt.NDArray[np.bool_]
+
+_ZERO, _MINUS, _PLUS, _POINT = b"0-+."
+_WIDE: Final = 0x80
+_DIGITS: Final = 10
+_NO_DIGIT: Final = 0xFF
+_BYTE_VALUES: Final = 256
+_IS_MINUS: Final = np.array([f"{nibble:x}" in NEGATIVE for nibble in range(16)])
+_LARGEST_BINARY: Final = 8
+_BINARY_DIGITS: Final = {1: 3, 2: 5, 4: 10, 8: 20}
+
+
+class CodePage:
+    """A code page as tables from a byte to its text, its digit and its sign; only for pages of one byte a character."""
+
+    def __init__(self, coding: Coding) -> None:
+        chars = bytes(range(_BYTE_VALUES)).decode(coding.encoding, "replace")
+        self.table = bytes(ord(char) if char.isascii() else _WIDE for char in chars)
+        coded = [char.encode("utf-8", "replace") for char in chars]
+        self.most = max(map(len, coded))
+        self.coded = np.array([list(code.ljust(self.most, b"\0")) for code in coded], np.uint8)
+        self.sizes = np.array([len(code) for code in coded], np.uint8)
+        self.is_undefined = np.array([char == UNDECODABLE for char in chars])
+        self.digit, self.is_negative = self._punched(coding)
+
+    @staticmethod
+    def _punched(coding: Coding) -> tuple[Bytes, Flags]:
+        """The digit (as a character, ``_NO_DIGIT``: none) and the sign of a byte that carries a sign."""
+        digits = np.full(_BYTE_VALUES, _NO_DIGIT, np.uint8)
+        negative = np.zeros(_BYTE_VALUES, np.bool_)
+        probe = Span(name="", offset=0, length=1, storage=Storage.ZONED, signed=True)
+        one = Span(name="", offset=0, length=2, storage=Storage.ZONED, signed=True)
+        lead = "1".encode(coding.encoding, "replace")
+        for byte in range(_BYTE_VALUES):
+            value, _ = decode(probe, bytes([byte]), coding)
+            if value is not None:
+                digits[byte] = ord(value[-1])
+                negative[byte] = (decode(one, lead + bytes([byte]), coding)[0] or "").startswith("-")
+        return digits, negative
+
+
+class Block:
+    """Records of one length, ``present`` where their bytes are there (``None``: everywhere), column by column."""
+
+    def __init__(self, rows: Bytes, coding: Coding, present: Flags | None = None) -> None:
+        self._coding = coding
+        self._rows = rows
+        self._present = present
+        self._page = _page(coding)
+
+    def __len__(self) -> int:
+        """How many records there are."""
+        return len(self._rows)
+
+    def column(self, span: Span, wanted: Flags | None = None) -> tuple[pa.Array, dict[int, str]]:
+        """The texts of a field, null where they are not wanted or not there, and the reasons by row."""
+        cells = self._rows[:, span.offset : span.offset + span.length]
+        fast = _FAST.get(span.storage) if self._page is not None else _BYTEWISE.get(span.storage)
+        array, good = (
+            fast(self, span, np.ascontiguousarray(cells)) if fast else (pa.nulls(len(self), pa.string()), None)
+        )
+        there, begun = self._there(span, wanted)
+        if good is None:
+            slow = np.arange(len(self)) if there is None else np.flatnonzero(there)
+        else:
+            slow = np.flatnonzero(~good if there is None else there & ~good)
+        found = {int(row): decode(span, cells[row].tobytes(), self._coding) for row in slow}
+        if begun is not None and self._present is not None:
+            for row in np.flatnonzero(begun).tolist():
+                length = int(self._present[row, span.offset : span.offset + span.length].sum())
+                found[row] = decode_cut(span, cells[row, :length].tobytes(), self._coding)
+        if there is not None and not there.all():
+            array = pc.if_else(pa.array(there), array, pa.scalar(None, pa.string()))
+        return _replaced(array, found), {row: reason for row, (_, reason) in found.items() if reason is not None}
+
+    def has(self, row: int, span: Span) -> bool:
+        """Whether a record holds a field, or at least its beginning."""
+        return self._present is None or bool(self._present[row, span.offset])
+
+    def _there(self, span: Span, wanted: Flags | None) -> tuple[Flags | None, Flags | None]:
+        """Where the whole field is there, and where only its beginning is."""
+        if self._present is None:
+            return wanted, None
+        first, last = self._present[:, span.offset], self._present[:, span.offset + span.length - 1]
+        if wanted is not None:
+            first, last = first & wanted, last & wanted
+        return last, first & ~last
+
+    @cached_property
+    def _translated(self) -> Bytes:
+        table = self._page.table if self._page is not None else None
+        return np.frombuffer(self._rows.tobytes().translate(table), np.uint8).reshape(self._rows.shape)
+
+    def texts(self, span: Span, cells: Bytes) -> tuple[pa.Array, Flags | None]:
+        """Characters: one byte of ASCII each, unless one of the column is not."""
+        texts = np.ascontiguousarray(self._translated[:, span.offset : span.offset + span.length])
+        if not texts.size or texts.max() < _WIDE:
+            return _even(texts), np.ones(len(texts), np.bool_)
+        return self._wide_texts(cells)
+
+    def _wide_texts(self, cells: Bytes) -> tuple[pa.Array, Flags | None]:
+        page = self._page
+        if page is None:
+            return pa.nulls(len(cells), pa.string()), None
+        sizes = page.sizes[cells]
+        used = np.arange(page.most) < sizes[:, :, None]
+        good: Flags = ~np.any(page.is_undefined[cells], axis=1)
+        return _uneven(page.coded[cells][used], sizes.sum(axis=1, dtype=np.int64)), good
+
+    def digits(self, span: Span, cells: Bytes) -> tuple[pa.Array, Flags | None]:
+        """Unsigned digits: as they stand, or with their point."""
+        texts = np.ascontiguousarray(self._translated[:, span.offset : span.offset + span.length])
+        good = _are_digits(texts)
+        if not span.scale:
+            array = _even(texts) if texts.max(initial=0) < _WIDE else _even(np.where(texts < _WIDE, texts, _ZERO))
+            return array, good
+        return render(texts, np.zeros(len(cells), np.bool_), span.scale, good), good
+
+    def zoned(self, span: Span, cells: Bytes) -> tuple[pa.Array, Flags | None]:
+        """Digits with a sign in one of them, or beside them."""
+        page = self._page
+        if page is None:
+            return pa.nulls(len(cells), pa.string()), None
+        texts = np.ascontiguousarray(self._translated[:, span.offset : span.offset + span.length])
+        place = 0 if span.leading else span.length - 1
+        if span.separate:
+            sign = texts[:, place]
+            digits = np.ascontiguousarray(np.delete(texts, place, axis=1))
+            good = _are_digits(digits) & ((sign == _PLUS) | (sign == _MINUS))
+            return render(digits, sign == _MINUS, span.scale, good), good
+        digits = texts.copy()
+        digits[:, place] = page.digit[cells[:, place]]
+        good = _are_digits(digits)
+        return render(digits, page.is_negative[cells[:, place]], span.scale, good), good
+
+    def packed(self, span: Span, cells: Bytes) -> tuple[pa.Array, Flags | None]:
+        """Two digits a byte, the last half byte a sign."""
+        nibbles = _HEX[cells].view(np.uint8)
+        if span.storage is Storage.PACKED_UNSIGNED:
+            good = _are_digits(nibbles)
+            return render(nibbles, np.zeros(len(cells), np.bool_), span.scale, good), good
+        sign = cells[:, -1] & 0x0F
+        digits = nibbles[:, :-1]
+        good = _are_digits(digits) & (sign >= _DIGITS)
+        return render(digits, _IS_MINUS[sign], span.scale, good), good
+
+    def binary(self, span: Span, cells: Bytes) -> tuple[pa.Array, Flags | None]:
+        """Whole numbers of at most eight bytes."""
+        good = np.ones(len(cells), np.bool_)
+        if span.length not in _BINARY_DIGITS:
+            return pa.nulls(len(cells), pa.string()), None
+        order, kind = "<" if span.little_endian else ">", "i" if span.signed else "u"
+        values = cells.view(f"{order}{kind}{span.length}").reshape(-1)
+        if not span.scale:
+            return pc.cast(pa.array(values.astype(values.dtype.newbyteorder("="))), pa.string()), good
+        negative = values < 0
+        rest = values.astype(np.int64).view(np.uint64) if span.signed else values.astype(np.uint64)
+        rest = np.where(negative, ~rest + np.uint64(1), rest)
+        digits = np.empty((len(cells), _BINARY_DIGITS[span.length]), np.uint8)
+        for place in range(digits.shape[1] - 1, -1, -1):
+            rest, digits[:, place] = np.divmod(rest, np.uint64(10))
+        digits += _ZERO
+        return render(digits, negative, span.scale, good), good
+
+
+def render(digits: Bytes, negative: Flags, scale: int, good: Flags) -> pa.Array:
+    """Decimal numbers from digits (characters, a row a number): no leading zeros, with their point; not good: empty."""
+    count, width = digits.shape
+    whole = max(width - scale, 1)
+    after = max(scale, 0)
+    grid = np.full((count, 1 + whole + (1 + after if after else 0)), _ZERO, np.uint8)
+    left = digits[:, : width - after] if width > after else digits[:, :0]
+    grid[:, 1 : 1 + left.shape[1]] = left
+    if after:
+        grid[:, 1 + whole] = _POINT
+        right = digits[:, -min(after, width) :]
+        grid[:, grid.shape[1] - right.shape[1] :] = right
+    is_digit = grid[:, 1 : 1 + whole] != _ZERO
+    is_digit[:, -1] = True
+    start = 1 + is_digit.argmax(axis=1)
+    minus = np.flatnonzero(negative & good & (digits != _ZERO).any(axis=1))
+    start[minus] -= 1
+    grid[minus, start[minus]] = _MINUS
+    start[~good] = grid.shape[1]
+    kept = np.arange(grid.shape[1]) >= start[:, None]
+    return _uneven(grid[kept], grid.shape[1] - start)
+
+
+def _are_digits(texts: Bytes) -> Flags:
+    found: Flags = np.all((texts - np.uint8(_ZERO)) < _DIGITS, axis=1)  # below zero wraps around
+    return found
+
+
+def _even(texts: Bytes) -> pa.Array:
+    """Strings of one length; their characters are ASCII."""
+    count, width = texts.shape
+    offsets = np.arange(0, (count + 1) * width, width, dtype=np.int32) if width else np.zeros(count + 1, np.int32)
+    return _strings(offsets, np.ascontiguousarray(texts))
+
+
+def _uneven(characters: Bytes, lengths: npt.NDArray[Any]) -> pa.Array:
+    offsets = np.zeros(len(lengths) + 1, np.int32)
+    np.cumsum(lengths, out=offsets[1:])
+    return _strings(offsets, characters)
+
+
+def _strings(offsets: npt.NDArray[np.int32], characters: Bytes) -> pa.Array:
+    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(characters)]
+    return pa.Array.from_buffers(pa.string(), len(offsets) - 1, buffers)
+
+
+def _replaced(array: pa.Array, found: dict[int, tuple[str | None, str | None]]) -> pa.Array:
+    if not found:
+        return array
+    mask = np.zeros(len(array), np.bool_)
+    mask[list(found)] = True
+    values = [found[row][0] for row in sorted(found)]
+    return pc.replace_with_mask(array, pa.array(mask), pa.array(values, pa.string()))
+
+
+@lru_cache(maxsize=16)
+def _page(coding: Coding) -> CodePage | None:
+    return CodePage(coding) if is_charmap(coding.encoding) else None
+
+
+def _hexadecimal(bytes_: Iterable[int]) -> npt.NDArray[np.uint16]:
+    """The two characters of every byte, as they lie in memory."""
+    return np.frombuffer(b"".join(b"%02x" % byte for byte in bytes_), np.uint16)
+
+
+_HEX: Final = _hexadecimal(range(_BYTE_VALUES))
+_Fast = Callable[[Block, Span, Bytes], tuple[pa.Array, Flags | None]]
+_BYTEWISE: Final[dict[Storage, _Fast]] = {
+    Storage.PACKED: Block.packed,
+    Storage.PACKED_UNSIGNED: Block.packed,
+    Storage.BINARY: Block.binary,
+}
+_FAST: Final[dict[Storage, _Fast]] = {
+    **_BYTEWISE,
+    Storage.TEXT: Block.texts,
+    Storage.DIGITS: Block.digits,
+    Storage.ZONED: Block.zoned,
+}
