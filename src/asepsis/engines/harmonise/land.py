@@ -11,6 +11,7 @@ import hashlib
 import io
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import BinaryIO, Final
 
 import duckdb
@@ -21,6 +22,7 @@ import pyarrow.compute as pc
 from asepsis.domain.names import Digest
 from asepsis.engines.harmonise.guard import guarded
 from asepsis.engines.harmonise.reading import read_batches
+from asepsis.engines.transcripts import transcribe
 from asepsis.errors.harmonise import BooksDoNotBalance
 from asepsis.harmonise.entries import FileEntry
 from asepsis.harmonise.expressions import quote_name
@@ -102,18 +104,22 @@ def land(
     file: tuple[int, str],
     opener: Opener,
     progress: Callable[[int], None],
+    workdir: Path | None = None,
 ) -> Landed:
-    """Land one file, given its number and path.
+    """Land one file, given its number and path; what must lie on a disk meanwhile lies in ``workdir``, without a name.
 
     Raises:
         BooksDoNotBalance: the reader left out or repeated bytes.
-        SourceFileDamaged: a compressed file is damaged.
+        SourceFileDamaged: a compressed file or a binary table is damaged.
+        TableMissing: a binary table has no such sheet or table.
+        TableReaderMissing: what reads binary tables is not installed.
         LimitExceeded: the file asks for too much.
     """
     file_id, path = file
     with opener() as opened:
         hashed = HashedStream(opened)
-        plain = _Counted(gunzip(io.BufferedReader(hashed), name=path))
+        unpacked = gunzip(io.BufferedReader(hashed), name=path)
+        plain = _Counted(transcribe(entry, unpacked, name=path, workdir=workdir))
         count = _Count()
         for batch in _tiling(read_batches(entry, io.BufferedReader(plain, _CHUNK)), path):
             insert(connection, entry, batch, file_id=file_id)

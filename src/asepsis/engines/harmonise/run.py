@@ -61,7 +61,7 @@ def harmonise(
 
     Raises:
         SourceFileMissing: an entry of the mapping that is not optional matches no file.
-        SourceFileDamaged: a compressed file is damaged.
+        SourceFileDamaged: a compressed file or a binary table is damaged.
         BooksDoNotBalance: a record would be lost; nothing of the run is kept.
         HarmoniseFailed: the engine failed; its text is dropped.
     """
@@ -131,7 +131,7 @@ class _Work:
     def _fill(
         self, connection: duckdb.DuckDBPyConnection, chosen: list[tuple[FileEntry, str]], folder: Path
     ) -> list[Landed]:
-        landed = self._land(connection, chosen)
+        landed = self._land(connection, chosen, folder)
         create_code_tables(connection, self.mapping)
         for entry in self.mapping.entries:
             self.resources.report("stage", entry.name)
@@ -149,7 +149,9 @@ class _Work:
         accounts.check_provenance(folder, self.books, self.row_counts)
         return landed
 
-    def _land(self, connection: duckdb.DuckDBPyConnection, chosen: list[tuple[FileEntry, str]]) -> list[Landed]:
+    def _land(
+        self, connection: duckdb.DuckDBPyConnection, chosen: list[tuple[FileEntry, str]], folder: Path
+    ) -> list[Landed]:
         for entry in self.mapping.entries:
             create_landed(connection, entry)
         landed = []
@@ -161,6 +163,7 @@ class _Work:
                     file=(file_id, path),
                     opener=self.files[path],
                     progress=lambda done, path=path: self.resources.report("land", path, done),  # type: ignore[misc]
+                    workdir=folder,
                 )
             )
         return landed
