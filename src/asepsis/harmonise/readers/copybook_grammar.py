@@ -194,17 +194,18 @@ def _joined(line: str, rest: str) -> str:
 def _code(number: int, line: str) -> tuple[str, bool]:
     """The text of a line in reference format: columns 1-6 are a sequence area, column 7 an indicator, 73-80 a mark.
 
-    A line that begins with words in the sequence area is in free format.
+    A line with words in the sequence area, or with one that begins in column 7, is in free format.
     """
     line = line.expandtabs(8)
     if line.lstrip().startswith("*") or line.strip(" .").upper() in _DIRECTIVES:
         return "", False
     area, indicator = line[:6].strip(), line[6:7]
-    if area and (" " in area or "." in area or indicator not in {"", " ", "*", "/", "-", "D", "d"}):
+    is_indicator = indicator in {"", " ", "*", "/", "-", "D", "d"}
+    if " " in area or "." in area or (not is_indicator and indicator.isalnum()):
         return line.split("*>")[0], False
     if indicator in {"*", "/", "D", "d"}:
         return "", False
-    if indicator.strip() and indicator != "-":
+    if not is_indicator:
         raise CopybookRefused(item=f"line {number}", problem="the indicator in column 7 is unknown")
     return line[7:72], indicator == "-"
 

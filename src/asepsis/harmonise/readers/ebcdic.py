@@ -118,7 +118,8 @@ class _Reading:
         starts, stops = np.array(cuts.starts), np.array(cuts.stops)
         data = np.frombuffer(cuts.data, np.uint8)
         stride = len(data) // count
-        if self._spreading is None and stride >= length and _is_regular(starts, stops, stride, length):
+        is_even = self._spreading is None and len(data) == stride * count
+        if is_even and _is_regular(starts, stops, stride, length):
             rows = data.reshape(count, stride)[:, starts[0] : starts[0] + length]
             self._surplus(cuts, np.flatnonzero(stops - starts > length), defects)
             return Block(rows, self._coding)

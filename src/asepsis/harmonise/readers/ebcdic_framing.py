@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import BinaryIO, Final, cast
 
-from asepsis.harmonise.readers.record import RESIDUE_CHUNK, Limits, RecordKind, read_exactly
+from asepsis.harmonise.readers.record import Limits, RecordKind, read_exactly, rest_of
 
 _WORD: Final = 4
 _BLOCK_BYTES: Final = 1 << 20
@@ -288,8 +288,5 @@ def _residue(data: bytes, defect: str) -> Cuts:
 
 def _rest(stream: BinaryIO, head: bytes, defect: str) -> Iterator[Cuts]:
     """Everything that is left, in pieces."""
-    while head:
-        yield _residue(head[:RESIDUE_CHUNK], defect)
-        head = head[RESIDUE_CHUNK:] or read_exactly(stream, RESIDUE_CHUNK)
-    while piece := read_exactly(stream, RESIDUE_CHUNK):
+    for piece in rest_of(stream, head):
         yield _residue(piece, defect)
