@@ -128,10 +128,11 @@ def _quoted(split: str, delimiter: str, quote: str) -> str:
 def _copied(value: str) -> str:
     r"""A value of PostgreSQL's COPY text format: ``\N`` is null, a backslash escapes."""
     whole = f"rtrim({value}, {_ENDS})"
-    plain = f"replace({whole}, '\\\\', chr(1))"
-    for written, meant in (("\\t", "chr(9)"), ("\\n", "chr(10)"), ("\\r", "chr(13)")):
-        plain = f"replace({plain}, {quote_text(written)}, {meant})"
-    text = f"replace({plain}, chr(1), '\\')"
+    mark = "'\\' || chr(1)"  # no escape has this sign behind its backslash, so that values may hold it
+    plain = f"replace({whole}, '\\\\', {mark})"
+    for letter, meant in (("t", 9), ("n", 10), ("r", 13), ("b", 8), ("f", 12), ("v", 11)):
+        plain = f"replace({plain}, '\\{letter}', chr({meant}))"
+    text = f"replace({plain}, {mark}, '\\')"
     return f"(CASE WHEN {whole} = '\\N' THEN NULL WHEN contains({whole}, '\\') THEN {text} ELSE {whole} END)"
 
 

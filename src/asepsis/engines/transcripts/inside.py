@@ -18,6 +18,8 @@ from asepsis.engines.transcripts.order import Kind, Order, Refusal, TableAbsentE
 
 _INSTALLATION: Final = ("/usr", "/lib", "/lib64", "/etc/ld.so.cache", "/dev/null", "/dev/urandom", "/proc/self")
 _DESCRIPTORS: Final = 64
+_GRACE: Final = 5
+"""Seconds between the signal that names the limit and the one that cannot be told from others."""
 
 Transcript = Callable[[BinaryIO, Order], Iterator[bytes]]
 
@@ -59,16 +61,16 @@ def _loaded(kind: Kind) -> Transcript:
 
 def _limit(order: Order) -> None:
     limits = {
-        resource.RLIMIT_AS: order.memory,
-        resource.RLIMIT_CPU: order.seconds,
-        resource.RLIMIT_CORE: 0,
-        resource.RLIMIT_FSIZE: 0,
-        resource.RLIMIT_NOFILE: _DESCRIPTORS,
+        resource.RLIMIT_AS: (order.memory, order.memory),
+        resource.RLIMIT_CPU: (order.seconds, order.seconds + _GRACE),
+        resource.RLIMIT_CORE: (0, 0),
+        resource.RLIMIT_FSIZE: (0, 0),
+        resource.RLIMIT_NOFILE: (_DESCRIPTORS, _DESCRIPTORS),
     }
-    for limit, value in limits.items():
+    for limit, values in limits.items():
         _, highest = resource.getrlimit(limit)
-        value = value if highest == resource.RLIM_INFINITY else min(value, highest)  # noqa: PLW2901
-        resource.setrlimit(limit, (value, value))
+        soft, hard = (value if highest == resource.RLIM_INFINITY else min(value, highest) for value in values)
+        resource.setrlimit(limit, (soft, hard))
 
 
 def _confine(kind: Kind) -> None:
