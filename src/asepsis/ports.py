@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from typing import Any, BinaryIO, Protocol, runtime_checkable
 
 from asepsis.domain.attestation import Appraisal, Binding, Evidence, Grant
 from asepsis.domain.documents import Document
@@ -21,7 +21,7 @@ from asepsis.domain.names import Digest, PartyId, ReferralId, ReleaseId, Restore
 from asepsis.domain.referral import Referral
 from asepsis.domain.room import PublishedSnapshot, Release
 from asepsis.domain.run import Run
-from asepsis.domain.source import Capability, Change, Entry, Remark, RestorePoint
+from asepsis.domain.source import Capability, Change, Entry, ExportedTable, Remark, RestorePoint
 from asepsis.ledger.checkpoint import Checkpoint
 from asepsis.sealing.manifest import SignedManifest
 from asepsis.sealing.signing import Purpose
@@ -67,6 +67,16 @@ class Source(Protocol):
 
     def fs(self, point: RestorePointId) -> Any:
         """A restore point as a read-only ``fsspec.AbstractFileSystem``."""
+
+
+@runtime_checkable
+class TableSource(Source, Protocol):
+    """A source whose entries are tables."""
+
+    def export(
+        self, point: RestorePointId, folder: Path, *, only: Collection[str] = (), reading: Reading | None = None
+    ) -> list[ExportedTable]:
+        """Write tables as Parquet files into an empty folder: values as text, exactly as the source has them."""
 
 
 class RoomTables(Protocol):

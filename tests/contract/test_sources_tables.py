@@ -9,11 +9,14 @@ import os
 import random
 import sqlite3
 import struct
+import tarfile
 import zlib
 from collections.abc import Callable
 from pathlib import Path
 
 import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import zstandard
 
@@ -21,7 +24,7 @@ from asepsis.domain.names import RestorePointId
 from asepsis.domain.source import EntryType
 from asepsis.errors import AsepsisError
 from asepsis.errors.source import SourceError
-from asepsis.ports import Source
+from asepsis.ports import Source, TableSource
 from asepsis.sources.registry import open_source
 
 Row = tuple[str | None, ...]
@@ -96,9 +99,9 @@ def text(value: str | None) -> bytes:
     return number(-1) if value is None else number(len(value.encode())) + value.encode()
 
 
-def archive_head(layout: int, version: int) -> bytes:
-    packing = b"\x01" if version >= 15 else number(-1)
-    head = b"PGDMP\x01" + bytes([version, 0, 4, 8, layout]) + packing
+def archive_head(layout: int, version: int, packing: int = 1) -> bytes:
+    packed = bytes([packing]) if version >= 15 else number(-1 if packing else 0)
+    head = b"PGDMP\x01" + bytes([version, 0, 4, 8, layout]) + packed
     return head + number(0) * 7 + text("db") + text("15") + text("15") + number(len(TABLES) + 1)
 
 
@@ -112,16 +115,31 @@ def archive_item(i: int, table: str, version: int, place: bytes) -> bytes:
     return item + text("owner") + text("false") + text("7") + text(None) + place
 
 
-def custom_dump(version: int, *, offsets: bool = True) -> bytes:
+def lz4_frame(content: bytes) -> bytes:
+    out = pa.BufferOutputStream()
+    with pa.CompressedOutputStream(out, "lz4") as stream:
+        stream.write(content)
+    return bytes(out.getvalue())
+
+
+PACKERS: dict[int, Callable[[bytes], bytes]] = {
+    0: bytes,
+    1: zlib.compress,
+    2: lz4_frame,
+    3: zstandard.compress,
+}
+
+
+def custom_dump(version: int, *, offsets: bool = True, packing: int = 1) -> bytes:
     def build(places: list[int]) -> tuple[bytes, list[int]]:
-        out = archive_head(1, version)
+        out = archive_head(1, version, packing)
         for i, (table, place) in enumerate(zip(TABLES, places, strict=True), 1):
             out += archive_item(i, table, version, struct.pack("<BQ", 2 if offsets else 1, place if offsets else 0))
         out += archive_item(9, "skipped", version, struct.pack("<BQ", 3, 0)).replace(b"TABLE DATA", b"TABLE ROWS")
         found = []
         for i, rows in enumerate(TABLES.values(), 1):
             found.append(len(out))
-            packed = zlib.compress((copy_block(rows) + "\n\n").encode())
+            packed = PACKERS[packing]((copy_block(rows) + "\n\n").encode())
             chunks = [packed[at : at + 4096] for at in range(0, len(packed), 4096)]
             out += b"\x01" + number(i) + b"".join(number(len(c)) + c for c in chunks) + number(0)
         return out, found
@@ -150,9 +168,9 @@ def inserts(folder: Path) -> Source:
     return open_source(f"pgdump:{folder / 'b.sql'}")
 
 
-def a_custom(version: int, *, offsets: bool = True) -> Callable[[Path], Source]:
+def a_custom(version: int, *, offsets: bool = True, packing: int = 1) -> Callable[[Path], Source]:
     def make(folder: Path) -> Source:
-        (folder / "b.dump").write_bytes(custom_dump(version, offsets=offsets))
+        (folder / "b.dump").write_bytes(custom_dump(version, offsets=offsets, packing=packing))
         return open_source(f"pgdump:{folder / 'b.dump'}")
 
     return make
@@ -169,6 +187,17 @@ def a_directory(pack: Callable[[bytes], bytes], suffix: str) -> Callable[[Path],
         return open_source(f"pgdump:{folder}")
 
     return make
+
+
+def a_tarred(folder: Path) -> Source:
+    """The tar format (-Ft): the files of the directory format in one archive, and a script that nobody runs."""
+    (folder / "parts").mkdir()
+    a_directory(bytes, "")(folder / "parts")
+    (folder / "parts" / "restore.sql").write_text("\\\\! touch canary\\n")
+    with tarfile.open(folder / "b.tar", "w", format=tarfile.USTAR_FORMAT) as out:
+        for name in ("toc.dat", *(f"{i}.dat" for i in range(1, len(TABLES) + 1)), "restore.sql"):
+            out.add(folder / "parts" / name, arcname=name)
+    return open_source(f"pgdump:{folder / 'b.tar'}")
 
 
 def my_literal(value: str | None) -> str:
@@ -216,8 +245,11 @@ MAKERS: dict[str, Callable[[Path], Source]] = {
     "pg-plain-gz": a_plain_gz,
     "pg-plain-crlf": a_plain_from_windows,
     "pg-inserts": inserts,
-    "pg-custom-1.14": a_custom(14),
-    "pg-custom-1.16": a_custom(16),
+    **{f"pg-custom-1.{version}": a_custom(version) for version in (12, 13, 14, 15, 16)},
+    **{f"pg-custom-packing-{packing}": a_custom(16, packing=packing) for packing in (0, 2, 3)},
+    "pg-custom-uncompressed": a_custom(14, packing=0),
+    "pg-tar": a_tarred,
+    "pg-directory-lz4": a_directory(lz4_frame, ".lz4"),
     "pg-custom-piped": a_custom(14, offsets=False),
     "pg-directory": a_directory(bytes, ""),
     "pg-directory-gz": a_directory(gzip.compress, ".gz"),
@@ -313,6 +345,40 @@ def test_an_untouched_dump_verifies_and_stays_untouched(source: Source, point: R
     assert state_of(root) == before
 
 
+def test_every_table_is_written_as_parquet_exactly(source: Source, point: RestorePointId, tmp_path: Path) -> None:
+    assert isinstance(source, TableSource)
+    root = Path(source.uri.partition(":")[2])
+    before = state_of(root)
+    counts: list[int] = []
+    written = {table.path: table for table in source.export(point, tmp_path / "out", reading=counts.append)}
+    assert set(written) >= {path_of(source, table) for table in TABLES}
+    for table, rows in TABLES.items():
+        told = written[path_of(source, table)]
+        assert (told.rows, told.columns) == (len(rows), 3)
+        content = pq.read_table(tmp_path / "out" / told.file)
+        assert content.column_names == ["id", "name", "note with space"]
+        assert [tuple(row.values()) for row in content.to_pylist()] == rows
+        assert (tmp_path / "out" / told.file).stat().st_mode & 0o777 == 0o600
+    assert counts == sorted(counts) != []
+    assert state_of(root) == before
+
+
+def test_tables_that_are_named_are_written_and_no_others(source: Source, point: RestorePointId, tmp_path: Path) -> None:
+    assert isinstance(source, TableSource)
+    written = source.export(point, tmp_path / "out", only=[path_of(source, "many")])
+    assert [(table.path, table.rows) for table in written] == [(path_of(source, "many"), len(MANY))]
+    assert [path.suffix for path in (tmp_path / "out").rglob("*") if path.is_file()] == [".parquet"]
+
+
+def test_tables_are_written_into_an_empty_folder_only(source: Source, point: RestorePointId, tmp_path: Path) -> None:
+    assert isinstance(source, TableSource)
+    (tmp_path / "mine").write_text("x")
+    with pytest.raises(AsepsisError) as caught:
+        source.export(point, tmp_path)
+    assert caught.value.code == "source.target_not_empty"
+    assert [path.name for path in tmp_path.iterdir()] == ["mine"]
+
+
 def test_a_cut_dump_is_never_taken_for_a_whole_one(source: Source, tmp_path: Path) -> None:
     root = Path(source.uri.partition(":")[2])
     copy = tmp_path / root.name
@@ -330,8 +396,16 @@ def test_a_cut_dump_is_never_taken_for_a_whole_one(source: Source, tmp_path: Pat
     assert set(faults) <= {"source.archive_truncated", "source.archive_damaged"}
     with pytest.raises(SourceError):
         list(cut.walk(RestorePointId(copy.name)))
+    assert isinstance(cut, TableSource)
+    with pytest.raises(SourceError):
+        cut.export(RestorePointId(copy.name), tmp_path / "out")
+    assert not [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
 
 
 def state_of(root: Path) -> dict[str, tuple[int, str]]:
     paths = sorted(root.rglob("*")) if root.is_dir() else sorted(root.parent.iterdir())
-    return {str(path): (path.stat().st_mtime_ns, hashlib.sha256(path.read_bytes()).hexdigest()) for path in paths}
+    return {
+        str(path): (path.stat().st_mtime_ns, hashlib.sha256(path.read_bytes()).hexdigest())
+        for path in paths
+        if path.is_file()
+    }

@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import shutil
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from asepsis.cli.options import JsonOption
 from asepsis.cli.report import emit, reported, table
+from asepsis.cli.steps import end_steps, step_line
+from asepsis.domain.source import Remark
+from asepsis.ports import Reading
 
 app = typer.Typer(help="Look into a backup: restic:…, tar:…, dir:… (read-only).", no_args_is_help=True)
 
-UriArgument = Annotated[str, typer.Argument(help="restic:FOLDER, tar:FILE-OR-FOLDER or dir:FOLDER")]
+UriArgument = Annotated[
+    str,
+    typer.Argument(help="restic:FOLDER-OR-URL, borg:FOLDER, pgdump:FILE-OR-FOLDER, tar:FILE-OR-FOLDER, dir:FOLDER …"),
+]
 PointOption = Annotated[
     str, typer.Option("--restore-point", help="A restore point's id or its beginning, or 'latest'.")
 ]
@@ -29,6 +36,8 @@ def ls(uri: UriArgument, restore_point: PointOption = "", as_json: JsonOption = 
         source = look_into(uri)
         if not restore_point:
             points = source.restore_points()
+            for remark in source.remarks():
+                sys.stderr.write(f"asepsis: {_said(remark)}\n")
             rows = [[point.id[:16], point.taken_at.isoformat(), point.label] for point in points]
             document: object = [
                 {"id": point.id, "taken_at": point.taken_at.isoformat(), "label": point.label} for point in points
@@ -63,11 +72,12 @@ def diff(uri: UriArgument, older: str, newer: str, as_json: JsonOption = False) 
     """Tell how two restore points differ."""
     with reported(as_json=as_json):
         from asepsis.bootstrap import look_into
-        from asepsis.integrity.differences import diff as difference
         from asepsis.services.looking import find_point
 
         source = look_into(uri)
-        changes = difference(source.walk(find_point(source, older).id), source.walk(find_point(source, newer).id))
+        step_line("comparing", quiet=as_json)
+        changes = source.diff(find_point(source, older).id, find_point(source, newer).id)
+        end_steps(quiet=as_json)
         emit(
             [{"kind": change.kind.value, "path": change.path, "was": change.was} for change in changes],
             as_json=as_json,
@@ -84,12 +94,14 @@ def verify(uri: UriArgument, restore_point: PointOption = "latest", as_json: Jso
 
         source = look_into(uri)
         point = find_point(source, restore_point)
-        faults = list(source.verify(point.id))
+        faults = list(source.verify(point.id, reading=_counted("verifying, bytes read", quiet=as_json)))
+        end_steps(quiet=as_json)
         rows = [[fault.path or "", fault.code] for fault in faults]
         emit(
             {
                 "restore_point": point.id,
                 "faults": [{"object": f.object, "path": f.path, "code": f.code} for f in faults],
+                "remarks": [{"object": r.object, "code": r.code, "at": r.at} for r in source.remarks()],
             },
             as_json=as_json,
             text=table(["path", "fault"], rows)
@@ -98,3 +110,53 @@ def verify(uri: UriArgument, restore_point: PointOption = "latest", as_json: Jso
         )
         if faults:
             raise typer.Exit(7)
+
+
+@app.command("tables")
+def tables(
+    uri: UriArgument,
+    to: Annotated[Path, typer.Option("--to", help="An empty or new folder; each table becomes a Parquet file in it.")],
+    restore_point: PointOption = "latest",
+    only: Annotated[list[str] | None, typer.Option("--only", help="A table's path as 'source ls' tells it.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write the tables of a dump as Parquet files, every value as text. These files are not sealed: mind where."""
+    with reported(as_json=as_json):
+        from asepsis.bootstrap import look_into
+        from asepsis.errors.source import NoTablesError
+        from asepsis.ports import TableSource
+        from asepsis.services.looking import find_point
+
+        source = look_into(uri)
+        if not isinstance(source, TableSource):
+            raise NoTablesError(scheme=source.kind)
+        point = find_point(source, restore_point)
+        reading = _counted("writing tables, bytes read", quiet=as_json)
+        written = source.export(point.id, to, only=only or (), reading=reading)
+        end_steps(quiet=as_json)
+        emit(
+            [{"path": t.path, "file": t.file, "rows": t.rows, "columns": t.columns} for t in written],
+            as_json=as_json,
+            text=table(["table", "rows", "columns", "file"], [[t.path, t.rows, t.columns, t.file] for t in written]),
+        )
+
+
+_STEP = 64 << 20
+
+
+def _counted(step: str, *, quiet: bool) -> Reading:
+    """Shows the count of bytes, not more often than anybody can read."""
+    shown = 0
+
+    def reading(done: int) -> None:
+        nonlocal shown
+        if done - shown >= _STEP:
+            shown = done
+            step_line(step, done, quiet=quiet)
+
+    return reading
+
+
+def _said(remark: Remark) -> str:
+    when = f", of {remark.at.isoformat()}" if remark.at else ""
+    return f"{remark.code}: {remark.object}{when}"

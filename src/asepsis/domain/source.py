@@ -91,6 +91,16 @@ class Remark:
     at: datetime | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportedTable:
+    """A table that was written out: its path in the restore point, the file below the target, rows and columns."""
+
+    path: str
+    file: str
+    rows: int
+    columns: int
+
+
 class Verdict(StrEnum):
     """What is known about the integrity of an object or a restore point."""
 

@@ -191,6 +191,33 @@ class HostileStatementError(SourceError):
     hint: ClassVar = "Do not load this dump anywhere; choose another restore point and tell whoever keeps the backups."
 
 
+class TextNotDecodableError(SourceError):
+    """A value is not in the character set that the dump declares."""
+
+    kind: ClassVar = Kind.INVALID
+    code: ClassVar = "source.text_not_decodable"
+    message: ClassVar = "{name} holds text that is not in the character set {encoding}, which it declares."
+    hint: ClassVar = "Contribute it with a mapping that names the true character set, or make the dump again."
+
+
+class TargetNotEmptyError(SourceError):
+    """The folder that tables are to be written into holds something already."""
+
+    kind: ClassVar = Kind.CONFLICT
+    code: ClassVar = "source.target_not_empty"
+    message: ClassVar = "The folder {folder} is not empty."
+    hint: ClassVar = "Name a new folder; nothing was written."
+
+
+class NoTablesError(SourceError):
+    """The source holds files, not tables of a database."""
+
+    kind: ClassVar = Kind.INVALID
+    code: ClassVar = "source.no_tables"
+    message: ClassVar = "A source of the kind {scheme} has no tables."
+    hint: ClassVar = "Tables come from pgdump:, mysqldump: and sqlite:; extract a dump from another backup first."
+
+
 class UnfinishedWriteError(SourceError):
     """Beside a database file lies a journal with changes that reading it alone would leave out."""
 

@@ -39,6 +39,8 @@ FORMATS = {
     "custom": ["-Fc"],
     "uncompressed": ["-Fc", "-Z0"],
     "custom-inserts": ["-Fc", "--inserts"],
+    "tar": ["-Ft"],
+    "tar-inserts": ["-Ft", "--inserts"],
     "directory": ["-Fd"],
     "directory-plain": ["-Fd", "-Z0"],
 }

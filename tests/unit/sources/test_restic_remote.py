@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import pytest
 from restic_writer import Writer
 
@@ -82,8 +83,6 @@ def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, Path]]
 
 @pytest.fixture
 def sftp(sshd: tuple[int, Path], monkeypatch: pytest.MonkeyPatch) -> str:
-    import fsspec
-
     port, folder = sshd
     user = pwd.getpwuid(os.geteuid()).pw_name
     options = {"username": user, "key_filename": str(folder / "client"), "allow_agent": False, "look_for_keys": False}
@@ -109,8 +108,6 @@ def moto() -> Iterator[int]:
 
 @pytest.fixture
 def s3(moto: int, monkeypatch: pytest.MonkeyPatch) -> Any:
-    import fsspec
-
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "testing")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
@@ -189,8 +186,6 @@ def test_a_repository_is_read_over_s3_and_stays_as_it_is(s3: Any, repository: tu
 
 
 def test_a_repository_is_read_from_any_file_system_that_fsspec_knows(repository: tuple[Path, RestorePointId]) -> None:
-    import fsspec
-
     root, point = repository
     memory = fsspec.filesystem("memory")
     memory.put(str(root), "/remote/repository", recursive=True)

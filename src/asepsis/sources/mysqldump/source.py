@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from asepsis.domain.source import Capability
-from asepsis.sources.history import HistorySource
+from asepsis.sources.tables.databases import DatabaseSource
 from asepsis.sources.tables.dump import TextDumpContainer
 from asepsis.sources.tables.scanner import Dialect
 
@@ -23,7 +23,7 @@ class MysqlDump(TextDumpContainer):
     footer: ClassVar = b"-- Dump completed"
 
 
-class MysqlDumpSource(HistorySource):
+class MysqlDumpSource(DatabaseSource):
     """``/database/table.tsv``; without the database where the dump does not name it."""
 
     kind = "mysqldump"

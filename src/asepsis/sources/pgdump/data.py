@@ -18,6 +18,7 @@ from asepsis.errors.source import (
 )
 from asepsis.sources.limits import Limits
 from asepsis.sources.paths import checked_name, from_bytes
+from asepsis.sources.pgdump.tarred import Places, opened
 from asepsis.sources.pgdump.toc import Contents, Item, Layout, Numbers, Packing
 from asepsis.sources.unpacking import UnpackedStream, Zlib, decoder_for
 
@@ -27,17 +28,20 @@ if TYPE_CHECKING:
 _BLOCK_OF_DATA: Final = 1
 _BLOCK_OF_OBJECTS: Final = 3
 _END: Final = 0
-_SUFFIXES: Final = ("", ".gz", ".zst")
+_LZ4: Final = ".lz4"
+_SUFFIXES: Final = ("", ".gz", ".zst", _LZ4)
 _MAGIC: Final = 4
+_ZSTD: Final = b"\x28\xb5\x2f\xfd"
 
 
 class Data:
     """Opens the data of entries; all files are opened for reading only."""
 
-    def __init__(self, path: Path, contents: Contents, *, limits: Limits) -> None:
+    def __init__(self, path: Path, contents: Contents, *, limits: Limits, files: Places | None = None) -> None:
         self._path = path
         self._contents = contents
         self._limits = limits
+        self._files = files
         self._offsets: dict[int, int] | None = None
 
     def open(self, item: Item) -> BinaryIO:
@@ -54,18 +58,22 @@ class Data:
 
     def _file(self, item: Item) -> BinaryIO:
         name = checked_name(from_bytes(item.file or b""), limits=self._limits)
+        if self._files is not None:
+            if name not in self._files:
+                raise ObjectMissingError(name=name)
+            return opened(self._path, self._files[name])
         for suffix in _SUFFIXES:
             path = self._path / (name + suffix)
             if path.is_symlink():
                 raise UnsupportedFormatError(name="a link inside of the dump")
             if path.is_file():
                 return self._whole(path)
-        if (self._path / f"{name}.lz4").is_file():
-            raise UnsupportedFormatError(name="a dump compressed by lz4")
         raise ObjectMissingError(name=name)
 
     def _whole(self, path: Path) -> BinaryIO:
         file = path.open("rb")
+        if path.suffix == _LZ4:
+            return self._lz4(file)
         decoder = decoder_for(file.read(_MAGIC)) if path.suffix in _SUFFIXES[1:] else None
         file.seek(0)
         if decoder is None:
@@ -77,11 +85,18 @@ class Data:
     def _unpacked(self, raw: BinaryIO, packing: Packing) -> BinaryIO:
         if packing is Packing.NONE:
             return raw
-        decoder = {Packing.GZIP: Zlib, Packing.ZSTD: decoder_for(b"\x28\xb5\x2f\xfd")}.get(packing)
+        if packing is Packing.LZ4:
+            return self._lz4(raw)
+        decoder = Zlib if packing is Packing.GZIP else decoder_for(_ZSTD)
         if decoder is None:
-            raise UnsupportedFormatError(name="a dump compressed by lz4")
+            raise UnsupportedFormatError(name="a dump with this compression")
         stream = UnpackedStream(raw, decoder, name=self._path.name, limits=self._limits)
         return cast("BinaryIO", io.BufferedReader(stream, 1 << 20))
+
+    def _lz4(self, file: BinaryIO) -> BinaryIO:
+        from asepsis.sources.lz4frames import Lz4Stream  # noqa: PLC0415  pyarrow, only where it is needed
+
+        return cast("BinaryIO", io.BufferedReader(Lz4Stream(file, name=self._path.name, limits=self._limits), 1 << 20))
 
     def _chunks(self, item: Item) -> Generator[bytes]:
         try:

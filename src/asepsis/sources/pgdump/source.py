@@ -1,7 +1,8 @@
 """pg_dump's output as a source: tables as tab-separated files, read out of COPY blocks and INSERT statements.
 
-Plain text, custom archives and directories are parsed by Asepsis itself; no PostgreSQL program sees them and nothing
-in them is executed. Values keep the bytes, and so the character set, of the dump. Large objects are listed, not read.
+Plain text, custom archives, directories and tar archives are parsed by Asepsis itself; no PostgreSQL program sees them
+and nothing in them is executed. Values keep the bytes, and so the character set, of the dump. Large objects are listed,
+not read.
 """
 
 from __future__ import annotations
@@ -12,20 +13,23 @@ from typing import BinaryIO, ClassVar, Final
 
 from asepsis.domain.source import Capability, Entry, EntryType
 from asepsis.errors.source import SourceUnavailableError
-from asepsis.sources.history import HistorySource
 from asepsis.sources.limits import Limits
 from asepsis.sources.listing import Listing
 from asepsis.sources.pgdump.data import Data
-from asepsis.sources.pgdump.toc import MAGIC, Item, contents_of
+from asepsis.sources.pgdump.tarred import BEGINNING, Places, opened, places
+from asepsis.sources.pgdump.toc import MAGIC, Contents, Item, contents_of
 from asepsis.sources.tables import rows
+from asepsis.sources.tables.databases import DatabaseSource
 from asepsis.sources.tables.dump import Measure, TextDumpContainer
+from asepsis.sources.tables.encodings import codec_of
 from asepsis.sources.tables.scanner import Dialect
-from asepsis.sources.tables.table import Table, TableContainer, listed
+from asepsis.sources.tables.table import Stretches, Table, TableContainer, listed
 from asepsis.sources.tables.text import Dump, Found
 from asepsis.sources.tables.tsv import from_copy, line
 
 _TOC: Final = "toc.dat"
 _ROWS: Final = b"TABLE DATA"
+_ENCODING: Final = b"ENCODING"
 _LARGE_OBJECTS: Final = frozenset({b"BLOBS", b"BLOB"})
 
 
@@ -39,27 +43,50 @@ class PlainDump(TextDumpContainer):
 
 
 class ArchiveDump(TableContainer):
-    """A custom archive, or a directory with its table of contents."""
+    """A custom archive, or a directory with its table of contents, or that in a tar archive."""
+
+    _encoding = "utf-8"
+
+    def stretches(self) -> Stretches:
+        """Each table in the order of the table of contents."""
+        contents, data = self._opened()
+        for item, columns in _with_rows(contents):
+            yield (item.namespace, item.tag), self._produce(data, item, columns)
+
+    def encoding(self) -> str:
+        """The character set that the archive names."""
+        return self._encoding
 
     def _read(self) -> Listing[Table]:
-        in_folder = self.path.is_dir()
-        toc = self.path / _TOC if in_folder else self.path
-        try:
-            with toc.open("rb") as file:
-                contents = contents_of(file, name=self.path.name, limits=self.limits, in_folder=in_folder)
-        except OSError:
-            raise SourceUnavailableError(name=self.path.name) from None
-        data = Data(self.path, contents, limits=self.limits)
-        created = {(item.namespace, item.tag): _created(item) for item in contents.items if item.kind == b"TABLE"}
-        tables = [
-            self._table(data, item, created.get((item.namespace, item.tag), ()))
-            for item in contents.items
-            if item.kind == _ROWS
-        ]
+        contents, data = self._opened()
+        tables = [self._table(data, item, columns) for item, columns in _with_rows(contents)]
         listing = listed(tables, limits=self.limits)
         if any(item.kind in _LARGE_OBJECTS for item in contents.items):
             listing.put(Entry(path="/large_objects", type=EntryType.OTHER, size=0))
         return listing
+
+    def _opened(self) -> tuple[Contents, Data]:
+        files: Places | None = None
+        try:
+            if self._is_tar():
+                files = places(self.path, limits=self.limits)
+                toc = opened(self.path, files[_TOC])
+            else:
+                toc = (self.path / _TOC if self.path.is_dir() else self.path).open("rb")
+            with toc as file:
+                in_folder = files is not None or self.path.is_dir()
+                contents = contents_of(file, name=self.path.name, limits=self.limits, in_folder=in_folder)
+        except OSError:
+            raise SourceUnavailableError(name=self.path.name) from None
+        declared = [rows.ENCODING.match(item.definition) for item in contents.items if item.kind == _ENCODING]
+        self._encoding = next((codec_of(match["name"]) for match in declared if match), "utf-8")
+        return contents, Data(self.path, contents, limits=self.limits, files=files)
+
+    def _is_tar(self) -> bool:
+        if self.path.is_dir():
+            return False
+        with self.path.open("rb") as file:
+            return file.read(len(BEGINNING)) == BEGINNING
 
     def _table(self, data: Data, item: Item, columns: tuple[bytes, ...]) -> Table:
         found = Found(name=(item.namespace, item.tag), columns=columns)
@@ -96,13 +123,13 @@ class ArchiveDump(TableContainer):
             raise SourceUnavailableError(name=self.path.name) from None
 
 
-class PgDumpSource(HistorySource):
+class PgDumpSource(DatabaseSource):
     """``/schema/table.tsv``."""
 
     kind = "pgdump"
     abilities: ClassVar = frozenset({Capability.HISTORY, Capability.CONTENT_IDS, Capability.TABLES})
     tool: ClassVar = "pg_dump"
-    suffixes: ClassVar = (".sql", ".sql.gz", ".sql.xz", ".sql.zst", ".dump", ".backup", ".pgdump", ".custom")
+    suffixes: ClassVar = (".sql", ".sql.gz", ".sql.xz", ".sql.zst", ".dump", ".backup", ".pgdump", ".custom", ".tar")
 
     @staticmethod
     def container(path: Path, *, limits: Limits) -> TableContainer:
@@ -111,7 +138,7 @@ class PgDumpSource(HistorySource):
             return ArchiveDump(path, limits=limits)
         try:
             with path.open("rb") as file:
-                is_archive = file.read(len(MAGIC)) == MAGIC
+                is_archive = file.read(len(BEGINNING)).startswith((MAGIC, BEGINNING))
         except OSError:
             raise SourceUnavailableError(name=path.name) from None
         return ArchiveDump(path, limits=limits) if is_archive else PlainDump(path, limits=limits)
@@ -139,6 +166,12 @@ class _Begun:
             return self._stream.read(size)
         self._is_begun = True
         return b"\n"
+
+
+def _with_rows(contents: Contents) -> list[tuple[Item, tuple[bytes, ...]]]:
+    """Entries with rows, and the columns of their tables as far as they are told."""
+    created = {(item.namespace, item.tag): _created(item) for item in contents.items if item.kind == b"TABLE"}
+    return [(item, created.get((item.namespace, item.tag), ())) for item in contents.items if item.kind == _ROWS]
 
 
 def _created(item: Item) -> tuple[bytes, ...]:

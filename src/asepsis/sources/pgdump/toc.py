@@ -137,7 +137,8 @@ def contents_of(file: BinaryIO, *, name: str, limits: Limits, in_folder: bool = 
         raise LimitExceededError(name=name, limit=limits.archive_entries, unit="entries")
     shape = _Shape(numbers, version=version, offset_size=offset_size, layout=Layout(layout))
     items = tuple(shape.item() for _ in range(count))
-    return Contents(layout=Layout(layout), packing=packing, number_size=numbers.size, items=items, end=file.tell())
+    end = 0 if in_folder else file.tell()
+    return Contents(layout=Layout(layout), packing=packing, number_size=numbers.size, items=items, end=end)
 
 
 def _packing(numbers: Numbers, version: tuple[int, int]) -> Packing:

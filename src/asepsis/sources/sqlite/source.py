@@ -14,9 +14,9 @@ from asepsis.domain.integrity import ObjectFault
 from asepsis.domain.source import Capability, Entry, EntryType
 from asepsis.errors.source import ArchiveDamagedError, SourceError
 from asepsis.sources.digests import Meter
-from asepsis.sources.history import HistorySource
 from asepsis.sources.listing import Listing
 from asepsis.sources.sqlite.database import opened, quoted
+from asepsis.sources.tables.databases import DatabaseSource
 from asepsis.sources.tables.table import Table, TableContainer, listed, measured, path_of
 from asepsis.sources.tables.tsv import line
 
@@ -63,7 +63,7 @@ class SqliteFile(TableContainer):
             yield from _rows(connection, name)
 
 
-class SqliteSource(HistorySource):
+class SqliteSource(DatabaseSource):
     """``/table.tsv`` and ``/schema.sql``."""
 
     kind = "sqlite"

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Final
 from asepsis.errors.source import ArchiveTruncatedError, NotARepositoryError, SourceUnavailableError
 from asepsis.sources.listing import Listing
 from asepsis.sources.tables.scanner import Dialect
-from asepsis.sources.tables.table import Table, TableContainer, listed
+from asepsis.sources.tables.table import Stretches, Table, TableContainer, listed
 from asepsis.sources.tables.text import Dump, Found
 from asepsis.sources.tables.tsv import line
 from asepsis.sources.unpacking import UnpackedStream, decoder_for
@@ -43,6 +43,7 @@ class TextDumpContainer(TableContainer):
     tool: ClassVar[str]
     header: ClassVar[tuple[bytes, ...]]
     footer: ClassVar[bytes]
+    _running: Dump | None = None
 
     def _read(self) -> Listing[Table]:
         dump = Dump(dialect=self.dialect, name=self.path.name, limits=self.limits)
@@ -55,6 +56,19 @@ class TextDumpContainer(TableContainer):
                     measure.take(piece)
         self._check_whole(watched)
         return listed((self._table(dump, measure) for measure in measures.values()), limits=self.limits)
+
+    def stretches(self) -> Stretches:
+        """Once over the dump; whether it is whole shows at the end."""
+        self._running = Dump(dialect=self.dialect, name=self.path.name, limits=self.limits)
+        with self._stream() as stream:
+            watched = _Watched(stream)
+            for found, pieces in self._running.read(watched):
+                yield found.name, pieces
+        self._check_whole(watched)
+
+    def encoding(self) -> str:
+        """The character set that the dump has set last."""
+        return self._running.encoding if self._running is not None else super().encoding()
 
     def _table(self, dump: Dump, measure: Measure) -> Table:
         found = measure.found

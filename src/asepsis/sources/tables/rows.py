@@ -37,6 +37,7 @@ CREATE: Final = re.compile(
 )
 USE: Final = re.compile(rb"USE\s+(?P<name>" + _NAME + rb")\s*\Z", re.IGNORECASE)
 SEARCH_PATH: Final = re.compile(rb"SET\s+search_path\s*=\s*(?P<name>" + _NAME + rb")", re.IGNORECASE)
+ENCODING: Final = re.compile(rb"SET\s+(?:client_encoding\s*(?:=|TO)|NAMES)\s*'?(?P<name>\w+)", re.IGNORECASE)
 _NO_COLUMN: Final = frozenset(
     {
         b"constraint",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import BinaryIO
 
@@ -53,8 +53,26 @@ def listed(tables: Iterable[Table], *, limits: Limits) -> Listing[Table]:
     return listing
 
 
+Stretches = Iterator[tuple[tuple[bytes, ...], Iterable[bytes]]]
+
+
 class TableContainer(Container[Table]):
     """A file of tables; opening one produces it again and compares it with the first time."""
+
+    def stretches(self) -> Stretches:
+        """Name and pieces of each table's file, the header a piece of its own before the first rows.
+
+        A table may come several times, without header from the second time on. Pieces must be taken before the next
+        stretch is asked for. Here from the listing; dumps that are read from front to back do without it.
+        """
+        for entry in self.listing.entries():
+            if entry.type is EntryType.FILE:
+                _, table = self.listing.file(entry.path)
+                yield table.name, table.producer()
+
+    def encoding(self) -> str:
+        """The character set of all text, as far as it has been read."""
+        return "utf-8"
 
     def _open(self, _: Entry, place: Table) -> BinaryIO:
         def producer() -> Generator[bytes]:

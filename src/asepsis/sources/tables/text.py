@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from asepsis.errors.source import ArchiveDamagedError, ArchiveTruncatedError, UnsupportedFormatError
 from asepsis.sources.limits import Limits
 from asepsis.sources.tables import rows
+from asepsis.sources.tables.encodings import codec_of
 from asepsis.sources.tables.scanner import Dialect, Readable, Scanner
 from asepsis.sources.tables.tsv import from_copy, line
 
@@ -41,6 +42,7 @@ class Dump:
         self.name = name
         self.limits = limits
         self._rows = rows.Rows(dialect, name=name)
+        self.encoding = "utf-8"
         self._schema: bytes = b""
         self._created: dict[tuple[bytes, ...], tuple[bytes, ...]] = {}
         self._found: dict[tuple[bytes, ...], Found] = {}
@@ -141,6 +143,8 @@ class Dump:
             self._created[self._qualified(rows.name_of(match["table"]))] = columns
         elif match := rows.USE.match(text) or rows.SEARCH_PATH.match(text):
             (self._schema,) = rows.name_of(match["name"])
+        elif match := rows.ENCODING.match(text):
+            self.encoding = codec_of(match["name"])
 
     def _qualified(self, name: tuple[bytes, ...]) -> tuple[bytes, ...]:
         return name if len(name) > 1 or not self._schema else (self._schema, *name)

@@ -11,9 +11,14 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
+import numpy as np
+
 NULL: Final = b"\\N"
+_TAB, _NEWLINE, _BACKSLASH, _N = b"\t\n\\N"
 _QUOTED: Final = re.compile(rb'[\t\n\r"]')
 _SPECIAL: Final = re.compile(rb'["\r]|\\(?!N[\t\n])|[^\t\n]\\N')
+_QUOTED_CELL: Final = re.compile(rb'"[^"]*"')
+_CELLS: Final = re.compile(rb'("(?:[^"]|"")*"|[^\t]*)\t')
 _ESCAPE: Final = re.compile(rb"\\([0-7]{1,3}|x[0-9A-Fa-f]{1,2}|.)", re.DOTALL)
 _LETTERS: Final = {b"b": b"\b", b"f": b"\f", b"n": b"\n", b"r": b"\r", b"t": b"\t", b"v": b"\v"}
 
@@ -30,6 +35,20 @@ def cell(value: bytes) -> bytes:
     return value
 
 
+def values_of(record: bytes) -> tuple[bytes, ...]:
+    """The values of one record without NULL, such as the header; the opposite of ``line``."""
+    cells = _CELLS.findall(record.removesuffix(b"\n") + b"\t")
+    return tuple(found[1:-1].replace(b'""', b'"') if found.startswith(b'"') else found for found in cells)
+
+
+def count(block: bytes) -> int:
+    """How many records whole lines hold: line ends outside of quotation marks."""
+    lines = _QUOTED_CELL.sub(b"", block) if b'"' in block else block
+    if not lines:
+        return 0
+    return int(np.count_nonzero(np.frombuffer(lines, dtype=np.uint8) == _NEWLINE))
+
+
 def from_copy(lines: bytes) -> bytes:
     """Whole lines of PostgreSQL's COPY text format, decoded.
 
@@ -42,10 +61,14 @@ def from_copy(lines: bytes) -> bytes:
 
 
 def _only_nulls(lines: bytes) -> bool:
-    """Whether every backslash belongs to a field that is NULL: counting is faster than looking at each."""
-    escapes = lines.count(b"\\")
-    begun = lines.count(b"\t\\N") + lines.count(b"\n\\N") + lines.startswith(NULL)
-    return escapes == 0 or escapes == begun == lines.count(b"\\N\t") + lines.count(b"\\N\n")
+    """Whether every backslash belongs to a field that is NULL, looked at side by side: faster than any search."""
+    octets = np.frombuffer(lines, dtype=np.uint8)
+    places = np.flatnonzero(octets == _BACKSLASH)
+    if not len(places):
+        return True
+    before, letter, after = (octets.take(places + step, mode="clip") for step in (-1, 1, 2))
+    begins = (before == _TAB) | (before == _NEWLINE) | (places == 0)
+    return bool(np.all(begins & (letter == _N) & ((after == _TAB) | (after == _NEWLINE))))
 
 
 def _copied(row: bytes) -> bytes:
