@@ -17,6 +17,7 @@ from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
 from asepsis.errors.harmonise import ExpressionRefused
+from asepsis.harmonise.expression_types import type_of
 
 _LONGEST: Final = 2000
 _DEEPEST: Final = 60
@@ -88,13 +89,23 @@ class Expressions:
         Raises:
             ExpressionRefused: the text is not in the subset.
         """
+        return f"try({self._writer.write(self._parse(text), 0)})"
+
+    def type_of(self, text: str, types: Mapping[str, str]) -> str | None:
+        """The SQL type of an expression where its form tells it (see ``expression_types``).
+
+        Raises:
+            ExpressionRefused: the text is no expression.
+        """
+        return type_of(self._parse(text), types)
+
+    def _parse(self, text: str) -> Any:
         if len(text) > _LONGEST:
             raise self._writer.refuse(problem="the expression is too long")
         try:
-            tree = sqlglot.parse_one(text, dialect=_Dialect)
+            return sqlglot.parse_one(text, dialect=_Dialect)
         except (SqlglotError, RecursionError):
             raise self._writer.refuse(problem="it is not one SQL expression") from None
-        return f"try({self._writer.write(tree, 0)})"
 
 
 def quote_text(text: str) -> str:

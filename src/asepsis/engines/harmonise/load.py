@@ -15,7 +15,7 @@ import yaml
 
 from asepsis.engines.harmonise.guard import connect
 from asepsis.engines.harmonise.land import create_landed
-from asepsis.engines.harmonise.split import create_code_tables, settle
+from asepsis.engines.harmonise.split import create_code_tables, settle_nothing
 from asepsis.errors.harmonise import HarmoniseFailed, MappingMalformed, MappingMissing
 from asepsis.harmonise.mapping import Mapping, Parts, mapping_from_parts
 from asepsis.harmonise.staging import EntryPlan
@@ -39,7 +39,9 @@ def load_mapping(folder: Path) -> Mapping:
     )
     mapping = mapping_from_parts(parts)
     for entry in mapping.entries:
-        EntryPlan(mapping, entry).settle()
+        plan = EntryPlan(mapping, entry)
+        plan.begin()
+        plan.settle(plan.everything())
     _check_types(mapping)
     return mapping
 
@@ -71,7 +73,7 @@ def _check_types(mapping: Mapping) -> None:
             create_landed(connection, entry)
             problem = "two values of different types are compared or combined"
             try:
-                settle(connection, EntryPlan(mapping, entry))
+                settle_nothing(connection, EntryPlan(mapping, entry))
             except HarmoniseFailed:
                 raise MappingMalformed(file="tables/", key=f"from: {entry.name}", problem=problem) from None
     finally:

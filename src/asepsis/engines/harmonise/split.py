@@ -50,7 +50,19 @@ def create_code_tables(connection: duckdb.DuckDBPyConnection, mapping: Mapping) 
 def settle(connection: duckdb.DuckDBPyConnection, plan: EntryPlan) -> None:
     """Give every data record of an entry its state."""
     with guarded("stage"):
-        for statement in plan.settle():
+        for statement in plan.begin():
+            connection.execute(statement)
+        combinations = plan.asked()
+        for asked in [()] if combinations is None else connection.execute(combinations).fetchall():
+            connection.execute(plan.settle(asked))
+        for statement in plan.finish():
+            connection.execute(statement)
+
+
+def settle_nothing(connection: duckdb.DuckDBPyConnection, plan: EntryPlan) -> None:
+    """Let the engine judge every statement of an entry on an empty table."""
+    with guarded("stage"):
+        for statement in (*plan.begin(), plan.settle(plan.everything()), *plan.finish()):
             connection.execute(statement)
 
 
