@@ -70,6 +70,14 @@ class Source(Protocol):
 
 
 @runtime_checkable
+class MountingSource(Source, Protocol):
+    """A source that has restore points mounted by a backup server."""
+
+    def reap(self) -> int:
+        """Take down mounts that a killed program left behind; returns how many."""
+
+
+@runtime_checkable
 class TableSource(Source, Protocol):
     """A source whose entries are tables."""
 

@@ -7,6 +7,7 @@ import sqlite3
 import struct
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -63,6 +64,9 @@ def code_of_reading(source: Source) -> str:
         "\\connect `touch canary`\n",
         "\\setenv PAGER x\n",
         "CREATE TABLE t (a int); \\! touch canary\n",
+        "COPY t FROM PROGRAM 'touch canary';\n",
+        "copy (SELECT 1) to program 'touch canary';\n",
+        "\\ir beside.sql\n",
     ],
 )
 @pytest.mark.parametrize("place", ["before", "after"])
@@ -122,6 +126,57 @@ def test_rows_that_cannot_be_read_whole_are_damage_and_never_left_out(tmp_path: 
 def test_a_copy_with_options_is_refused_by_name(tmp_path: Path) -> None:
     text = "COPY t (a) FROM stdin WITH (FORMAT csv);\n1\n\\.\n"
     assert code_of_reading(pg(tmp_path, text)) == "source.unsupported_format"
+
+
+def test_rows_that_lie_in_a_file_beside_the_dump_are_not_passed_over(tmp_path: Path) -> None:
+    assert code_of_reading(pg(tmp_path, "COPY public.t (a) FROM '/var/lib/t.dat';\n")) == "source.unsupported_format"
+
+
+def test_an_export_of_a_hostile_dump_leaves_nothing(tmp_path: Path) -> None:
+    source = pg(tmp_path, COPY + "\\! touch canary\n")
+    with pytest.raises(SourceError) as caught:
+        source.export(RestorePointId("d.sql"), tmp_path / "out")
+    assert caught.value.code == "source.hostile_statement"
+    assert not [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
+
+
+@pytest.mark.parametrize("name", ["'latin1'", "'WIN1252'", "LATIN9"])
+def test_text_of_a_declared_character_set_is_exported_as_what_it_says(tmp_path: Path, name: str) -> None:
+    text = f"SET client_encoding = {name};\n".encode() + "COPY public.t (\u00e4) FROM stdin;\n\u00e9\n\\.\n".encode(
+        "latin-1"
+    )
+    source = pg(tmp_path, text)
+    (told,) = source.export(RestorePointId("d.sql"), tmp_path / "out")
+    assert pq.read_table(tmp_path / "out" / told.file).to_pylist() == [{"\u00e4": "\u00e9"}]
+
+
+def test_text_that_is_not_in_its_character_set_is_refused_by_name(tmp_path: Path) -> None:
+    for text in (
+        b"SET client_encoding = 'UTF8';\nCOPY public.t (a) FROM stdin;\n\xe9\n\\.\n",
+        b"COPY t (a) FROM stdin;\n\xe9\n\\.\n",
+    ):
+        with pytest.raises(SourceError) as caught:
+            pg(tmp_path, text).export(RestorePointId("d.sql"), tmp_path / "out")
+        assert caught.value.code == "source.text_not_decodable"
+        assert pg(tmp_path, text)
+    text = b"SET client_encoding = 'KLINGON';\nCOPY public.t (a) FROM stdin;\nx\n\\.\n"
+    with pytest.raises(SourceError) as caught:
+        pg(tmp_path, text).export(RestorePointId("d.sql"), tmp_path / "out")
+    assert caught.value.code == "source.unsupported_format"
+
+
+def test_an_empty_value_of_a_table_with_one_column_is_a_row(tmp_path: Path) -> None:
+    text = 'COPY public.t (a) FROM stdin;\n\n\\N\n"\n\n\\.\n'
+    (told,) = pg(tmp_path, text).export(RestorePointId("d.sql"), tmp_path / "out")
+    assert told.rows == 4
+    assert [row["a"] for row in pq.read_table(tmp_path / "out" / told.file).to_pylist()] == ["", None, '"', ""]
+
+
+def test_a_dump_of_more_tables_than_files_may_be_open_is_exported(tmp_path: Path) -> None:
+    text = "".join(COPY.replace("public.t", f"public.t{i}") for i in range(450))
+    told = pg(tmp_path, text).export(RestorePointId("d.sql"), tmp_path / "out")
+    assert sum(table.rows for table in told) == 450
+    assert len(list((tmp_path / "out").rglob("*.parquet"))) == 450
 
 
 def test_a_table_whose_name_is_a_path_stays_in_its_place(tmp_path: Path) -> None:

@@ -141,6 +141,18 @@ def tables(
         )
 
 
+@app.command("reap")
+def reap(uri: UriArgument, as_json: JsonOption = False) -> None:
+    """Take down mounts that a killed command left behind on a backup server (veeam:…); all of this account's."""
+    with reported(as_json=as_json):
+        from asepsis.bootstrap import look_into
+        from asepsis.ports import MountingSource
+
+        source = look_into(uri)
+        count = source.reap() if isinstance(source, MountingSource) else 0
+        emit({"taken_down": count}, as_json=as_json, text=f"mounts taken down: {count}")
+
+
 _STEP = 64 << 20
 
 

@@ -10,10 +10,16 @@ import gzip
 import json
 import os
 import re
+import signal
+import subprocess
+import sys
 import uuid
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -358,6 +364,66 @@ def test_mounts_of_a_killed_program_are_reaped_and_others_are_left(stub: Stub) -
     source.close()
     assert list(stub.mounts) == ["other"]
     killed._api._client.close()
+
+
+PUBLISH_AND_WAIT = """
+import sys, time
+from asepsis.sources.veeam.publishing import Target
+from asepsis.sources.veeam.source import VeeamSettings, VeeamSource
+target = Target(server="room", credentials=sys.argv[2])
+source = VeeamSource.sign_in(sys.argv[1], password="pw", settings=VeeamSettings(user="svc", target=target))
+source._publishing.publish(source.restore_points()[0].id)
+print("published", flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.fixture
+def served(stub: Stub) -> Iterator[str]:
+    """The stub as a server on loopback, for a client in another process."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def answer(self) -> None:
+            content = self.rfile.read(int(self.headers.get("content-length") or 0))
+            url = f"http://{self.headers['host']}{self.path}"
+            answer = stub(httpx2.Request(self.command, url, headers=dict(self.headers), content=content))
+            self.send_response(answer.status_code)
+            self.send_header("content-length", str(len(answer.content)))
+            self.end_headers()
+            self.wfile.write(answer.content)
+
+        do_GET = do_POST = answer  # noqa: N815  the library's names
+
+        def log_message(self, *_: object) -> None: ...
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_what_a_killed_process_published_is_told_and_taken_down(stub: Stub, served: str, version: str) -> None:
+    """Killed between publish and unpublish (SIGKILL: nothing of its own can clean up)."""
+    stub.version = version
+    command = [sys.executable, "-c", PUBLISH_AND_WAIT, served, CREDENTIALS]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == b"published\n"
+        finally:
+            process.kill()
+    assert process.returncode == -signal.SIGKILL
+    (left,) = stub.mounts
+    source = opened(stub)
+    assert [(r.code, r.object) for r in source.remarks()] == [("source.mount_left_behind", f"mount {left}")]
+    assert source.reap() == 1
+    assert stub.mounts == {}
+    assert source.remarks() == []
+    source.close()
+    check_against_documents(stub)
 
 
 def test_a_mount_outside_of_the_agreed_folders_is_refused(stub: Stub, tmp_path: Path) -> None:

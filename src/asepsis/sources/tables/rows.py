@@ -28,6 +28,8 @@ INSERT: Final = re.compile(
     + rb"(?:\s+OVERRIDING\s+(?:SYSTEM|USER)\s+VALUE)?\s+VALUES?\s*(?=\()",
     re.IGNORECASE,
 )
+PROGRAM: Final = re.compile(rb"COPY\s.*\b(?:FROM|TO)\s+PROGRAM\b", re.IGNORECASE | re.DOTALL)
+SERVER_FILE: Final = re.compile(rb"COPY\s.*\bFROM\s+[eE]?'", re.IGNORECASE | re.DOTALL)
 ANY_INSERT: Final = re.compile(rb"(?:INSERT|REPLACE)\b", re.IGNORECASE)
 CREATE: Final = re.compile(
     rb"CREATE\s+(?:(?:GLOBAL|LOCAL|TEMPORARY|TEMP|UNLOGGED|FOREIGN)\s+)*TABLE\s+(?:IF\s+NOT\s+EXISTS\s+)?(?P<table>"

@@ -8,7 +8,12 @@ from __future__ import annotations
 from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass, field
 
-from asepsis.errors.source import ArchiveDamagedError, ArchiveTruncatedError, UnsupportedFormatError
+from asepsis.errors.source import (
+    ArchiveDamagedError,
+    ArchiveTruncatedError,
+    HostileStatementError,
+    UnsupportedFormatError,
+)
 from asepsis.sources.limits import Limits
 from asepsis.sources.tables import rows
 from asepsis.sources.tables.encodings import codec_of
@@ -72,6 +77,7 @@ class Dump:
             elif rows.ANY_INSERT.match(text):
                 yield self._insert(scanner, start, text)
             else:
+                self._refuse(text)
                 self._note(text)
         for name, columns in self._created.items():
             if name not in self._found:
@@ -135,6 +141,13 @@ class Dump:
         if found.columns != columns:
             raise UnsupportedFormatError(name="a table whose rows name different columns")
         return found
+
+    def _refuse(self, text: bytes) -> None:
+        """Rows that a program of the server would make, or that lie in a file beside the dump, are not in it."""
+        if rows.PROGRAM.match(text):
+            raise HostileStatementError(name=self.name)
+        if rows.SERVER_FILE.match(text):
+            raise UnsupportedFormatError(name="a COPY from a file of the server")
 
     def _note(self, text: bytes) -> None:
         self._last = None

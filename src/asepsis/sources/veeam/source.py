@@ -17,7 +17,7 @@ from typing import Any, BinaryIO, ClassVar, Final
 
 from asepsis.domain.integrity import ObjectFault
 from asepsis.domain.names import RestorePointId
-from asepsis.domain.source import Capability, Entry, EntryType, RestorePoint
+from asepsis.domain.source import Capability, Entry, EntryType, Remark, RestorePoint
 from asepsis.errors.source import (
     HostilePathError,
     NotAFileError,
@@ -109,6 +109,11 @@ class VeeamSource(ReadOnlySource):
     def close(self) -> None:
         """Take down all that was published, and sign out. Also happens when the program ends in order."""
         self._close()
+
+    def remarks(self) -> list[Remark]:
+        """Mounts of this account that a killed program left behind, see ``reap``."""
+        left = self._publishing.orphans(self._settings.user)
+        return [Remark(code="source.mount_left_behind", object=f"mount {mount}") for mount in left]
 
     def reap(self) -> int:
         """Take down mounts of this account that a killed program left behind; returns how many.
