@@ -16,10 +16,10 @@ from typing import Any
 import pytest
 
 import asepsis
-from asepsis.engines import transcripts
 from asepsis.engines.confinement import kernel
-from asepsis.engines.transcripts import transcribe
+from asepsis.engines.transcripts import transcribing
 from asepsis.engines.transcripts.order import Kind, Order
+from asepsis.engines.transcripts.transcribing import transcribe
 from asepsis.errors.harmonise import (
     LimitExceeded,
     SourceFileDamaged,
@@ -34,7 +34,7 @@ from asepsis.harmonise.transcript import is_whole
 pytest.importorskip("pyreadstat", reason="the extra 'tables' is not installed")
 pytest.importorskip("python_calamine", reason="the extra 'tables' is not installed")
 
-MUTATIONS = 4
+MUTATIONS = 3
 ROOT = str(Path(asepsis.__file__).parent.parent)
 
 
@@ -155,15 +155,15 @@ def test_memory_of_the_process_is_limited() -> None:
 
 
 def test_processor_time_of_the_process_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transcripts, "_SECONDS", 1)
-    monkeypatch.setattr(transcripts, "_BYTES_PER_SECOND", 1 << 40)
+    monkeypatch.setattr(transcribing, "_SECONDS", 1)
+    monkeypatch.setattr(transcribing, "_BYTES_PER_SECOND", 1 << 40)
     data = rows({name: [1.5] * 150_000 for name in "abcdefghij"})
     with pytest.raises(LimitExceeded, match="processor time"):
         transcribe(SHEET, io.BytesIO(data), name="x").read()
 
 
 def test_a_file_beyond_the_limit_is_refused_before_anything_reads_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transcripts, "LARGEST", 10)
+    monkeypatch.setattr(transcribing, "LARGEST", 10)
     with pytest.raises(LimitExceeded):
         transcribe(SHEET, io.BytesIO(b"x" * 11), name="x")
 
@@ -185,8 +185,8 @@ def test_other_readers_get_their_bytes_untouched() -> None:
 
 
 def test_a_library_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    boot = transcripts._BEGIN.replace("import sys; ", "import sys; sys.modules['python_calamine'] = None; ")
-    monkeypatch.setattr(transcripts, "_BEGIN", boot)
+    boot = transcribing._BEGIN.replace("import sys; ", "import sys; sys.modules['python_calamine'] = None; ")
+    monkeypatch.setattr(transcribing, "_BEGIN", boot)
     with pytest.raises(TableReaderMissing, match="'tables'"):
         transcribe(SHEET, io.BytesIO(b""), name="x").read()
 

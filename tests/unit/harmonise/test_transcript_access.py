@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from asepsis.engines.harmonise.reading import read_batches
-from asepsis.engines.transcripts import transcribe
 from asepsis.engines.transcripts.access import _unquoted
+from asepsis.engines.transcripts.transcribing import transcribe
 from asepsis.errors.harmonise import TableMissing, TableReaderMissing
 from asepsis.harmonise.entries import FileEntry, Reader, Shape
 from asepsis.harmonise.readers.sqldump import Dialect

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from asepsis.engines.transcripts import cell_errors_xls
 from asepsis.engines.transcripts.order import Kind, Order, TableAbsentError, TooLargeError
 
 openpyxl = pytest.importorskip("openpyxl", reason="openpyxl, which writes the files of these tests, is not installed")
@@ -182,3 +183,27 @@ def alike(cell: str, value: Any) -> bool:
     if isinstance(value, int | float) and not isinstance(value, bool):
         return float(cell) == value
     return cell == text(value or None).replace("\t", "\\t").replace("\n", "\\n")
+
+
+@pytest.mark.parametrize("rows", [3, 2000], ids=["small-stream", "own-sectors"])
+def test_the_words_of_failed_formulas_in_an_xls_file_are_kept(rows: int) -> None:
+    xlwt = pytest.importorskip("xlwt", reason="xlwt, which writes the file of this test, is not installed")
+    book = xlwt.Workbook()
+    book.add_sheet("Other").row(1).set_cell_error(0, "#REF!")
+    sheet = book.add_sheet("Überblick")
+    for row in range(rows):
+        sheet.write(row, 0, "a" if row == 0 else float(row))
+        sheet.write(row, 1, "b" if row == 0 else f"text {row}")
+    sheet.row(rows).write(0, 1.5)
+    sheet.row(rows).set_cell_error(1, "#DIV/0!")
+    stream = io.BytesIO()
+    book.save(stream)
+    found = transcript(stream.getvalue(), sheet="Überblick")
+    assert found[1] == "1\ttext 1"
+    assert found[-2:] == ["1.5\t#DIV/0!", f"\\.\t{rows}"]
+    assert sum("#" in line for line in found) == 1
+
+
+def test_a_chain_of_sectors_that_comes_back_to_itself_ends() -> None:
+    sectors = cell_errors_xls._Sectors(b"ab", 1, [1, 0])
+    assert len(sectors.read(0)) <= 3

@@ -22,7 +22,7 @@ import pyarrow.compute as pc
 from asepsis.domain.names import Digest
 from asepsis.engines.harmonise.guard import guarded
 from asepsis.engines.harmonise.reading import read_batches
-from asepsis.engines.transcripts import transcribe
+from asepsis.engines.transcripts.transcribing import transcribe
 from asepsis.errors.harmonise import BooksDoNotBalance
 from asepsis.harmonise.entries import FileEntry
 from asepsis.harmonise.expressions import quote_name

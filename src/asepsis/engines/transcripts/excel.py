@@ -1,7 +1,8 @@
 """Sheets of Excel and OpenDocument files by calamine. Runs inside a confined process only.
 
 Results of formulas are read, never computed; macros never run. Where a formula failed, calamine gives an empty cell:
-in xlsx files the words of failed formulas (``#DIV/0!``) are taken from the sheet itself, so that they are not lost.
+in xlsx and xls files the words of failed formulas (``#DIV/0!``) are taken from the sheet itself; in xlsb and ods files
+they are lost.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any, BinaryIO, Final
 
 from python_calamine import CalamineWorkbook, WorksheetNotFound
 
-from asepsis.engines.transcripts.cell_errors import failed_cells
+from asepsis.engines.transcripts import cell_errors, cell_errors_xls
 from asepsis.engines.transcripts.names import column_names
 from asepsis.engines.transcripts.order import Order, TableAbsentError, TooLargeError
 from asepsis.engines.transcripts.values import clock, number
@@ -35,12 +36,7 @@ def transcript(file: BinaryIO, order: Order) -> Iterator[bytes]:
         TooLargeError: the archive says that it unpacks to too much.
         Exception: whatever the libraries say of a damaged file.
     """
-    is_archive = file.read(len(_ZIP)) == _ZIP
-    failed: Mapping[tuple[int, int], str] = {}
-    if is_archive:
-        with zipfile.ZipFile(file) as archive:
-            check_sizes(archive)
-            failed = failed_cells(archive, order.table)
+    failed = _failed(file, order.table)
     file.seek(0)
     try:
         sheet = CalamineWorkbook.from_filelike(file).get_sheet_by_name(order.table)
@@ -58,6 +54,17 @@ def transcript(file: BinaryIO, order: Order) -> Iterator[bytes]:
             yield line(row)
             rows += 1
     yield end(rows)
+
+
+def _failed(file: BinaryIO, sheet: str) -> Mapping[tuple[int, int], str]:
+    beginning = file.read(len(cell_errors_xls.MAGIC))
+    if beginning == cell_errors_xls.MAGIC:
+        return cell_errors_xls.failed_cells(beginning + file.read(), sheet)
+    if not beginning.startswith(_ZIP):
+        return {}
+    with zipfile.ZipFile(file) as archive:
+        check_sizes(archive)
+        return cell_errors.failed_cells(archive, sheet)
 
 
 def check_sizes(archive: zipfile.ZipFile) -> None:
