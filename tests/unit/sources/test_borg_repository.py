@@ -148,3 +148,38 @@ def test_a_missing_program_is_named() -> None:
     with pytest.raises(AsepsisError) as caught, Jail("no-such-program", seconds=1).running([], environment={}):
         pass
     assert caught.value.code == "source.tool_missing"
+
+
+def test_two_archives_differ_in_content_only(original: Path, tmp_path: Path) -> None:
+    """Borg 1.2 calls files modified of which only the change time differs; names, links and renames are told."""
+    shutil.copytree(original.parent, tmp_path / "all", symlinks=True)
+    root = tmp_path / "all"
+    environment = {
+        **os.environ,
+        "BORG_PASSPHRASE": "pw",
+        "BORG_BASE_DIR": str(root / "base"),
+        "BORG_RELOCATED_REPO_ACCESS_IS_OK": "yes",
+    }
+    odd = root / "d" / os.fsdecode(b"not-utf8-\xff\nx")
+    odd.write_bytes(b"odd")
+    (root / "d" / "same").write_bytes(b"12345")
+    (root / "d" / "grows").write_bytes(b"1")
+    (root / "d" / "old name").write_bytes(NOISE[:5000])
+    run = ["borg", "create", f"{root / 'r'}::third", "."]
+    subprocess.run(run, check=True, env=environment, cwd=root / "d")
+    odd.write_bytes(b"ddo")
+    (root / "d" / "grows").write_bytes(b"22")
+    (root / "d" / "old name").rename(root / "d" / "new name")
+    (root / "d" / "same").chmod(0o600)
+    (root / "d" / "same").write_bytes(b"12345")
+    (root / "d" / "link").symlink_to("same")
+    run[2] = f"{root / 'r'}::fourth"
+    subprocess.run(run, check=True, env=environment, cwd=root / "d")
+    source = opened(root / "r")
+    third, fourth = (point.id for point in source.restore_points() if point.label in {"third", "fourth"})
+    assert {(change.path, change.kind.value) for change in source.diff(third, fourth)} == {
+        ("/not-utf8-\udcff\nx", "modified"),
+        ("/grows", "modified"),
+        ("/new name", "renamed"),
+        ("/link", "added"),
+    }
