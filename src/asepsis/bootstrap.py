@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -28,14 +28,28 @@ from asepsis.domain.contract import Contract, read_contract
 from asepsis.domain.documents import read_name
 from asepsis.domain.names import Digest, PartyId, ReferralId
 from asepsis.domain.referral import Referral
+from asepsis.engines.harmonise.checking import MappingRemark, check_mapping, mapping_docs
 from asepsis.engines.harmonise.load import load_mapping
 from asepsis.engines.harmonise.result import HarmonisedRun
 from asepsis.engines.harmonise.run import Resources, harmonise
+from asepsis.engines.harmonise.trial import Trial, run_mapping_tests
+from asepsis.engines.importing.folder import read_document, read_headers, write_folder
 from asepsis.engines.query.folder import local_tables
 from asepsis.engines.query.room import QueryRoom
 from asepsis.engines.runtime_process import RuntimeProcesses
+from asepsis.engines.vocabulary import load as vocabularies
+from asepsis.engines.vocabulary.files import read_code_maps, read_counts, read_gems, unmapped_beside, write_map
+from asepsis.engines.vocabulary.store import open_vocabulary
 from asepsis.errors.room import FileUnreadable, RoomMissing, RoomVersionUnknown
+from asepsis.errors.vocabulary import CodesMalformed
+from asepsis.harmonise.account import page_of
+from asepsis.harmonise.importing.carrot import draft_from_carrot
+from asepsis.harmonise.importing.declared import Declared
+from asepsis.harmonise.importing.rabbit import draft_from_rabbit
 from asepsis.harmonise.mapping import Mapping as SourceMapping
+from asepsis.harmonise.vocabulary.code_map import Merge
+from asepsis.harmonise.vocabulary.delta import Delta, deltas
+from asepsis.harmonise.vocabulary.matching import MapReport, Via, map_codes, report_of
 from asepsis.keys.files import FileKeys
 from asepsis.ports import Source
 from asepsis.sealing.agreement import contract_payload
@@ -246,6 +260,96 @@ def look_into(uri: str, *, secret: Callable[[], str] | None = None) -> Source:
 def mapping_of(folder: Path) -> SourceMapping:
     """Read and check a mapping folder. Raises MappingMissing, MappingMalformed or ExpressionRefused."""
     return load_mapping(folder)
+
+
+def mapping_remarks(folder: Path) -> tuple[MappingRemark, ...]:
+    """What is wrong with a mapping folder, or what it may lack."""
+    return check_mapping(folder)
+
+
+def mapping_trials(folder: Path) -> tuple[Trial, ...]:
+    """Run the tests of a mapping folder. Raises MappingMissing, MappingMalformed or ExpressionRefused."""
+    return run_mapping_tests(folder)
+
+
+def mapping_page(folder: Path, *, as_html: bool) -> str:
+    """A mapping as a page for people. Raises MappingMissing, MappingMalformed or ExpressionRefused."""
+    text = mapping_docs(folder)
+    return page_of(text) if as_html else text
+
+
+def import_carrot(rules: Path, out: Path, *, declared: Declared, files: Path | None) -> tuple[str, ...]:
+    """Make a mapping folder from rules of Carrot; returns what is left to decide. Raises the errors of imports."""
+    headers = {} if files is None else read_headers(files, declared=declared)
+    draft = draft_from_carrot(read_document(rules), file=rules.name, declared=declared, headers=headers)
+    write_folder(draft, out, tool="Carrot")
+    return tuple(draft.decisions)
+
+
+def import_rabbit(document: Path, out: Path, *, declared: Declared) -> tuple[str, ...]:
+    """Make a mapping folder from Rabbit-in-a-Hat; returns what is left to decide. Raises the errors of imports."""
+    draft = draft_from_rabbit(read_document(document), file=document.name, declared=declared)
+    write_folder(draft, out, tool="Rabbit-in-a-Hat")
+    return tuple(draft.decisions)
+
+
+def load_vocabulary(download: Path, out: Path, *, progress: Callable[[str, int], None]) -> vocabularies.Loaded:
+    """Load a vocabulary download. Raises VocabularyMissing, VocabularyMalformed or VocabularyKept."""
+    return vocabularies.load_vocabulary(download, out, progress=progress)
+
+
+@dataclass(frozen=True, kw_only=True)
+class VocabularyRequest:
+    """Which codes are to be mapped, with which vocabulary, in which ways."""
+
+    codes: Path
+    vocabulary: Path
+    source: str
+    ways: tuple[str, ...]
+    gem: Path | None
+    columns: tuple[str, ...]
+    ignored: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class VocabularyAnswer:
+    """What became of the codes, and where it is written."""
+
+    report: MapReport
+    merge: Merge
+    version: str
+    unmapped: Path
+    empty: int
+    unusable: int
+
+
+def map_to_concepts(request: VocabularyRequest, out: Path) -> VocabularyAnswer:
+    """Map codes and merge them into a code map. Raises VocabularyMissing or CodesMalformed."""
+    unknown = [way for way in request.ways if way not in set(Via)]
+    if unknown or (Via.GEM in request.ways and request.gem is None):
+        problem = "a way is maps_to or gem" if unknown else "the way gem needs a GEM file"
+        raise CodesMalformed(file="--via", place="the command line", problem=problem)
+    counted = read_counts(request.codes, columns=request.columns, ignored=request.ignored)
+    gems = None if request.gem is None else read_gems(request.gem)
+    ways = [Via(way) for way in request.ways]
+    with open_vocabulary(request.vocabulary) as concepts:
+        mapped = map_codes(counted.codes, vocabulary=request.source, ways=ways, concepts=concepts, gems=gems)
+        version = str(concepts.manifest.get("version", ""))
+    return VocabularyAnswer(
+        report=report_of(mapped),
+        merge=write_map(out, mapped),
+        version=version,
+        unmapped=unmapped_beside(out),
+        empty=counted.empty,
+        unusable=counted.unusable,
+    )
+
+
+def vocabulary_delta(old: Path, new: Path, maps: Sequence[Path]) -> tuple[Delta, ...]:
+    """What a new vocabulary changes in code maps. Raises VocabularyMissing or CodesMalformed."""
+    listed = read_code_maps(maps)
+    with open_vocabulary(old) as before, open_vocabulary(new) as after:
+        return deltas(listed, old=before, new=after)
 
 
 def runtime_measurement() -> Digest:

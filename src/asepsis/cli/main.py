@@ -17,6 +17,7 @@ from asepsis.cli import (
     keydesk,
     ledger,
     link,
+    mapping,
     party,
     query,
     recover,
@@ -25,6 +26,7 @@ from asepsis.cli import (
     release,
     server,
     source,
+    vocabulary,
 )
 from asepsis.cli.report import reported
 
@@ -39,6 +41,8 @@ app = typer.Typer(
 app.command("demo")(demo.run)
 app.add_typer(source.app, name="source")
 app.command("contribute")(contribute.run)
+app.add_typer(mapping.app, name="mapping")
+app.add_typer(vocabulary.app, name="vocabulary")
 app.add_typer(party.app, name="party")
 app.add_typer(contract.app, name="contract")
 app.add_typer(keydesk.app, name="keydesk")

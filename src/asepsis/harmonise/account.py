@@ -5,6 +5,7 @@ Pure functions from values to text; every text from outside is escaped. No scrip
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from html import escape
 from typing import Final
@@ -74,6 +75,38 @@ def mapping_docs(mapping: SourceMapping) -> str:
         counts = [grades.count(grade) for grade in ("exact", "narrower", "broader", "approximate", "not_mapped")]
         lines.append(f"| {name} | {len(grades)} | {' | '.join(map(str, counts))} |")
     return "\n".join(lines) + "\n"
+
+
+def page_of(text: str) -> str:
+    """Markdown as it is written here (headings, tables, lists, code) as a page that stands alone."""
+    body, inside = [], ""
+    for line in text.splitlines():
+        kind = "table" if line.startswith("|") else "ul" if line.startswith("- ") else ""
+        if kind != inside:
+            body += [f"</{inside}>"] * bool(inside) + [f"<{kind}>"] * bool(kind)
+            inside = kind
+        body.append(_line(line, kind))
+    title = escape(text.partition("\n")[0].lstrip("# "))
+    closing = f"</{inside}>" if inside else ""
+    return (
+        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title><style>{_STYLE}</style>'
+        f"{''.join(body)}{closing}</html>\n"
+    )
+
+
+def _line(line: str, kind: str) -> str:
+    if kind == "table":
+        cells = re.split(r"(?<!\\)\|", line.strip()[1:-1])
+        is_rule = all(set(cell) <= set("-: ") for cell in cells)
+        return "" if is_rule else f"<tr>{''.join(f'<td>{_marked(cell)}</td>' for cell in cells)}</tr>"
+    if kind == "ul":
+        return f"<li>{_marked(line[2:])}</li>"
+    level = len(line) - len(line.lstrip("#"))
+    return f"<h{level}>{_marked(line[level:])}</h{level}>" if level else f"<p>{_marked(line)}</p>" if line else ""
+
+
+def _marked(text: str) -> str:
+    return re.sub(r"`([^`]*)`", r"<code>\1</code>", escape(text.strip().replace("\\|", "|")))
 
 
 def _file(file: FileBooks) -> str:
