@@ -132,6 +132,12 @@ def test_a_process_that_is_killed_midway_leaves_no_shorter_table() -> None:
         stream.read()
 
 
+def test_a_process_that_ends_well_without_the_last_line_is_not_believed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transcribing, "_BEGIN", r"print('a\n1')")
+    with pytest.raises(TableFileDamaged):
+        transcribe(SHEET, io.BytesIO(b""), name="x").read()
+
+
 def test_a_stream_that_is_not_read_to_its_end_leaves_no_process() -> None:
     stream = transcribe(SHEET, io.BytesIO(rows({"a": list(range(60_000))})), name="x")
     process = stream.raw._process  # type: ignore[attr-defined]

@@ -251,3 +251,14 @@ def test_a_file_that_ends_early_is_never_a_shorter_table(form: str) -> None:
         except (statistics.RowsMissingError, pyreadstat.ReadstatError, pyreadstat.PyreadstatError):
             refused += 1
     assert refused >= 2
+
+
+def test_rows_that_the_library_leaves_out_are_missed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def forgetful(*place: Any, **options: Any) -> tuple[dict[str, list[Any]], Any]:
+        found, about = pyreadstat.read_sav(*place, **options)
+        return {name: values[:-1] for name, values in found.items()}, about
+
+    data = saved(pyreadstat.write_sav, frame_of([(1.0, "a", dt.date(2000, 1, 1))] * 3))
+    monkeypatch.setitem(statistics._READERS, "sav", forgetful)
+    with pytest.raises(statistics.RowsMissingError):
+        transcript(data, "sav")
