@@ -74,7 +74,7 @@ def copybook(folder: Path, name: str) -> str:
     return (folder / name).read_text(encoding="latin-1")
 
 
-def read(data: bytes, text: str, encoding: str = "cobrix_common", **keys: object) -> tuple[Layout, list[Record]]:
+def read(data: bytes, text: str, encoding: str = "cobrix_common", **keys: Any) -> tuple[Layout, list[Record]]:
     layout = parse_copybook(text)
     section = Section(keys, file="source.yaml", key="files.x")
     options = read_options(section, layout)
@@ -110,9 +110,9 @@ def differences(record: Record, truth: dict[str, Any], *, trim: str | None = TRI
         if isinstance(wanted, str):
             same = ours is not None and (ours.strip(trim) if trim is not None else ours) == wanted
         elif name.startswith("float"):
-            same = ours is not None and np.float32(ours) == np.float32(str(wanted))
+            same = ours is not None and bool(np.float32(ours) == np.float32(str(wanted)))
         elif name.startswith("double"):
-            same = ours is not None and np.isclose(float(ours), float(wanted), rtol=1e-14)
+            same = ours is not None and bool(np.isclose(float(ours), float(wanted), rtol=1e-14))
         else:
             same = ours is not None and ours.strip() != "" and Decimal(ours) == Decimal(str(wanted))
         if not same:
@@ -181,7 +181,7 @@ def test_code_pages(name: str, encoding: str, trim: str | None, cobrix: Path) ->
 
 
 GENERATED = ("File_Id", "Record_Id", "Record_Byte_Length", "Seg_Id0", "Seg_Id1")
-SEGMENT_IDS = {"segment_field": "SEGMENT-ID", "segments": {"C": "STATIC-DETAILS", "P": "CONTACTS"}}
+SEGMENT_IDS: dict[str, Any] = {"segment_field": "SEGMENT-ID", "segments": {"C": "STATIC-DETAILS", "P": "CONTACTS"}}
 
 
 def generated(records: list[Record], prefix: str, *, children: bool, word: int) -> list[dict[str, Any]]:

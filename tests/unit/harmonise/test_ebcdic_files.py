@@ -52,7 +52,7 @@ def coded(text: str) -> bytes:
     return text.encode("cp037")
 
 
-def read(data: bytes, text: str, encoding: str = "cp037", **keys: object) -> list[Record]:
+def read(data: bytes, text: str, encoding: str = "cp037", **keys: Any) -> list[Record]:
     layout = parse_copybook(text)
     section = Section(keys, file="source.yaml", key="files.x")
     options = read_options(section, layout)
@@ -72,7 +72,12 @@ def rdw(text: str, *, extra: int = 0) -> bytes:
 
 def test_bytes_around_all_records_and_around_each_are_left_out() -> None:
     data = b"HEAD" + b"".join(b"<<" + coded(text) + b">" for text in ("ABC01", "DEF02")) + b"END"
-    keys = {"file_start_offset": 4, "file_end_offset": 3, "record_start_offset": 2, "record_end_offset": 1}
+    keys: dict[str, Any] = {
+        "file_start_offset": 4,
+        "file_end_offset": 3,
+        "record_start_offset": 2,
+        "record_end_offset": 1,
+    }
     records = read(data, NAME, **keys)
     assert [(record.kind, record.length) for record in records] == [
         (RecordKind.HEADER, 4),
@@ -105,7 +110,7 @@ def test_a_final_record_that_is_cut_is_residue() -> None:
 
 
 @pytest.mark.parametrize(("keys", "extra"), [({}, 0), ({"rdw_adjustment": -4}, 4), ({"rdw_adjustment": 2}, -2)])
-def test_descriptor_words_with_an_adjustment(keys: dict[str, int], extra: int) -> None:
+def test_descriptor_words_with_an_adjustment(keys: dict[str, Any], extra: int) -> None:
     data = rdw("ABC01", extra=extra) + rdw("DEF", extra=extra) + rdw("GHI0", extra=extra)
     records = read(data, NAME, record_format="V", **keys)
     assert (values(records, "a"), values(records, "b")) == (["ABC", "DEF", "GHI"], ["01", None, None])
@@ -297,7 +302,7 @@ def test_a_copybook_in_every_column_of_reference_format() -> None:
         {"segments": {"C": "COMPANY"}},
     ],
 )
-def test_a_key_that_contradicts_others_is_refused(keys: dict[str, object]) -> None:
+def test_a_key_that_contradicts_others_is_refused(keys: dict[str, Any]) -> None:
     with pytest.raises(MappingMalformed):
         read(b"", COMPANY, **keys)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from itertools import pairwise
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -41,7 +41,7 @@ VARIED = """
 """
 LINES = "01 R. 05 A PIC X(4). 05 B PIC 9(3). 05 C PIC S9(3)."
 SEGMENTS = {"segment_field": "kind", "segments": {"A": "body", "B": "other"}, "segment_parents": {"B": "A"}}
-OPTIONS: list[dict[str, object]] = [
+OPTIONS: list[dict[str, Any]] = [
     {},
     {"record_length": 50, "record_start_offset": 2, "record_end_offset": 1},
     {"record_length": 20},
@@ -70,7 +70,7 @@ LIKELY = st.sampled_from(bytes.fromhex("f0f1f9c1d5d0c0a0f0404b4e60000c0d0f123c5d
 BYTES = st.lists(st.one_of(LIKELY, LIKELY, st.integers(0, 255)), max_size=400).map(bytes)
 
 
-def batches(data: bytes, layout: Layout, encoding: str = "cp037", **keys: object) -> list[Batch]:
+def batches(data: bytes, layout: Layout, encoding: str = "cp037", **keys: Any) -> list[Batch]:
     options = read_options(Section(keys, file="source.yaml", key="files.x"), layout)
     return list(ebcdic.read(io.BytesIO(data), layout=layout, encoding=encoding, options=options))
 
@@ -103,7 +103,7 @@ def test_records_of_any_lengths_are_told_apart(parts: list[bytes], order: Litera
 
 @settings(max_examples=100, deadline=None)
 @given(data=BYTES, keys=st.sampled_from(OPTIONS))
-def test_any_bytes_are_tiled_by_records(data: bytes, keys: dict[str, object]) -> None:
+def test_any_bytes_are_tiled_by_records(data: bytes, keys: dict[str, Any]) -> None:
     layout = parse_copybook(VARIED)
     assert_tiles(batches(data, layout, **keys), data)
 
@@ -191,7 +191,7 @@ FILES = [
 @settings(max_examples=8, deadline=None)
 @given(edits=st.lists(st.tuples(st.integers(0, 8_000), st.integers(0, 3), st.binary(max_size=5)), max_size=8))
 def test_damaged_real_files_are_tiled_by_records(
-    text: str, path: str, keys: dict[str, object], edits: list[tuple[int, int, bytes]], shared: Path
+    text: str, path: str, keys: dict[str, Any], edits: list[tuple[int, int, bytes]], shared: Path
 ) -> None:
     layout = parse_copybook((shared / "ebcdic_cobrix" / text).read_text(encoding="latin-1"))
     data = (shared / "ebcdic_cobrix" / path).read_bytes()[:8_000]

@@ -11,9 +11,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO, Final
 
-from asepsis.harmonise.readers.batch import Batch, counted, ends_of, single
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from asepsis.harmonise.readers.batch import Batch, Values, counted, single
 from asepsis.harmonise.readers.copybook import field_name
-from asepsis.harmonise.readers.record import Limits, RecordKind, is_charmap, read_exactly, rest_of
+from asepsis.harmonise.readers.record import Limits, RecordKind, read_exactly, rest_of
+from asepsis.harmonise.readers.text_columns import Bytes, Flags, text_page
 
 _PROLOGUE: Final = 32
 _DESCRIPTOR: Final = 32
@@ -22,7 +27,7 @@ _END_OF_FILE: Final = b"\x1a"
 _LIVE: Final = b" "
 _FLAGS: Final = {0x2A: "deleted"}
 _LOST: Final = "\ufffd"
-_BATCH: Final = 4096
+_BATCH: Final = 16_384
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,22 +129,23 @@ def _records(whole: bytes, table: _Table, encoding: str, *, number: int, offset:
         }
     for index in range(max(table.declared - number + 1, 0), count):
         defects[index] = (*defects.get(index, ()), "beyond_declared_count")
-    text = whole.decode(encoding, "replace") if is_charmap(encoding) else None
-    columns: dict[str, list[str | None]] = {}
+    columns: dict[str, Values] = {}
+    rows = np.frombuffer(whole, np.uint8).reshape(count, size)
+    page = text_page(encoding)
+    translated = rows if page is None else page.translate(rows)
     for field in table.fields:
-        columns[field.name] = values = _column(whole if text is None else text, field.place, size, encoding)
-        if text is None or _LOST in text:
-            for index, value in enumerate(values):
-                if value and _LOST in value:
-                    values[index] = None
-                    defects[index] = (*defects.get(index, ()), f"undecodable@{field.name}")
-    ends = ends_of([size] * count)
+        cells = rows[:, field.place]
+        column, good = _decoded(cells, encoding) if page is None else page.column(cells, translated[:, field.place])
+        if not good.all():
+            column = pc.if_else(pa.array(good), column, pa.scalar(None, pa.string()))
+            for index in np.flatnonzero(~good).tolist():
+                defects[index] = (*defects.get(index, ()), f"undecodable@{field.name}")
+        columns[field.name] = column
+    ends = np.arange(size, len(whole) + 1, size, dtype=np.int32)
     return Batch(number=number, offset=offset, data=whole, ends=ends, defects=defects, columns=columns)
 
 
-def _column(block: bytes | str, place: slice, size: int, encoding: str) -> list[str | None]:
-    width = place.stop - place.start
-    starts = range(place.start, len(block), size)
-    if isinstance(block, str):
-        return [block[start : start + width] for start in starts]
-    return [block[start : start + width].decode(encoding, "replace") for start in starts]
+def _decoded(cells: Bytes, encoding: str) -> tuple[pa.Array, Flags]:
+    """The texts of a field where a character may take several bytes."""
+    texts = [row.tobytes().decode(encoding, "replace") for row in cells]
+    return pa.array(texts, pa.string()), np.array([_LOST not in text for text in texts])

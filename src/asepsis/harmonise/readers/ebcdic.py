@@ -18,12 +18,13 @@ import numpy.typing as npt
 
 from asepsis.harmonise.readers.batch import Batch, counted
 from asepsis.harmonise.readers.copybook import Layout, Span
-from asepsis.harmonise.readers.ebcdic_columns import Block, Flags
+from asepsis.harmonise.readers.ebcdic_columns import Block
 from asepsis.harmonise.readers.ebcdic_framing import MORE, Cuts, Cutter, Framing, Length, RecordFormat
 from asepsis.harmonise.readers.ebcdic_occurs import OUT_OF_RANGE, Spreading, in_range
 from asepsis.harmonise.readers.ebcdic_segments import ORPHAN, UNKNOWN, Hierarchy, Segments
 from asepsis.harmonise.readers.ebcdic_values import Coding, FloatFormat, decode
 from asepsis.harmonise.readers.record import Limits
+from asepsis.harmonise.readers.text_columns import Flags
 
 _BLANKS: Final = b"\x40\x20\x00"
 _NEWLINES: Final = ("\n", "\x85")
@@ -123,33 +124,36 @@ class _Reading:
             rows = data.reshape(count, stride)[:, starts[0] : starts[0] + length]
             self._surplus(cuts, np.flatnonzero(stops - starts > length), defects)
             return Block(rows, self._coding)
-        rows = np.zeros((count, length), np.uint8)
-        present = np.zeros((count, length), np.bool_)
-        for row in range(count):
-            self._spread(cuts, row, rows, present, defects)
-        return Block(rows, self._coding, None if present.all() else present)
+        if self._spreading is not None:
+            return self._spread_out(cuts, self._spreading, defects)
+        sizes = np.minimum(stops - starts, length)
+        for row in np.flatnonzero(sizes == 0).tolist():
+            if row not in cuts.kinds:
+                _add(defects, row, "record_empty")
+        self._surplus(cuts, np.flatnonzero(stops - starts > length), defects)
+        places = zip(cuts.starts, cuts.stops, strict=True)
+        padded = b"".join(cuts.data[start : min(stop, start + length)].ljust(length, b"\0") for start, stop in places)
+        rows = np.frombuffer(padded, np.uint8).reshape(count, length)
+        return Block(rows, self._coding, np.arange(length) < sizes[:, None])
 
-    def _spread(
-        self, cuts: Cuts, row: int, rows: npt.NDArray[np.uint8], present: Flags, defects: dict[int, tuple[str, ...]]
-    ) -> None:
-        """Put the bytes of a record where the longest record has them."""
-        start, stop = cuts.starts[row], cuts.stops[row]
-        if row in cuts.kinds:
-            return
-        if start == stop:
-            _add(defects, row, "record_empty")
-            return
-        places = self._spreading.places(cuts.data, start, stop) if self._spreading is not None else None
-        if self._spreading is not None and (places is None or isinstance(places, int)):
-            _add(defects, row, "record_too_short" if places == MORE else OUT_OF_RANGE)
-            return
-        limit = self._layout.length if places is None or isinstance(places, int) else len(places)
-        size = min(stop - start, limit)
-        taken = slice(0, size) if places is None or isinstance(places, int) else places[:size]
-        rows[row, taken] = np.frombuffer(cuts.data, np.uint8, size, start)
-        present[row, taken] = True
-        if cuts.data[start + size : stop].strip(_BLANKS):
-            _add(defects, row, "record_longer_than_layout")
+    def _spread_out(self, cuts: Cuts, spreading: Spreading, defects: dict[int, tuple[str, ...]]) -> Block:
+        """Records of variable size, each with its bytes where the longest record has them."""
+        shape = len(cuts.ends), self._layout.length
+        rows, present = np.zeros(shape, np.uint8), np.zeros(shape, np.bool_)
+        for row, (start, stop) in enumerate(zip(cuts.starts, cuts.stops, strict=True)):
+            if row in cuts.kinds:
+                continue
+            places = spreading.places(cuts.data, start, stop)
+            if places is None or isinstance(places, int):
+                reason = "record_empty" if start == stop else "record_too_short"
+                _add(defects, row, OUT_OF_RANGE if places is None else reason)
+                continue
+            size = min(stop - start, len(places))
+            rows[row, places[:size]] = np.frombuffer(cuts.data, np.uint8, size, start)
+            present[row, places[:size]] = True
+            if cuts.data[start + size : stop].strip(_BLANKS):
+                _add(defects, row, "record_longer_than_layout")
+        return Block(rows, self._coding, present)
 
     def _surplus(self, cuts: Cuts, rows: npt.NDArray[np.int64], defects: dict[int, tuple[str, ...]]) -> None:
         """What a declared record length adds to the layout is meant; anything else is not."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from functools import cached_property, lru_cache
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -16,14 +16,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from asepsis.harmonise.readers.copybook import Span, Storage
-from asepsis.harmonise.readers.ebcdic_values import NEGATIVE, UNDECODABLE, Coding, decode, decode_cut
-from asepsis.harmonise.readers.record import is_charmap
-
-Bytes = npt.NDArray[np.uint8]
-Flags = npt.NDArray[np.bool_]
+from asepsis.harmonise.readers.ebcdic_values import NEGATIVE, Coding, decode, decode_cut
+from asepsis.harmonise.readers.text_columns import WIDE, Bytes, Flags, TextPage, even, text_page, uneven
 
 _ZERO, _MINUS, _PLUS, _POINT = b"0-+."
-_WIDE: Final = 0x80
 _DIGITS: Final = 10
 _NO_DIGIT: Final = 0xFF
 _BYTE_VALUES: Final = 256
@@ -33,16 +29,10 @@ _BINARY_DIGITS: Final = {1: 3, 2: 5, 4: 10, 8: 20}
 
 
 class CodePage:
-    """A code page as tables from a byte to its text, its digit and its sign; only for pages of one byte a character."""
+    """A code page as tables from a byte to its text, its digit and its sign."""
 
-    def __init__(self, coding: Coding) -> None:
-        chars = bytes(range(_BYTE_VALUES)).decode(coding.encoding, "replace")
-        self.table = bytes(ord(char) if char.isascii() else _WIDE for char in chars)
-        coded = [char.encode("utf-8", "replace") for char in chars]
-        self.most = max(map(len, coded))
-        self.coded = np.array([list(code.ljust(self.most, b"\0")) for code in coded], np.uint8)
-        self.sizes = np.array([len(code) for code in coded], np.uint8)
-        self.is_undefined = np.array([char == UNDECODABLE for char in chars])
+    def __init__(self, coding: Coding, texts: TextPage) -> None:
+        self.texts = texts
         self.digit, self.is_negative = self._punched(coding)
 
     @staticmethod
@@ -110,31 +100,20 @@ class Block:
 
     @cached_property
     def _translated(self) -> Bytes:
-        table = self._page.table if self._page is not None else None
-        return np.frombuffer(self._rows.tobytes().translate(table), np.uint8).reshape(self._rows.shape)
+        return self._rows if self._page is None else self._page.texts.translate(self._rows)
 
     def texts(self, span: Span, cells: Bytes) -> tuple[pa.Array, Flags | None]:
-        """Characters: one byte of ASCII each, unless one of the column is not."""
-        texts = np.ascontiguousarray(self._translated[:, span.offset : span.offset + span.length])
-        if not texts.size or texts.max() < _WIDE:
-            return _even(texts), np.ones(len(texts), np.bool_)
-        return self._wide_texts(cells)
-
-    def _wide_texts(self, cells: Bytes) -> tuple[pa.Array, Flags | None]:
-        page = self._page
-        if page is None:
+        """Characters as they stand."""
+        if self._page is None:
             return pa.nulls(len(cells), pa.string()), None
-        sizes = page.sizes[cells]
-        used = np.arange(page.most) < sizes[:, :, None]
-        good: Flags = ~np.any(page.is_undefined[cells], axis=1)
-        return _uneven(page.coded[cells][used], sizes.sum(axis=1, dtype=np.int64)), good
+        return self._page.texts.column(cells, self._translated[:, span.offset : span.offset + span.length])
 
     def digits(self, span: Span, cells: Bytes) -> tuple[pa.Array, Flags | None]:
         """Unsigned digits: as they stand, or with their point."""
         texts = np.ascontiguousarray(self._translated[:, span.offset : span.offset + span.length])
         good = _are_digits(texts)
         if not span.scale:
-            array = _even(texts) if texts.max(initial=0) < _WIDE else _even(np.where(texts < _WIDE, texts, _ZERO))
+            array = even(texts) if texts.max(initial=0) < WIDE else even(np.where(texts < WIDE, texts, _ZERO))
             return array, good
         return render(texts, np.zeros(len(cells), np.bool_), span.scale, good), good
 
@@ -205,30 +184,12 @@ def render(digits: Bytes, negative: Flags, scale: int, good: Flags) -> pa.Array:
     grid[minus, start[minus]] = _MINUS
     start[~good] = grid.shape[1]
     kept = np.arange(grid.shape[1]) >= start[:, None]
-    return _uneven(grid[kept], grid.shape[1] - start)
+    return uneven(grid[kept], grid.shape[1] - start)
 
 
 def _are_digits(texts: Bytes) -> Flags:
     found: Flags = np.all((texts - np.uint8(_ZERO)) < _DIGITS, axis=1)  # below zero wraps around
     return found
-
-
-def _even(texts: Bytes) -> pa.Array:
-    """Strings of one length; their characters are ASCII."""
-    count, width = texts.shape
-    offsets = np.arange(0, (count + 1) * width, width, dtype=np.int32) if width else np.zeros(count + 1, np.int32)
-    return _strings(offsets, np.ascontiguousarray(texts))
-
-
-def _uneven(characters: Bytes, lengths: npt.NDArray[Any]) -> pa.Array:
-    offsets = np.zeros(len(lengths) + 1, np.int32)
-    np.cumsum(lengths, out=offsets[1:])
-    return _strings(offsets, characters)
-
-
-def _strings(offsets: npt.NDArray[np.int32], characters: Bytes) -> pa.Array:
-    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(characters)]
-    return pa.Array.from_buffers(pa.string(), len(offsets) - 1, buffers)
 
 
 def _replaced(array: pa.Array, found: dict[int, tuple[str | None, str | None]]) -> pa.Array:
@@ -242,7 +203,8 @@ def _replaced(array: pa.Array, found: dict[int, tuple[str | None, str | None]]) 
 
 @lru_cache(maxsize=16)
 def _page(coding: Coding) -> CodePage | None:
-    return CodePage(coding) if is_charmap(coding.encoding) else None
+    texts = text_page(coding.encoding)
+    return CodePage(coding, texts) if texts is not None else None
 
 
 def _hexadecimal(bytes_: Iterable[int]) -> npt.NDArray[np.uint16]:

@@ -11,11 +11,16 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
+from struct import Struct
 from typing import BinaryIO, Final, cast
 
 from asepsis.harmonise.readers.record import Limits, RecordKind, read_exactly, rest_of
 
 _WORD: Final = 4
+_HALF: Final = 16
+_OTHER_HALF: Final = 0xFFFF
+_BIG: Final = Struct(">I").unpack_from
+_LITTLE: Final = Struct("<I").unpack_from
 _BLOCK_BYTES: Final = 1 << 20
 _MOST_ROWS: Final = 16_384
 _LONG_BLOCK: Final = 0x80
@@ -182,39 +187,49 @@ class Cutter:
         cuts = Cuts()
         if place:
             cuts.other(RecordKind.HEADER, end=place)
-        framing = self.framing
-        has_word = framing.record_format is not RecordFormat.FIXED
-        before, after = framing.record_start_offset, framing.record_end_offset
-        ahead = (_WORD if has_word else 0) + before
-        limit, size = self.limits.record_bytes, len(buffer)
-        while True:
-            start = place + ahead
-            if (place + _WORD if has_word else start + 1) > size:
-                return cuts, None
-            length = self._described(buffer, place) if has_word else self._told(buffer, start)
-            if length == MORE:
-                return cuts, None
-            if length is None or not 0 < length <= limit:
-                return cuts, "rdw_corrupt" if has_word else "record_length_corrupt"
-            stop = start + length - (before if has_word else 0)
-            end = stop if has_word else stop + after
+        if self.framing.record_format is RecordFormat.FIXED:
+            return cuts, self._run_told(buffer, cuts)
+        return cuts, self._run_words(buffer, place, cuts)
+
+    def _run_words(self, buffer: bytes, place: int, cuts: Cuts) -> str | None:
+        """Records with a descriptor word; its other half is zero unless a record is spread over blocks."""
+        framing, size = self.framing, len(buffer)
+        limit, adjustment, before, after = (
+            self.limits.record_bytes,
+            framing.rdw_adjustment,
+            framing.record_start_offset,
+            framing.record_end_offset,
+        )
+        unpack = _BIG if framing.rdw is ByteOrder.BIG else _LITTLE
+        while place + _WORD <= size:
+            (word,) = unpack(buffer, place)
+            length = (word >> _HALF) + adjustment
+            if word & _OTHER_HALF or not 0 < length <= limit:
+                return "rdw_corrupt"
+            end = place + _WORD + length
             if end > size:
-                return cuts, None
-            fields_end = stop - after if has_word else stop
-            cuts.record(end=end, start=min(start, end), stop=max(fields_end, min(start, end)))
+                return None
+            start = min(place + _WORD + before, end)
+            cuts.record(end=end, start=start, stop=max(end - after, start))
             place = end
+        return None
 
-    def _described(self, buffer: bytes, place: int) -> int | None:
-        """The length after the descriptor word; its other half is zero unless a record is spread over blocks."""
-        if self.framing.rdw is ByteOrder.LITTLE:
-            length, other = int.from_bytes(buffer[place + 2 : place + 4], "little"), buffer[place : place + 2]
-        else:
-            length, other = int.from_bytes(buffer[place : place + 2]), buffer[place + 2 : place + 4]
-        length += self.framing.rdw_adjustment
-        return length if other == b"\0\0" and length > 0 else None
-
-    def _told(self, buffer: bytes, start: int) -> int | None:
-        return self.length(buffer, start) if self.length is not None else None
+    def _run_told(self, buffer: bytes, cuts: Cuts) -> str | None:
+        """Records that tell their length in their fields."""
+        before, after = self.framing.record_start_offset, self.framing.record_end_offset
+        place, size = 0, len(buffer)
+        while place + before < size:
+            start = place + before
+            length = self.length(buffer, start) if self.length is not None else None
+            if length == MORE:
+                return None
+            if length is None or not 0 < length <= self.limits.record_bytes:
+                return "record_length_corrupt"
+            place = start + length + after
+            if place > size:
+                return None
+            cuts.record(end=place, start=start, stop=start + length)
+        return None
 
     def _lines(self, stream: BinaryIO) -> Iterator[Cuts]:
         left = b""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from typing import BinaryIO, Final, NamedTuple
 
 RESIDUE_CHUNK: Final = 1 << 20
@@ -62,6 +63,17 @@ def rest_of(stream: BinaryIO, head: bytes) -> Iterator[bytes]:
         data = data[RESIDUE_CHUNK:] or read_exactly(stream, RESIDUE_CHUNK)
 
 
+@lru_cache(maxsize=64)
 def is_charmap(encoding: str) -> bool:
-    """Whether each byte of the encoding is one character, so that a record can be decoded whole and then cut."""
-    return len(bytes(range(_BYTE_VALUES)).decode(encoding, "replace")) == _BYTE_VALUES
+    """Whether each byte of the encoding is one character, so that a record can be decoded whole and then cut.
+
+    That each byte alone is one character does not show it: UTF-8 has one replacement for every byte that stands alone.
+    """
+    alone = [bytes([byte]).decode(encoding, "replace") for byte in range(_BYTE_VALUES)]
+    if any(len(char) != 1 for char in alone):
+        return False
+    return all(
+        bytes(byte for second in range(_BYTE_VALUES) for byte in (first, second)).decode(encoding, "replace")
+        == "".join(alone[first] + char for char in alone)
+        for first in range(_BYTE_VALUES)
+    )
