@@ -15,16 +15,21 @@ from typing import Final
 
 from asepsis.errors.harmonise import MappingMissing
 from asepsis.harmonise.mainframe import read_options
+from asepsis.harmonise.readers import ccda
 from asepsis.harmonise.readers.copybook import Layout, parse_copybook
 from asepsis.harmonise.readers.ebcdic import Options
 from asepsis.harmonise.readers.hl7v2 import SEGMENT
 from asepsis.harmonise.readers.lines import Decoding
 from asepsis.harmonise.readers.sqldump import Dialect
+from asepsis.harmonise.readers.x12 import ENVELOPE
+from asepsis.harmonise.readers.x12paths import parse_path
+from asepsis.harmonise.readers.xpaths import compile_xpath
 from asepsis.harmonise.section import Section
 
 NAME: Final = re.compile(r"^[a-z][a-z0-9_]{0,62}$")
 _PLACE: Final = re.compile(r"^(\d{1,6})-(\d{1,6})$")
 _SEGMENT_NAME: Final = re.compile(r"^[A-Z][A-Z0-9]{2}$")
+_X12_SEGMENT: Final = re.compile(r"^[A-Z][A-Z0-9]{1,2}$")
 _DELIMITERS: Final = frozenset(",;|^~:!#\t\x1f")
 
 
@@ -41,6 +46,8 @@ class Reader(StrEnum):
     STATISTICS = "statistics"
     EXCEL = "excel"
     ACCESS = "access"
+    X12 = "x12"
+    CCDA = "ccda"
 
 
 _TEXT_READERS: Final = frozenset({Reader.NDJSON, Reader.DELIMITED, Reader.FIXED_WIDTH, Reader.HL7V2})
@@ -76,6 +83,7 @@ class Shape:
     mixed: bool = False
     places: MappingOf[str, tuple[int, int]] = field(default_factory=dict)
     segments: tuple[str, ...] = ()
+    frames: MappingOf[str, str] = field(default_factory=dict)
     dialect: Dialect | None = None
     table: str = ""
     form: StatisticsForm | None = None
@@ -109,7 +117,7 @@ class FileEntry:
         """The names of the source fields that expressions may use."""
         if self.layout is not None:
             return tuple(span.name for span in self.layout.spans)
-        own = (SEGMENT,) if self.reader is Reader.HL7V2 else ()
+        own = _OWN.get(self.reader, ())
         return (*own, *(self.columns or self.shape.places or self.paths))
 
     @property
@@ -143,7 +151,7 @@ def read_entry(section: Section, name: str, layouts: MappingOf[str, str]) -> Fil
         century_from=section.number("century_from", None),
         layout=layout,
         mainframe=read_options(section, layout) if layout is not None else Options(),
-        paths=section.texts("paths") if reader in {Reader.NDJSON, Reader.HL7V2} else {},
+        paths=section.texts("paths") if reader in _WITH_PATHS else {},
         columns=section.names("columns") if reader in _WITH_COLUMNS else (),
         duplicates=section.names("duplicates"),
         optional=section.flag("optional"),
@@ -155,6 +163,8 @@ def read_entry(section: Section, name: str, layouts: MappingOf[str, str]) -> Fil
     return entry
 
 
+_WITH_PATHS: Final = frozenset({Reader.NDJSON, Reader.HL7V2, Reader.X12, Reader.CCDA})
+_OWN: Final = {Reader.HL7V2: (SEGMENT,), Reader.X12: (SEGMENT,), Reader.CCDA: (ccda.FRAME,)}
 _WITH_COLUMNS: Final = frozenset({*TRANSCRIBED, Reader.DBASE, Reader.DELIMITED, Reader.SQLDUMP})
 
 
@@ -170,13 +180,25 @@ def _layout(section: Section, layouts: MappingOf[str, str]) -> Layout:
 def _check_entry(section: Section, entry: FileEntry) -> None:
     if entry.reader is Reader.NDJSON and entry.encoding != "utf-8":
         raise section.malformed("encoding", "NDJSON is UTF-8 (RFC 8259)")
-    if entry.is_text and "\r\n,;".encode(entry.encoding, "replace") != b"\r\n,;":
+    if (entry.is_text or entry.reader is Reader.X12) and "\r\n,;".encode(entry.encoding, "replace") != b"\r\n,;":
         raise section.malformed("encoding", "line-oriented readers need an encoding that contains ASCII")
+    if entry.reader is Reader.CCDA and not ccda.allows(entry.encoding):
+        raise section.malformed("encoding", "UTF-8 is expected, or an encoding of one byte that contains ASCII")
+    _check_paths(section, entry)
     names = entry.field_names
     if not set(entry.duplicates) <= {"raw", *names} or not all(map(NAME.match, names)) or len(set(names)) < len(names):
         raise section.malformed("duplicates", "a field is not known, or its name is not valid")
     if not names:
         raise section.malformed("columns", "the fields of the file are not declared")
+
+
+def _check_paths(section: Section, entry: FileEntry) -> None:
+    """The paths of readers that take the values out themselves; others are compiled to SQL later."""
+    for name, path in entry.paths.items():
+        if entry.reader is Reader.X12 and parse_path(path) is None:
+            raise section.malformed(f"paths.{name}", "a path like CLM-1, HI-1.2 or NM1[QC|IL]-9 is expected")
+        if entry.reader is Reader.CCDA and compile_xpath(path) is None:
+            raise section.malformed(f"paths.{name}", "an XPath 1.0 expression is expected, like act/value/@code")
 
 
 def _delimited(section: Section) -> Shape:
@@ -213,6 +235,23 @@ def _hl7v2(section: Section) -> Shape:
     return Shape(segments=segments, mixed=section.flag("mixed"))
 
 
+def _x12(section: Section) -> Shape:
+    segments = section.names("segments")
+    if not segments or not all(map(_X12_SEGMENT.match, segments)) or ENVELOPE & set(segments):
+        raise section.malformed("segments", "the names of the segments that become rows are expected, like CLM")
+    return Shape(segments=segments)
+
+
+def _ccda(section: Section) -> Shape:
+    frames = section.texts("frames")
+    for name, frame in frames.items():
+        if compile_xpath(frame) is None:
+            raise section.malformed(f"frames.{name}", "an XPath 1.0 expression for elements is expected")
+    if not frames:
+        raise section.malformed("frames", "the elements that become rows are expected")
+    return Shape(frames=frames)
+
+
 def _sqldump(section: Section) -> Shape:
     return Shape(dialect=section.choice("dialect", Dialect), table=section.text("table"), delimiter="\t")
 
@@ -246,4 +285,6 @@ _SHAPES: Final[MappingOf[Reader, Callable[[Section], Shape]]] = {
     Reader.STATISTICS: _statistics,
     Reader.EXCEL: _excel,
     Reader.ACCESS: _access,
+    Reader.X12: _x12,
+    Reader.CCDA: _ccda,
 }

@@ -7,8 +7,10 @@ from typing import BinaryIO, Final
 
 from asepsis.harmonise.entries import FileEntry, Reader
 from asepsis.harmonise.extraction import hl7_context
-from asepsis.harmonise.readers import dbase, delimited, ebcdic, hl7v2, ndjson, sqldump, transcript
+from asepsis.harmonise.readers import ccda, dbase, delimited, ebcdic, hl7v2, ndjson, sqldump, transcript, x12
 from asepsis.harmonise.readers.batch import Batch
+from asepsis.harmonise.readers.x12paths import parse_path
+from asepsis.harmonise.readers.xpaths import compile_xpath
 
 
 def read_batches(entry: FileEntry, stream: BinaryIO) -> Iterator[Batch]:
@@ -46,6 +48,17 @@ def _transcript(entry: FileEntry, stream: BinaryIO) -> Iterator[Batch]:
     return transcript.read(stream, columns=entry.columns, is_sheet=entry.reader is Reader.EXCEL)
 
 
+def _x12(entry: FileEntry, stream: BinaryIO) -> Iterator[Batch]:
+    paths = {name: path for name, text in entry.paths.items() if (path := parse_path(text)) is not None}
+    return x12.read(stream, encoding=entry.encoding, segments=entry.shape.segments, paths=paths)
+
+
+def _ccda(entry: FileEntry, stream: BinaryIO) -> Iterator[Batch]:
+    frames = {name: xpath for name, text in entry.shape.frames.items() if (xpath := compile_xpath(text)) is not None}
+    paths = {name: xpath for name, text in entry.paths.items() if (xpath := compile_xpath(text)) is not None}
+    return ccda.read(stream, encoding=entry.encoding, wanted=ccda.Wanted(frames=frames, paths=paths))
+
+
 _READERS: Final[dict[Reader, Callable[[FileEntry, BinaryIO], Iterator[Batch]]]] = {
     Reader.EBCDIC: _ebcdic,
     Reader.DBASE: lambda entry, stream: dbase.read(stream, encoding=entry.encoding),
@@ -57,4 +70,6 @@ _READERS: Final[dict[Reader, Callable[[FileEntry, BinaryIO], Iterator[Batch]]]] 
     Reader.STATISTICS: _transcript,
     Reader.EXCEL: _transcript,
     Reader.ACCESS: _transcript,
+    Reader.X12: _x12,
+    Reader.CCDA: _ccda,
 }

@@ -127,7 +127,7 @@ def _batches(entry: FileEntry, given: dict[str, Any]) -> Iterator[Batch]:
     """What is given: the text of a file (``text``, or ``json`` for one resource), or the decoded fields of a record."""
     text = given.get("json", given.get("text"))
     if text is not None:
-        if entry.is_text or entry.reader is Reader.SQLDUMP:
+        if entry.is_text or entry.reader in {Reader.SQLDUMP, Reader.X12, Reader.CCDA}:
             return read_batches(entry, io.BytesIO(str(text).encode(entry.encoding, "replace")))
         raise MappingMalformed(file="tests/", key="text", problem="the fields of a binary record are expected")
     fields = {name: None if value is None else str(value) for name, value in given.items()}

@@ -130,7 +130,8 @@ class _Reading:
             self._end_interchange(None, -1)
             self._begin_interchange(part.pieces[0], part.separators)
         elif part.defect is not None or self._interchange is None:
-            self._add_residue(part.pieces, part.defect or "outside_interchange")
+            is_after = self._interchange is None and part.separators is not None
+            self._add_residue(part.pieces, "outside_interchange" if is_after or not part.defect else part.defect)
         else:
             self._add_segments(part.pieces)
         self._turn()

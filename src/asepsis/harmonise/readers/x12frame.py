@@ -23,7 +23,8 @@ _ISA: Final = re.compile(
     + rb"\1(.)\1(\d{5})\1.{9}\1.\1.\1([^A-Za-z0-9 \x80-\xff])([^A-Za-z0-9 \x80-\xff])[\r\n]{0,4}",
     re.DOTALL,
 )
-_LONGEST_HEADER: Final = 110
+_LINE_ENDS: Final = 4
+_LONGEST_HEADER: Final = 106 + _LINE_ENDS
 _WITH_REPETITION: Final = b"00402"
 TOO_LONG: Final = "segment_too_long"
 
@@ -50,6 +51,7 @@ class _Framing:
         self._longest = longest
         self._rest = b""
         self._separators: Separators | None = None
+        self._sign = b""
         self._pieces = re.compile(b"")
         self._skipping = False
 
@@ -88,8 +90,9 @@ class _Framing:
             if match.start() > start:
                 yield from self._until(data[start : match.start()])
             if separators != self._separators:
-                sign = re.escape(separators.terminator.encode())
-                self._pieces = re.compile(rb"[^%b]*%b[\r\n]{0,4}" % (sign, sign))
+                self._sign = separators.terminator.encode()
+                sign = re.escape(self._sign)
+                self._pieces = re.compile(rb"[^%b]*+%b[\r\n]{0,%d}" % (sign, sign, _LINE_ENDS))
             self._separators, self._skipping = separators, False
             yield Part([match[0]], separators, begins=True)
             start = match.end()
@@ -107,7 +110,14 @@ class _Framing:
             yield Part([data[start:]], self._separators, defect=defect)
 
     def _cut(self, data: bytes, start: int, certain: int) -> tuple[list[bytes], int]:
-        pieces = self._pieces.findall(data, start, certain)
+        """The segments in the certain bytes; looking no further than the last terminator keeps this linear."""
+        end = data.rfind(self._sign, start, certain) + 1
+        if not end:
+            return [], start
+        most = min(end + _LINE_ENDS, certain)
+        while end < most and data[end] in b"\r\n":
+            end += 1
+        pieces = self._pieces.findall(data, start, end)
         return pieces, start + sum(map(len, pieces))
 
     def _segments(self, pieces: list[bytes]) -> Iterator[Part]:
