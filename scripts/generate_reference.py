@@ -392,7 +392,7 @@ def settings_page() -> str:
     read["ASEPSIS_VEEAM_TARGET"] = ("", "The server that mounts published disks.")
     read["ASEPSIS_VEEAM_CREDENTIALS"] = ("", "The id of the credentials that Veeam uses on it.")
     read["ASEPSIS_VEEAM_MOUNT_ROOT"] = ("", "Where published disks may appear on this machine; colons between several.")
-    read["ASEPSIS_SFTP_KNOWN_HOSTS"] = ("", "A file of known hosts for sources at `sftp://`, instead of the account's own.")
+    read["ASEPSIS_SFTP_KNOWN_HOSTS"] = ("", "The known hosts for `sftp://`, instead of those of the account.")
     read[PASSWORD] = ("", "The password of a restic repository.")
     rows = "".join(f"| `{name}` | {option} | {cell(text)} |\n" for name, (option, text) in sorted(read.items()))
     return (
