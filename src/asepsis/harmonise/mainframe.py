@@ -101,6 +101,8 @@ def _segments(section: Section, layout: Layout) -> Segments | None:
     segments = Segments(field=span.name, groups=groups, parents=parents)
     if segments.group(span) is not None:
         raise section.malformed("segment_field", "the field of the id must be outside the groups that it chooses")
+    if any(span.offset >= table.offset for table in layout.tables):
+        raise section.malformed("segment_field", "the field of the id must be before all tables of variable size")
     for child, parent in parents.items():
         known = {child, parent} <= set(groups)
         if not known or child in segments.above(parent) or child == parent or groups[child] == groups[parent]:

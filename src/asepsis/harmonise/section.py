@@ -5,7 +5,9 @@ from __future__ import annotations
 import codecs
 import datetime as dt
 import re
+from contextlib import suppress
 from enum import StrEnum
+from importlib import import_module
 from typing import Any, Final, TypeVar
 
 from asepsis.errors.harmonise import MappingMalformed
@@ -110,7 +112,7 @@ class Section:
         if value is default:
             return str(value)
         try:
-            codecs.lookup(value)
+            _find_codec(value)
             b"A".decode(value, "replace")
         except (LookupError, ValueError):
             raise self.malformed(key, "the encoding is not known") from None
@@ -151,3 +153,13 @@ class Section:
         if default is _REQUIRED:
             raise self.malformed(key, "the key is missing")
         return default
+
+
+def _find_codec(name: str) -> None:
+    """Look an encoding up, also among those that the package of the extra ``ebcdic`` adds to Python's own."""
+    try:
+        codecs.lookup(name)
+    except LookupError:
+        with suppress(ImportError):
+            import_module("ebcdic")
+        codecs.lookup(name)

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import io
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
+from asepsis.engines.harmonise.reading import read_batches
 from asepsis.errors.harmonise import LimitExceeded, MappingMalformed
+from asepsis.harmonise.entries import read_entry
 from asepsis.harmonise.mainframe import read_options
 from asepsis.harmonise.readers import ebcdic
 from asepsis.harmonise.readers.batch import records_of
@@ -320,3 +325,53 @@ def test_limits_of_records_and_of_their_bytes() -> None:
     limits = Limits(record_bytes=4)
     found = ebcdic.read(io.BytesIO(rdw("ABC01")), layout=layout, encoding="cp037", options=options, limits=limits)
     assert [record.defects for record in records_of(found)] == [("rdw_corrupt",)]
+
+
+def blocks_of_the_guide() -> tuple[str, dict[str, Any]]:
+    page = (Path(__file__).parents[3] / "docs" / "how-to" / "read-mainframe-files.md").read_text(encoding="utf-8")
+    text, entry = re.findall(r"^```\w+\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    return text, yaml.safe_load(entry)["visits"]
+
+
+def test_the_guide_reads_its_own_example() -> None:
+    text, keys = blocks_of_the_guide()
+    entry = read_entry(Section(keys, file="source.yaml", key="files.visits"), "visits", {"VISITS.CPY": text})
+    visit = coded("V1234567820040229") + bytes.fromhex("000012345c") + coded("2J01.9 E75.2 ")
+    result = coded("R12345678GLUCOSE ") + bytes.fromhex("4158000000000000")
+    data = b"".join((len(part) + 4).to_bytes(2) + b"\0\0" + part for part in (visit, result))
+    first, second = records_of(read_batches(entry, io.BytesIO(data)))
+    assert (first.defects, second.defects) == ((), ())
+    assert first.fields is not None
+    assert second.fields is not None
+    assert (first.fields["visit_cost"], first.fields["diag_2"], first.fields["diag_3"]) == ("123.45", "E75.2 ", None)
+    assert (second.fields["result_value"], second.fields["visit_date"]) == ("5.5", "20040229")
+    assert set(first.fields) == set(entry.field_names)
+
+
+def test_the_guide_names_every_defect_and_every_key() -> None:
+    root = Path(__file__).parents[3]
+    page = (root / "docs" / "how-to" / "read-mainframe-files.md").read_text(encoding="utf-8")
+    readers = root / "src" / "asepsis" / "harmonise"
+    files = [*readers.glob("readers/ebcdic*.py"), readers / "mainframe.py"]
+    code = "".join(path.read_text(encoding="utf-8") for path in files)
+    endings = "corrupt|short|expected|finite|empty|layout|file|block|range|unknown|orphan|long|record"
+    words = rf'"((?:\w+_(?:{endings}))|undecodable)"'
+    keys = r'(?:text|choice|flag|values|_bytes|_names|_adjustment)\((?:section, )?"(\w+)"'
+    wanted = set(re.findall(words, code)) | set(re.findall(keys, code))
+    assert len(wanted) > 30
+    assert {word for word in wanted if f"`{word}`" not in page} == set()
+
+
+def test_more_code_pages_come_with_a_package() -> None:
+    pytest.importorskip("ebcdic", reason="the extra ebcdic is not installed")
+    assert Section({"encoding": "cp1047"}, file="source.yaml", key="x").encoding("encoding") == "cp1047"
+    (record,) = read(b"\xad\xc1\xbd\xf1\xf2", NAME, "cp1047")
+    assert record.fields == {"a": "[A]", "b": "12"}
+
+
+def test_a_counter_counts_only_in_records_of_its_kind() -> None:
+    text = "01 R. 05 K PIC X. 05 L. 10 N PIC 9. 10 T PIC X OCCURS 3 DEPENDING ON N. 05 M REDEFINES L PIC X(4)."
+    records = read(coded("A2xyzBz9zz"), text, segment_field="K", segments={"A": "L", "B": "M"})
+    assert (values(records, "t_2"), values(records, "t_3")) == (["y", None], [None, None])
+    assert values(records, "m") == [None, "z9zz"]
+    assert [record.defects for record in records] == [(), ()]

@@ -71,6 +71,7 @@ class Table:
     stride: int
     minimum: int
     maximum: int
+    path: tuple[str, ...] = ()
     elements: tuple[tuple[int, int], ...] = ()
 
 
@@ -176,6 +177,7 @@ class _Placing:
             stride=0,
             minimum=item.minimum or 0,
             maximum=item.occurs,
+            path=place.below(item).path,
             elements=place.elements,
         )
 

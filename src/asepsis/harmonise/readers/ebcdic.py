@@ -70,8 +70,8 @@ class _Reading:
         self._coding = coding
         self._framing = options.framing
         slides = options.variable_size_occurs and layout.tables
-        self._spreading = Spreading(layout, coding) if slides else None
         segments = options.segments
+        self._spreading = Spreading(layout, coding, segments) if slides else None
         self._hierarchy = Hierarchy(segments, layout) if segments is not None else None
 
     def batches(self, stream: BinaryIO, limits: Limits) -> Iterator[Batch]:
@@ -166,9 +166,9 @@ class _Reading:
     def _columns(self, block: Block, cuts: Cuts, defects: dict[int, tuple[str, ...]]) -> dict[str, Any]:
         is_data = np.ones(len(block), np.bool_)
         is_data[list(cuts.kinds)] = False
-        counts = self._counts(block, is_data, defects)
         ids = self._ids(block, is_data, defects)
         groups = self._hierarchy.wanted(ids) if self._hierarchy is not None else {}
+        counts = self._counts(block, is_data, groups, defects)
         columns: dict[str, Any] = {}
         for span in self._layout.spans:
             wanted = None if not cuts.kinds else is_data
@@ -186,12 +186,15 @@ class _Reading:
                 _add(defects, row, f"{ORPHAN}@{self._hierarchy.segments.field}")
         return columns
 
-    def _counts(self, block: Block, is_data: Flags, defects: dict[int, tuple[str, ...]]) -> list[npt.NDArray[np.int64]]:
+    def _counts(
+        self, block: Block, is_data: Flags, groups: dict[str, Flags], defects: dict[int, tuple[str, ...]]
+    ) -> list[npt.NDArray[np.int64]]:
         """How many elements each table has in each record; none where the count is out of range."""
         found: list[npt.NDArray[np.int64]] = []
         for table in self._layout.tables:
             span = self._layout.spans[table.counter]
-            is_there = is_data.copy()
+            group = self._hierarchy.segments.group_of(table.path) if self._hierarchy is not None else None
+            is_there = is_data.copy() if group is None else is_data & groups[group]
             for outer, element in table.elements:
                 is_there &= found[outer] >= element
             texts = block.column(span, is_there)[0].to_pylist()
@@ -212,12 +215,10 @@ class _Reading:
         segments = self._hierarchy.segments
         span = next(span for span in self._layout.spans if span.name == segments.field)
         texts = block.column(span, is_data)[0].to_pylist()
-        ids = [None if text is None else text.strip(" \0") for text in texts]
+        ids = [segments.id_of(text) for text in texts]
         for row, name in enumerate(ids):
-            if name not in segments.groups:
-                ids[row] = None
-                if is_data[row]:
-                    _add(defects, row, f"{UNKNOWN}@{segments.field}")
+            if name is None and is_data[row]:
+                _add(defects, row, f"{UNKNOWN}@{segments.field}")
         return ids
 
 

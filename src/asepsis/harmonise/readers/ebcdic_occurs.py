@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from asepsis.harmonise.readers.copybook import Layout, Table
 from asepsis.harmonise.readers.ebcdic_framing import MORE
+from asepsis.harmonise.readers.ebcdic_segments import Segments
 from asepsis.harmonise.readers.ebcdic_values import Coding, decode
 
 OUT_OF_RANGE: Final = "occurs_count_out_of_range"
@@ -26,9 +27,12 @@ Places = npt.NDArray[np.int64]
 class Spreading:
     """Where the bytes of a record of variable size belong in the longest record of its layout."""
 
-    def __init__(self, layout: Layout, coding: Coding) -> None:
+    def __init__(self, layout: Layout, coding: Coding, segments: Segments | None = None) -> None:
         self._layout = layout
         self._coding = coding
+        self._segments = segments
+        self._groups = [segments.group_of(table.path) if segments is not None else None for table in layout.tables]
+        self._id = next((span for span in layout.spans if segments is not None and span.name == segments.field), None)
         self._most = max(_CACHED_BYTES // (_PLACE_BYTES * max(layout.length, 1)), 16)
         self._kept: dict[tuple[int, ...], Places] = {(): np.arange(layout.length)}
 
@@ -41,13 +45,25 @@ class Spreading:
         """The place of each successive byte; ``None``: a count is out of range, ``MORE``: a counter is missing."""
         counts: tuple[int, ...] = ()
         kept = self._kept[()]
-        for table in self._layout.tables:
-            count = self._count(table, counts, kept, buffer[start:stop])
+        record = buffer[start : min(stop, start + self._layout.length)]
+        chosen = self._chosen(record)
+        for table, group in zip(self._layout.tables, self._groups, strict=True):
+            is_other = group is not None and group != chosen
+            count = table.maximum if is_other else self._count(table, counts, kept, record)
             if count is None or count == MORE:
                 return count
             counts = (*counts, count)
             kept = self._without(table, counts, kept)
         return kept
+
+    def _chosen(self, record: bytes) -> str | None:
+        """The group of the record's kind: tables of other groups do not move anything in it."""
+        if self._segments is None or self._id is None:
+            return None
+        raw = record[self._id.offset : self._id.offset + self._id.length]
+        if len(raw) < self._id.length:
+            return None
+        return self._segments.groups.get(self._segments.id_of(decode(self._id, raw, self._coding)[0]) or "")
 
     def _count(self, table: Table, counts: tuple[int, ...], kept: Places, record: bytes) -> int | None:
         if any(counts[outer] < element for outer, element in table.elements):

@@ -40,8 +40,17 @@ class Segments:
 
     def group(self, span: Span) -> str | None:
         """The group of a segment that a field is in, if any."""
+        return self.group_of((*span.path, span.name))
+
+    def group_of(self, path: tuple[str, ...]) -> str | None:
+        """The innermost group of a segment on a path."""
         groups = set(self.groups.values())
-        return next((name for name in (span.name, *reversed(span.path)) if name in groups), None)
+        return next((name for name in reversed(path) if name in groups), None)
+
+    def id_of(self, text: str | None) -> str | None:
+        """The id that the text of the field tells, ``None`` where it has no group."""
+        name = (text or "").strip(" \0")
+        return name if name in self.groups else None
 
 
 @dataclass(slots=True)
