@@ -151,9 +151,10 @@ class _Table:
             return
         if self._is_finished:
             raise LimitExceededError(name=self._path, limit=_OPEN_FILES, unit="tables between rows of one table")
-        self._rows += count(block)
+        expected = count(block)
+        self._rows += expected
         if self._columns:
-            rows = self._read(block)
+            rows = self._read(block, expected)
             self._writer = self._writer or self._opened(rows)
             self._writer.write_table(rows)
 
@@ -164,7 +165,7 @@ class _Table:
             return
         self._is_finished = True
         if self._columns:
-            self._writer = self._writer or self._opened(self._read(b""))
+            self._writer = self._writer or self._opened(self._read(b"", 0))
             self._close()
 
     def publish(self) -> None:
@@ -204,7 +205,7 @@ class _Table:
         self._out = os.fdopen(descriptor, "wb")
         return pa.parquet.ParquetWriter(self._out, rows.schema, use_dictionary=recurring)
 
-    def _read(self, block: bytes) -> Any:
+    def _read(self, block: bytes, expected: int) -> Any:
         encoding = self._container.encoding()
         name = self._container.path.name
         try:
@@ -216,7 +217,7 @@ class _Table:
             if not _is_text(block, encoding):
                 raise TextNotDecodableError(name=name, encoding=encoding) from None
             raise ArchiveDamagedError(name=name) from None
-        if len(rows) != count(block):
+        if len(rows) != expected:
             raise ArchiveDamagedError(name=name)
         return rows
 
