@@ -33,12 +33,20 @@ from asepsis.engines.harmonise.load import load_mapping
 from asepsis.engines.harmonise.result import HarmonisedRun
 from asepsis.engines.harmonise.run import Resources, harmonise
 from asepsis.engines.harmonise.trial import Trial, run_mapping_tests
+from asepsis.engines.harmonise.unmapped import Unmapped, unmapped_codes
 from asepsis.engines.importing.folder import read_document, read_headers, write_folder
 from asepsis.engines.query.folder import local_tables
 from asepsis.engines.query.room import QueryRoom
 from asepsis.engines.runtime_process import RuntimeProcesses
 from asepsis.engines.vocabulary import load as vocabularies
-from asepsis.engines.vocabulary.files import read_code_maps, read_counts, read_gems, unmapped_beside, write_map
+from asepsis.engines.vocabulary.files import (
+    read_code_maps,
+    read_counts,
+    read_gems,
+    unmapped_beside,
+    write_counts,
+    write_map,
+)
 from asepsis.engines.vocabulary.store import open_vocabulary
 from asepsis.errors.room import FileUnreadable, RoomMissing, RoomVersionUnknown
 from asepsis.errors.vocabulary import CodesMalformed
@@ -265,6 +273,17 @@ def mapping_of(folder: Path) -> SourceMapping:
 def mapping_remarks(folder: Path) -> tuple[MappingRemark, ...]:
     """What is wrong with a mapping folder, or what it may lack."""
     return check_mapping(folder)
+
+
+def mapping_unmapped(folder: Path, *, files: Path, out: Path | None) -> tuple[Unmapped, ...]:
+    """Which codes of these files the mapping does not know; with ``out`` they are listed in files there.
+
+    Raises what reading a mapping and harmonising raise.
+    """
+    found = unmapped_codes(load_mapping(folder), files)
+    for one in found if out is not None else ():
+        write_counts((out or folder) / f"{one.table}.{one.column}.csv", one.codes)
+    return found
 
 
 def mapping_trials(folder: Path) -> tuple[Trial, ...]:

@@ -18,10 +18,19 @@ FolderArgument = Annotated[Path, typer.Argument(help="The mapping folder, with s
 
 
 @app.command("check")
-def check(folder: FolderArgument, as_json: JsonOption = False) -> None:
+def check(
+    folder: FolderArgument,
+    files: Annotated[
+        Path | None, typer.Option("--files", help="Files of the source: count the codes that no code map has.")
+    ] = None,
+    list_codes: Annotated[
+        Path | None, typer.Option("--list-codes", help="Write these codes to files in this folder.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
     """Read the folder as a contribution would, and say what is wrong and what it may lack."""
     with reported(as_json=as_json):
-        from asepsis.bootstrap import mapping_remarks
+        from asepsis.bootstrap import mapping_remarks, mapping_unmapped
         from asepsis.errors import Kind
 
         remarks = mapping_remarks(folder)
@@ -32,10 +41,22 @@ def check(folder: FolderArgument, as_json: JsonOption = False) -> None:
             if remarks
             else f"{folder}: nothing is wrong, nothing is missing"
         )
+        unmapped = () if wrong or files is None else mapping_unmapped(folder, files=files, out=list_codes)
+        lines += [
+            f"not in a code map: {one.table}.{one.column}: {len(one.codes):,} codes, {one.rows:,} rows"
+            for one in unmapped
+        ]
         if not wrong:
             lines.append(f"next: asepsis mapping test {folder}")
-        found = [{"code": remark.code, "text": remark.text, "is_error": remark.is_error} for remark in remarks]
-        emit({"folder": str(folder), "remarks": found}, as_json=as_json, text="\n".join(lines))
+        document = {
+            "folder": str(folder),
+            "remarks": [{"code": one.code, "text": one.text, "is_error": one.is_error} for one in remarks],
+            "unmapped": [
+                {"table": one.table, "column": one.column, "codes": len(one.codes), "rows": one.rows}
+                for one in unmapped
+            ],
+        }
+        emit(document, as_json=as_json, text="\n".join(lines))
         if wrong:
             raise typer.Exit(Kind.INVALID.exit_code)
 

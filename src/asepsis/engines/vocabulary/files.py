@@ -119,6 +119,14 @@ def write_map(path: Path, mapped: Collection[MappedCode]) -> Merge:
     return merge
 
 
+def write_counts(path: Path, counts: Mapping[str, int]) -> None:
+    """Write codes with their counts as ``read_counts`` reads them. Raises VocabularyMissing."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerows([("source_code", "count"), *counts.items()])
+    _replace(path, out.getvalue())
+
+
 def unmapped_beside(path: Path) -> Path:
     """Where the codes that are not mapped are listed: outside ``codes/``, which holds code maps only."""
     folder = path.parent.parent if path.parent.name == "codes" else path.parent

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
@@ -116,7 +116,9 @@ def _better(earlier: MappedCode | None, later: MappedCode) -> MappedCode:
     """Of two failures the one that a person can do more with."""
     if earlier is None or later.is_translated or (later.to_decide and not earlier.is_translated):
         return later
-    return earlier
+    if earlier.is_translated or earlier.to_decide:
+        return earlier
+    return replace(earlier, note=f"{earlier.note}; {later.note}")
 
 
 def _direct(
