@@ -298,8 +298,8 @@ def test_a_copybook_in_every_column_of_reference_format() -> None:
         {"floating_point_format": "ieee754"},
         {**TREE, "segment_field": "nobody"},
         {**TREE, "segment_field": "title"},
-        {**TREE, "segments": {}},
-        {**TREE, "segments": {"C": "nobody"}},
+        {"segment_field": "KIND", "segments": {}},
+        {"segment_field": "KIND", "segments": {"C": "nobody"}},
         {**TREE, "segments": {"C": 1}},
         {**TREE, "segment_parents": {"P": "X"}},
         {**TREE, "segment_parents": {"P": "C", "C": "P"}},
@@ -375,3 +375,15 @@ def test_a_counter_counts_only_in_records_of_its_kind() -> None:
     assert (values(records, "t_2"), values(records, "t_3")) == (["y", None], [None, None])
     assert values(records, "m") == [None, "z9zz"]
     assert [record.defects for record in records] == [(), ()]
+
+
+def test_a_parent_that_begins_a_batch_is_carried_into_the_next() -> None:
+    records = read(coded("Cacme" + "Panne" * 20_000), COMPANY, **TREE)
+    assert set(values(records, "title")) == {"acme"}
+    assert not any(record.defects for record in records)
+
+
+def test_what_is_longer_than_its_tables_is_named_too() -> None:
+    text = "01 R. 05 N PIC 9. 05 T PIC X OCCURS 1 TO 3 DEPENDING ON N."
+    records = read(rdw("2ABC") + rdw("2AB "), text, record_format="V", variable_size_occurs=True)
+    assert [record.defects for record in records] == [("record_longer_than_layout",), ()]

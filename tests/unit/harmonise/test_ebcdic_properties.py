@@ -55,16 +55,11 @@ OPTIONS: list[dict[str, Any]] = [
     {"floating_point_format": "ieee754_little_endian", **SEGMENTS},
 ]
 CODINGS = [Coding(encoding=name) for name in ("cp037", "cp273", "cp1140", "latin-1", "cp1252", "utf-8")]
-NUMBERS = st.sampled_from(["9", "S9", "9(4)", "S9(4)", "9(7)V99", "S9(16)V99", "S9(20)", "V9(3)", "SPP9(3)", "S9(3)PP"])
-USAGES = st.sampled_from(
-    ["", "COMP", "COMP-3", "COMP-3U", "COMP-9", "SIGN LEADING", "SIGN TRAILING SEPARATE", "SIGN LEADING SEPARATE"]
-)
-FIELDS = st.one_of(
-    st.builds("PIC {} {}".format, NUMBERS, USAGES),
-    st.sampled_from(
-        ["PIC X(5)", "PIC A", "PIC N(2)", "COMP-1", "COMP-2", "PIC ZZ,ZZ9.99-", "PIC S9(3).9", "PIC -9(4)"]
-    ),
-)
+NUMBERS = ["9", "S9", "9(4)", "S9(4)", "9(7)V99", "S9(16)V99", "S9(20)", "V9(3)", "SPP9(3)", "S9(3)PP"]
+USAGES = ["", "COMP", "COMP-3", "COMP-3U", "COMP-9", "SIGN LEADING", "SIGN TRAILING SEPARATE", "SIGN LEADING SEPARATE"]
+OTHERS = ["PIC X(5)", "PIC A", "PIC N(2)", "COMP-1", "COMP-2", "PIC ZZ,ZZ9.99-", "PIC S9(3).9", "PIC -9(4)"]
+KINDS = [*(f"PIC {number} {usage}" for number in NUMBERS for usage in USAGES), *OTHERS]
+FIELDS = st.sampled_from(KINDS)
 # Bytes that fields like to hold, so that whole and damaged values both come up often.
 LIKELY = st.sampled_from(bytes.fromhex("f0f1f9c1d5d0c0a0f0404b4e60000c0d0f123c5d7b99ff30394a7d41202d2b2e0080"))
 BYTES = st.lists(st.one_of(LIKELY, LIKELY, st.integers(0, 255)), max_size=400).map(bytes)
@@ -126,6 +121,49 @@ def test_columns_equal_single_fields(fields: list[str], data: bytes, coding: Cod
         single = [decode(span, row[span.offset : span.offset + span.length].tobytes(), coding) for row in rows]
         assert array.to_pylist() == [value for value, _ in single]
         assert reasons == {row: reason for row, (_, reason) in enumerate(single) if reason is not None}
+
+
+@pytest.mark.parametrize("coding", CODINGS, ids=lambda coding: str(coding.encoding))
+def test_columns_of_every_kind_equal_single_fields(coding: Coding) -> None:
+    """Bytes are drawn so that about half of the numbers are whole: of digits, then of digits and all else."""
+    chance = np.random.default_rng(1)
+    digits = np.frombuffer("0012345678990".encode(coding.encoding), np.uint8)
+    packed = np.frombuffer(bytes.fromhex("00000012347899"), np.uint8)
+    ends = np.frombuffer(bytes.fromhex("0c0d1d9f3b4a5e0712d0c0f14e60ffb0") + b"+-{}A", np.uint8)
+    for kind in KINDS:
+        (span,) = parse_copybook(f"01 R. 05 F {kind}.").spans
+        rows = np.concatenate([chance.choice(pool, (60, span.length)) for pool in (digits, packed, ends)])
+        rows[chance.random(rows.shape[0]) < 0.5, chance.choice([0, -1])] = chance.choice(ends)
+        rows[::3, -1] = chance.choice(ends, len(rows[::3]))
+        rows[1::9, 0] = chance.choice(ends, len(rows[1::9]))
+        rows[2::50] = chance.integers(0, 256, rows[2::50].shape)
+        array, reasons = Block(np.ascontiguousarray(rows), coding).column(span)
+        single = [decode(span, row.tobytes(), coding) for row in rows]
+        assert array.to_pylist() == [value for value, _ in single]
+        assert reasons == {row: reason for row, (_, reason) in enumerate(single) if reason is not None}
+
+
+@pytest.mark.parametrize(
+    ("kind", "raw", "value"),
+    [
+        ("PIC S9(3) COMP-3", "000d", "0"),
+        ("PIC S9(3) COMP-3", "123b", "-123"),
+        ("PIC S9(3) COMP-3", "1239", None),
+        ("PIC S9V99 COMP-3", "000d", "0.00"),
+        ("PIC S9(3)", "f0f0d0", "0"),
+        ("PIC S9(3)", "f0f1d0", "-10"),
+        ("PIC S9(3)PP COMP-3", "000d", "0"),
+        ("PIC S9V9(3) COMP", "fffe", "-0.002"),
+        ("PIC S9(18) COMP", "8000000000000000", "-9223372036854775808"),
+        ("PIC S9(16)V99 COMP", "8000000000000000", "-92233720368547758.08"),
+        ("PIC 9(16)V99 COMP-9", "ffffffffffffffff", "184467440737095516.15"),
+    ],
+)
+def test_numbers_at_their_edges(kind: str, raw: str, value: str | None) -> None:
+    (span,) = parse_copybook(f"01 R. 05 F {kind}.").spans
+    data, coding = bytes.fromhex(raw), Coding(encoding="cp037")
+    array, _ = Block(np.frombuffer(data, np.uint8).reshape(1, -1), coding).column(span)
+    assert array.to_pylist() == [value] == [decode(span, data, coding)[0]]
 
 
 @settings(max_examples=60, deadline=None)
