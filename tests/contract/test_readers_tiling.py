@@ -12,18 +12,25 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asepsis.errors.harmonise import LimitExceeded, SourceFileDamaged
-from asepsis.harmonise.readers import dbase, delimited, ebcdic, hl7v2, ndjson, sqldump
+from asepsis.harmonise.readers import ccda, dbase, delimited, ebcdic, hl7v2, ndjson, sqldump, x12
 from asepsis.harmonise.readers.batch import Batch, records_of
 from asepsis.harmonise.readers.copybook import parse_copybook
 from asepsis.harmonise.readers.gunzip import gunzip
+from asepsis.harmonise.readers.hl7fields import Hl7Path
 from asepsis.harmonise.readers.lines import Decoding
 from asepsis.harmonise.readers.record import Limits, Record, RecordKind
+from asepsis.harmonise.readers.x12paths import parse_path
+from asepsis.harmonise.readers.xpaths import compile_xpath
 
 LAYOUT = parse_copybook(
     "01 R. 05 A PIC 9(4). 05 B PIC X(3). 05 C PIC S9(3) COMP-3. 05 D PIC S9(4) COMP. 05 E PIC S9(2)."
 )
 LATIN = Decoding(encoding="latin-1")
+HL7_PATHS = {"test": Hl7Path("OBX", 3, component=1), "patient": Hl7Path("PID", 3)}
 Reader = Callable[[BinaryIO], Iterator[Batch]]
+
+ENTRY, CODE, CLAIM = compile_xpath("//entry"), compile_xpath("act/@code"), parse_path("NM1[QC|IL]-9")
+WANTED = ccda.Wanted(frames={"entry": ENTRY} if ENTRY else {}, paths={"code": CODE} if CODE else {})
 
 READERS: dict[str, Reader] = {
     "ebcdic": lambda stream: ebcdic.read(stream, layout=LAYOUT, encoding="cp037"),
@@ -38,7 +45,7 @@ READERS: dict[str, Reader] = {
         stream, decoding=Decoding(encoding="cp1250", mixed=True), skip_header=True
     ),
     "hl7v2": lambda stream: hl7v2.read(
-        stream, decoding=LATIN, segments=["OBX"], context=["PID"], limits=Limits(record_bytes=64)
+        stream, decoding=LATIN, segments=["OBX"], paths=HL7_PATHS, limits=Limits(record_bytes=64)
     ),
     "mysql": lambda stream: sqldump.read(
         stream,
@@ -52,6 +59,15 @@ READERS: dict[str, Reader] = {
         stream, dialect=sqldump.Dialect.POSTGRES, table="rx", columns=("a", "b"), decoding=LATIN
     ),
 }
+
+READERS["x12"] = lambda stream: x12.read(
+    stream,
+    encoding="utf-8",
+    segments=["CLM"],
+    paths={"patient": CLAIM} if CLAIM else {},
+    limits=Limits(record_bytes=400, nesting=3),
+)
+READERS["ccda"] = lambda stream: ccda.read(stream, encoding="latin-1", wanted=WANTED, limits=Limits(nesting=5))
 
 
 def dbase_bytes(rows: int) -> bytes:
@@ -71,6 +87,15 @@ WHOLE = {
     "mysql": b"-- dump\nINSERT INTO `rx` VALUES (1,'a\\'b'),(2,NULL);\nINSERT INTO other VALUES (1);\n",
     "postgres": b"SET x;\nCOPY public.rx (a, b) FROM stdin;\n1\t\\N\n2\ta\\tb\n\\.\nCOPY z FROM stdin;\n1\n\\.\n",
 }
+
+WHOLE["x12"] = (
+    b"ISA*00*          *00*          *ZZ*A              *ZZ*B              *200101*1200*^*00501*000000001*0*T*:~\r\n"
+    b"GS*HC*A*B*1*1*1*X*5~ST*837*1~HL*1**22~NM1*IL*1*A*****MI*S~CLM*C1*9~LX*1~~SE*6*1~GE*2*1~IEA*1*000000001~\n?"
+)
+WHOLE["ccda"] = (
+    b'<?xml version="1.0"?><ClinicalDocument xmlns="urn:hl7-org:v3"><entry><act code="\xe9"/></entry>'
+    b"<!-- <entry> --><entry/></ClinicalDocument>\n"
+)
 
 
 class Dribble(io.BytesIO):
@@ -134,6 +159,8 @@ def test_mutated_files_are_tiled(name: str, data: st.DataObject) -> None:
         ("hl7v2", "hccdxxhh"),
         ("mysql", "hhddhx"),
         ("postgres", "hhddhhxh"),
+        ("x12", "hhhccxxxhxhr"),
+        ("ccda", "cdcdc"),
     ],
 )
 def test_whole_files_have_the_records_that_they_should(name: str, kinds: str) -> None:

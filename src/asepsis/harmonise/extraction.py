@@ -10,18 +10,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
 
 from asepsis.errors.harmonise import MappingMalformed
 from asepsis.harmonise.entries import FileEntry, Reader
 from asepsis.harmonise.expressions import quote_name, quote_text
 from asepsis.harmonise.jsonpaths import compile_paths
-from asepsis.harmonise.readers.hl7v2 import MESSAGE, SEGMENT, SEPARATORS, context_column
+from asepsis.harmonise.readers.hl7fields import Hl7Path, parse_path
 
 _ENDS: Final = "chr(13) || chr(10)"
-_HL7_FIELD: Final = re.compile(r"^([A-Z][A-Z0-9]{2})-(\d{1,3})(?:\[(\d{1,2})\])?(?:\.(\d{1,3}))?(?:\.(\d{1,3}))?$")
-_HL7_ESCAPES: Final = {"F": "1", "S": "2", "R": "3", "T": "5", "E": "4"}
 
 
 def landed_table(entry: str) -> str:
@@ -32,10 +29,7 @@ def landed_table(entry: str) -> str:
 def landed_fields(entry: FileEntry) -> dict[str, str]:
     """The columns that the reader decodes itself, by its own name: (name in the landed table, SQL type)."""
     if entry.reader is Reader.HL7V2:
-        numbers = [MESSAGE, *(context_column(name) for name in hl7_context(entry))]
-        return {SEGMENT: f"f.{SEGMENT} VARCHAR", SEPARATORS: f"{SEPARATORS} VARCHAR"} | {
-            name: f"{name} BIGINT" for name in numbers
-        }
+        return {name: f"f.{name} VARCHAR" for name in entry.field_names}
     return {} if entry.is_text else {name: f"f.{name} VARCHAR" for name in entry.field_names}
 
 
@@ -49,16 +43,27 @@ def extract(entry: FileEntry) -> str:
     if entry.reader is Reader.NDJSON:
         return _json(entry, data)
     if entry.reader is Reader.HL7V2:
-        return _segments(entry, data)
+        hl7_paths(entry)
+        return data
     if entry.reader is Reader.FIXED_WIDTH:
         return _places(entry, data)
     return _columns(entry, data) if entry.is_text else data
 
 
-def hl7_context(entry: FileEntry) -> tuple[str, ...]:
-    """The segments that records are read together with, in the order of their names."""
-    names = {_hl7_path(entry, name).segment for name in entry.paths}
-    return tuple(sorted(names - set(entry.shape.segments)))
+def hl7_paths(entry: FileEntry) -> dict[str, Hl7Path]:
+    """The paths of an entry.
+
+    Raises:
+        MappingMalformed: a path is malformed.
+    """
+    return {name: _hl7_path(name, text) for name, text in entry.paths.items()}
+
+
+def _hl7_path(name: str, text: str) -> Hl7Path:
+    path = parse_path(text)
+    if path is None:
+        raise MappingMalformed(file="source.yaml", key=name, problem="the path is not of the form OBX-3[0].1.1")
+    return path
 
 
 def _with_fields(columns: Mapping[str, str], source: str, *, without: str, defects: str | None = None) -> str:
@@ -134,69 +139,3 @@ def _copied(value: str) -> str:
         plain = f"replace({plain}, '\\{letter}', chr({meant}))"
     text = f"replace({plain}, {mark}, '\\')"
     return f"(CASE WHEN {whole} = '\\N' THEN NULL WHEN contains({whole}, '\\') THEN {text} ELSE {whole} END)"
-
-
-@dataclass(frozen=True, slots=True)
-class _Hl7Path:
-    """``OBX-3[1].2``: segment, field, repetition (from 0), component and subcomponent (from 1)."""
-
-    segment: str
-    field: int
-    repetition: int
-    component: int | None
-    subcomponent: int | None
-
-    def sql(self) -> str:
-        """The value inside a segment that is split into ``w``; ``s`` holds its separators."""
-        place = self.field if self.segment == "MSH" else self.field + 1
-        value = f"split_part(w[{place}], {_separator('R')}, {self.repetition + 1})"
-        if self.component is not None:
-            value = f"split_part({value}, {_separator('S')}, {self.component})"
-        if self.subcomponent is not None:
-            value = f"split_part({value}, {_separator('T')}, {self.subcomponent})"
-        return f"nullif(nullif({_unescaped(value)}, ''), '\"\"')"
-
-
-def _separator(letter: str) -> str:
-    return f"s[{_HL7_ESCAPES[letter]}]"
-
-
-def _unescaped(value: str) -> str:
-    sign = _separator("E")
-    text = value
-    for letter in _HL7_ESCAPES:
-        text = f"replace({text}, {sign} || '{letter}' || {sign}, {_separator(letter)})"
-    return f"(CASE WHEN contains({value}, {sign}) THEN {text} ELSE {value} END)"
-
-
-def _hl7_path(entry: FileEntry, name: str) -> _Hl7Path:
-    match = _HL7_FIELD.match(entry.paths[name])
-    if match is None or int(match[2]) < 1 or (match[1] == "MSH" and match[2] == "1"):
-        raise MappingMalformed(file="source.yaml", key=name, problem="the path is not of the form OBX-3[0].1.1")
-    component, subcomponent = (int(match[n]) if match[n] else None for n in (4, 5))
-    return _Hl7Path(match[1], int(match[2]), int(match[3] or 0), component, subcomponent)
-
-
-def _segments(entry: FileEntry, data: str) -> str:
-    """Values of the record's own segment, and of the segments that its message gives as context."""
-    paths = {name: _hl7_path(entry, name) for name in entry.paths}
-    own = {name: path for name, path in paths.items() if path.segment in entry.shape.segments}
-    segment = quote_name(f"f.{SEGMENT}")
-    values = {
-        name: f"CASE WHEN {segment} = {quote_text(path.segment)} THEN {path.sql()} END" for name, path in own.items()
-    }
-    sql = _with_fields(values, _words(data), without="w, s")
-    for context in hl7_context(entry):
-        named = {name: path.sql() for name, path in paths.items() if path.segment == context}
-        found = f"SELECT * FROM {landed_table(entry.name)} WHERE {segment} = {quote_text(context)}"
-        columns = "".join(f", {value} AS {quote_name(f'f.{name}')}" for name, value in named.items())
-        table = f"SELECT file_id, rec_no{columns} FROM ({_words(found)})"
-        wanted = "".join(f", c.{quote_name(f'f.{name}')}" for name in named)
-        at = f"c.file_id = l.file_id AND c.rec_no = l.{context_column(context)}"
-        sql = f"SELECT l.*{wanted} FROM ({sql}) l LEFT JOIN ({table}) c ON {at}"
-    return sql
-
-
-def _words(source: str) -> str:
-    bare = f"rtrim(ltrim(text, chr(65279) || chr(11)), {_ENDS} || chr(28))"
-    return f"SELECT *, string_split({bare}, separators[1]) AS w, separators AS s FROM ({source})"

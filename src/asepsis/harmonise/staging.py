@@ -86,7 +86,9 @@ class EntryPlan:
         """Merge repeated records, and set records apart that name a person once more."""
         merge = self._merge() if self._entry.duplicates else ()
         drop = (f"DROP TABLE {self._staged}",) if self._conditional else ()
-        return (*drop, *merge, *(self._set_repeated_persons_apart() if self.defines_persons else ()))
+        if not self.defines_persons:
+            return (*drop, *merge)
+        return (*drop, *merge, *self._set_repeated_persons_apart(), *self._set_unknown_persons_apart())
 
     def emit(self, spec: TableSpec, columns: Sequence[str] | None = None) -> str:
         """Select the rows of one table file: the person, the columns that are filled, and where each row comes from."""
@@ -154,7 +156,8 @@ class EntryPlan:
         for spec in specs:
             self._spec_columns(spec, query).add()
         if not specs and self._conditional:
-            query.found.exclude.append(when("len(defects) = 0", "no_table_asks_for_it"))
+            unharmed = "defects_whole IS NULL AND defects_left_out IS NULL"
+            query.found.exclude.append(when(unharmed, "no_table_asks_for_it"))
         self._add_state(query)
         return query
 
@@ -227,12 +230,28 @@ class EntryPlan:
     def _set_repeated_persons_apart(self) -> tuple[str, ...]:
         person = person_column(next(spec for spec in self._specs if spec.table == "person"))
         order = f"row_number() OVER (PARTITION BY {person} ORDER BY file_id, rec_no)"
-        ordered = f"SELECT file_id, rec_no, {order} AS n FROM {self._settled} WHERE state = 'accepted'"
+        named = f"{self._settled} WHERE state = 'accepted' AND {person} IS NOT NULL"
+        ordered = f"SELECT file_id, rec_no, {order} AS n FROM {named}"
         update = (
             f"UPDATE {self._settled} s SET state = 'quarantined', quarantine_reasons = ['repeated_person'] "
             "FROM repeats r WHERE s.file_id = r.file_id AND s.rec_no = r.rec_no"
         )
         return f"CREATE OR REPLACE TEMP TABLE repeats AS SELECT * FROM ({ordered}) WHERE n > 1", update
+
+    def _set_unknown_persons_apart(self) -> tuple[str, ...]:
+        """Where one file holds persons and other records (a claim file), those of nobody are set apart."""
+        person = person_column(next(spec for spec in self._specs if spec.table == "person"))
+        others = [spec for spec in self._specs if spec.table != "person"]
+        known = f"SELECT {person} FROM {self._settled} WHERE state = 'accepted' AND {person} IS NOT NULL"
+        lost = [
+            f"({quote_name(f'{spec.name}?emit')} AND NOT coalesce({person_column(spec)} IN ({known}), FALSE))"
+            for spec in others
+        ]
+        update = (
+            f"UPDATE {self._settled} SET state = 'quarantined', quarantine_reasons = ['unknown_person'] "
+            f"WHERE state = 'accepted' AND {person} IS NULL AND ({' OR '.join(lost)})"
+        )
+        return (update,) if lost else ()
 
 
 def _emitted(spec: TableSpec, name: str, *, is_filled: bool) -> str:

@@ -205,6 +205,16 @@ def test_files_that_no_entry_reads_are_named_in_the_books(northgate: Mapping, so
     assert "DXHIST.DBF" in result.books.as_text()
 
 
+def test_a_repaired_record_that_no_table_asks_for_is_left_out_with_a_reason(
+    northgate: Mapping, sources: Sources, run: Run
+) -> None:
+    message = b"MSH|^~\\&|A\rPID|1||10000001\rNTE|1|a\0b\r"
+    result = run(northgate, {**sources["northgate"], "adt_oru.hl7": message})
+    messages = next(file for file in result.books.files if file.path == "adt_oru.hl7")
+    assert messages.exclusions == {"no_table_asks_for_it": 1}
+    assert messages.accepted_without_row == 0
+
+
 def test_the_second_record_of_one_patient_is_quarantined_not_mixed(
     northgate: Mapping, sources: Sources, run: Run
 ) -> None:

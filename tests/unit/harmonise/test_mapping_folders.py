@@ -48,7 +48,7 @@ def edit(tmp_path: Path) -> Edit:
         ("source.yaml", "owner: northgate", "owner: !!python/object/apply:os.system [ls]", MappingMalformed, "line"),
         ("source.yaml", "asepsis-mapping/1", "asepsis-mapping/9", MappingMalformed, "format"),
         ("source.yaml", "label: synthetic", "label: maybe", MappingMalformed, "label"),
-        ("source.yaml", "reader: dbase", "reader: access", MappingMalformed, "files.dxhist.reader"),
+        ("source.yaml", "reader: dbase", "reader: punchcard", MappingMalformed, "files.dxhist.reader"),
         ("source.yaml", "encoding: cp850", "encoding: klingon", MappingMalformed, "files.dxhist.encoding"),
         ("source.yaml", "encoding: cp850", "encoding: hex", MappingMalformed, "files.dxhist.encoding"),
         ("source.yaml", "extract_date: 2012-12-31", "extract_date: soon", MappingMalformed, "extract_date"),

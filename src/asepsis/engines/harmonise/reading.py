@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import BinaryIO, Final
 
 from asepsis.harmonise.entries import FileEntry, Reader
-from asepsis.harmonise.extraction import hl7_context
+from asepsis.harmonise.extraction import hl7_paths
 from asepsis.harmonise.readers import ccda, dbase, delimited, ebcdic, hl7v2, ndjson, sqldump, transcript, x12
 from asepsis.harmonise.readers.batch import Batch
 from asepsis.harmonise.readers.x12paths import parse_path
@@ -35,7 +35,7 @@ def _fixed_width(entry: FileEntry, stream: BinaryIO) -> Iterator[Batch]:
 
 def _hl7v2(entry: FileEntry, stream: BinaryIO) -> Iterator[Batch]:
     segments = entry.shape.segments
-    return hl7v2.read(stream, decoding=entry.decoding, segments=segments, context=hl7_context(entry))
+    return hl7v2.read(stream, decoding=entry.decoding, segments=segments, paths=hl7_paths(entry))
 
 
 def _sqldump(entry: FileEntry, stream: BinaryIO) -> Iterator[Batch]:

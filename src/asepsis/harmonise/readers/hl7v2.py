@@ -10,20 +10,18 @@ Source: HL7 Version 2.5.1, chapter 2.6 (message construction rules) and 2.10.3 (
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import BinaryIO, Final
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
 from asepsis.harmonise.readers.batch import Batch, counted, of_lines
+from asepsis.harmonise.readers.hl7fields import Fields, Hl7Path
 from asepsis.harmonise.readers.lines import Decoding, Found, Lines, decode_lines, read_lines
 from asepsis.harmonise.readers.record import Limits, RecordKind
 
-MESSAGE: Final = "message"
-SEPARATORS: Final = "separators"
 SEGMENT: Final = "segment"
 _DEFAULT: Final = "|^~\\&"
 _ENVELOPE: Final = frozenset({"FHS", "BHS", "BTS", "FTS"})
@@ -42,26 +40,24 @@ _IS_LETTER: Final = np.isin(np.arange(256), list(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ"))
 _IS_NAME: Final = _IS_LETTER | np.isin(np.arange(256), list(b"0123456789"))
 
 
-def context_column(segment: str) -> str:
-    """The column that holds the number of the record of that segment which a record is read together with."""
-    return f"at_{segment.lower()}"
-
-
 def read(
     stream: BinaryIO,
     *,
     decoding: Decoding,
     segments: Sequence[str],
-    context: Sequence[str] = (),
+    paths: Mapping[str, Hl7Path],
     limits: Limits | None = None,
 ) -> Iterator[Batch]:
-    """Yield every segment; ``segments`` are data, ``context`` are those that data is read together with.
+    """Yield every segment; ``segments`` are data, and ``paths`` name the values of a record.
+
+    A path into one of ``segments`` is a value of such a record; any other is read from the last such segment before
+    the record in its message.
 
     Raises:
         LimitExceeded: the file has more records than allowed.
     """
     limits = limits or Limits()
-    state = _State(tuple(segments), tuple(context))
+    state = _State(tuple(segments), paths)
     return counted(_batches(stream, decoding, state, limits), limits=limits)
 
 
@@ -70,10 +66,15 @@ class _State:
     """Where reading is: the message, its separators, and the last segment of each kind of context in it."""
 
     segments: tuple[str, ...]
-    context: tuple[str, ...]
-    message: int = -1
+    paths: Mapping[str, Hl7Path]
     separators: str = _DEFAULT
-    last: dict[str, int] = field(default_factory=dict)
+    is_open: dict[str, bool] = field(default_factory=dict)
+    values: dict[str, str | None] = field(default_factory=dict)
+
+    @property
+    def context(self) -> tuple[str, ...]:
+        """The segments that data is read together with."""
+        return tuple(sorted({path.segment for path in self.paths.values()} - set(self.segments)))
 
 
 def _batches(stream: BinaryIO, decoding: Decoding, state: _State, limits: Limits) -> Iterator[Batch]:
@@ -110,7 +111,7 @@ def _batch(block: Lines, decoding: Decoding, state: _State, *, following: bytes)
     messages = _Messages(segments, state, following)
     messages.judge(found)
     batch = of_lines(block, found)
-    return replace(batch, columns=messages.columns(), declared=messages.declared(), counted=messages.bodies)
+    return replace(batch, columns=messages.columns(found), declared=messages.declared(), counted=messages.bodies)
 
 
 class _Segments:
@@ -147,38 +148,23 @@ class _Segments:
 
 
 class _Messages:
-    """To which message every line belongs, with which separators, and after which segments of context."""
+    """To which message every line belongs, with which separators, and what it says."""
 
     def __init__(self, segments: _Segments, state: _State, following: bytes) -> None:
         self._segments = segments
         self._state = state
         self._following = following
         self._headers = np.flatnonzero(segments.is_header)
-        self._place = np.cumsum(segments.is_header)
-        self._first_message = state.message
         texts = [state.separators, *(_separators(segments.bare(index)) for index in self._headers.tolist())]
-        self._texts = pa.array(texts, pa.string())
-        self._marks = np.fromiter((ord(text[0]) for text in texts), np.int64)[self._place]
+        self._separators = sorted(set(texts))
+        known = {text: number for number, text in enumerate(self._separators)}
+        self._place = np.cumsum(segments.is_header)
+        self._which = np.fromiter((known[text] for text in texts), np.int64)[self._place]
+        self._marks = np.fromiter((ord(text[0]) for text in self._separators), np.int64)[self._which]
         ends_early = np.isin(segments.after, (0, _CR, _LF))
         self.is_segment = (segments.code >= 0) & (ends_early | (segments.after == self._marks))
-        self._context = {name: self._last(name) for name in state.context}
         self.bodies = 0
-        state.message += len(self._headers)
         state.separators = texts[-1]
-
-    def _last(self, name: str) -> NDArray[np.int64]:
-        """The record number of the last such segment of the message at or before each line, or -1."""
-        segments, state = self._segments, self._state
-        count = len(segments.lines)
-        is_own = self.is_segment & (segments.code == _code(name))
-        own = np.where(is_own, segments.lines.number + np.arange(count), -1)
-        own[:1] = np.maximum(own[:1], state.last.get(name, -1)) if not segments.is_header[:1].any() else own[:1]
-        last = np.maximum.accumulate(own)
-        begins = np.concatenate((np.full(1, -1), segments.lines.number + self._headers))[self._place]
-        last = np.where(last >= begins, last, -1)
-        if count:
-            state.last[name] = int(last[-1])
-        return last
 
     def judge(self, found: Found) -> None:
         """Give every line its kind or its defect."""
@@ -211,21 +197,41 @@ class _Messages:
             if not has_body:
                 found.add(index, "message_without_body")
 
-    def columns(self) -> dict[str, pa.Array]:
-        """Segment, message, separators and the places of the context, where a line is a segment."""
-        segments = self._segments
-        nothing = ~self.is_segment
+    def columns(self, found: Found) -> dict[str, pa.Array]:
+        """The segment, and the values of every path."""
+        segments, state = self._segments, self._state
         codes, places = np.unique(segments.code, return_inverse=True)
         names = pa.array([_name(int(code)) for code in codes], pa.string())
-        columns = {
-            SEGMENT: names.take(pa.array(places, mask=nothing)),
-            MESSAGE: pa.array(self._first_message + self._place, mask=nothing),
-            SEPARATORS: self._texts.take(pa.array(self._place, mask=nothing)),
-        }
-        is_envelope = np.isin(segments.code, _codes(_ENVELOPE))
-        for name, last in self._context.items():
-            columns[context_column(name)] = pa.array(last, mask=nothing | is_envelope | (last < 0))
+        columns = {SEGMENT: names.take(pa.array(places, mask=~self.is_segment))}
+        fields = Fields(segments.lines, segments.heads, found.texts)
+        last = {name: self._last(name) for name in state.context}
+        for name, path in state.paths.items():
+            rows = np.flatnonzero(self.is_segment & (segments.code == _code(path.segment)))
+            values = fields.values(path, rows, self._separators, self._which[rows])
+            if path.segment in last:
+                values = pa.concat_arrays([pa.array([state.values.get(name)], pa.string()), values])
+                columns[name] = values.take(last[path.segment])
+                state.values[name] = columns[name][-1].as_py() if len(columns[name]) else state.values.get(name)
+            else:
+                places = np.zeros(len(segments.lines), np.int64)
+                places[rows] = np.arange(len(rows))
+                is_other = np.ones(len(places), np.bool_)
+                is_other[rows] = False
+                columns[name] = values.take(pa.array(places, mask=is_other))
         return columns
+
+    def _last(self, name: str) -> pa.Array:
+        """For each line the last such segment of its message: its number in this block from 1, 0 for one before it."""
+        segments, state = self._segments, self._state
+        is_own = self.is_segment & (segments.code == _code(name))
+        number = np.cumsum(is_own)
+        before = np.concatenate((np.zeros(1, np.int64), number[self._headers] - is_own[self._headers]))[self._place]
+        is_here = number > before
+        is_carried = (self._place == 0) & ~is_here & state.is_open.get(name, False)
+        is_open = is_here | is_carried
+        if len(is_open):
+            state.is_open[name] = bool(is_open[-1])
+        return pa.array(np.where(is_here, number, 0), mask=~is_open)
 
     def declared(self) -> int | None:
         """The messages that the batch trailers state."""
@@ -251,11 +257,11 @@ def _name(code: int) -> str | None:
 
 
 def _separators(bare: bytes) -> str:
-    """The five separators that a message header declares; where they are not distinct, the usual ones."""
+    """The five separators that a message header declares; where they are not distinct ASCII, the usual ones."""
     separators = bare[_SEPARATED].split(b"\r")[0].split(b"\n")[0]
     separators = separators[:1] + separators[1:].split(separators[:1])[0]
     text = separators.decode("latin-1")
-    return text + _DEFAULT[len(text) :] if len(set(text)) == len(text) else _DEFAULT
+    return text + _DEFAULT[len(text) :] if text.isascii() and len(set(text)) == len(text) else _DEFAULT
 
 
 def _begins_body(after: bytes, mark: int) -> bool:
