@@ -208,6 +208,10 @@ MAKERS: dict[str, Callable[[Path, Path], Source]] = {
     "dir": a_directory_source,
 }
 
+# Other packings of formats that are tested in every run, and Borg, which starts a program for every file.
+SLOW = {"borg", "tar-xz", "zip-bzip2", "zip-lzma", *(name for name in MAKERS if name.startswith(("7z-", "image-")))}
+SLOW -= {"image-raw"}
+
 
 @pytest.fixture(scope="module")
 def made() -> dict[str, Source]:
@@ -215,7 +219,7 @@ def made() -> dict[str, Source]:
     return {}
 
 
-@pytest.fixture(params=MAKERS)
+@pytest.fixture(params=[pytest.param(name, marks=pytest.mark.long if name in SLOW else ()) for name in MAKERS])
 def source(
     request: pytest.FixtureRequest, made: dict[str, Source], tree: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Source:
