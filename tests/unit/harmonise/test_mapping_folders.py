@@ -54,7 +54,7 @@ def edit(tmp_path: Path) -> Edit:
         ("source.yaml", "extract_date: 2012-12-31", "extract_date: soon", MappingMalformed, "extract_date"),
         ("source.yaml", "layout: PATMAST.CPY", "layout: OTHER.CPY", MappingMissing, ""),
         ("source.yaml", "duplicates: [raw]", "duplicates: [nothing]", MappingMalformed, "duplicates"),
-        ("PATMAST.CPY", "PIC 9(8)", "PIC Z(8)", CopybookRefused, ""),
+        ("PATMAST.CPY", "PIC 9(8)", "PIC Q(8)", CopybookRefused, ""),
         ("tables/person.yaml", "table: person", "table: patient", MappingMalformed, "table"),
         ("tables/person.yaml", "table: person", "table: death", MappingMalformed, ""),
         ("tables/person.yaml", "from: patmast", "from: nothing", MappingMalformed, "from"),
