@@ -313,7 +313,7 @@ def import_rabbit(document: Path, out: Path, *, declared: Declared) -> tuple[str
 
 
 def load_vocabulary(download: Path, out: Path, *, progress: Callable[[str, int], None]) -> vocabularies.Loaded:
-    """Load a vocabulary download. Raises VocabularyMissing, VocabularyMalformed or VocabularyKept."""
+    """Load a vocabulary download. Raises the errors of vocabularies."""
     return vocabularies.load_vocabulary(download, out, progress=progress)
 
 
@@ -343,7 +343,7 @@ class VocabularyAnswer:
 
 
 def map_to_concepts(request: VocabularyRequest, out: Path) -> VocabularyAnswer:
-    """Map codes and merge them into a code map. Raises VocabularyMissing or CodesMalformed."""
+    """Map codes and merge them into a code map. Raises the errors of vocabularies."""
     unknown = [way for way in request.ways if way not in set(Via)]
     if unknown or (Via.GEM in request.ways and request.gem is None):
         problem = "a way is maps_to or gem" if unknown else "the way gem needs a GEM file"

@@ -6,12 +6,12 @@ from asepsis.errors import AsepsisError, Kind
 
 
 class ImportMissing(AsepsisError):
-    """The document of the other tool, or a folder that was named with it, cannot be read."""
+    """The document of the other tool, or a folder named with it, cannot be read; or the output cannot be written."""
 
     kind = Kind.MISSING
     code = "importing.missing"
-    message = "{path} cannot be read."
-    hint = "Give the file that the other tool has saved, as JSON or as gzip of it."
+    message = "{path} cannot be read, or cannot be written."
+    hint = "Give the file that the other tool has saved, as JSON or as gzip of it, and a folder that you may write to."
 
 
 class ImportMalformed(AsepsisError):

@@ -32,6 +32,15 @@ class VocabularyKept(AsepsisError):
     hint = "Give another name for the output, or move away what is there."
 
 
+class VocabularyUnwritable(AsepsisError):
+    """The place where a vocabulary or a code map would be written cannot be written to."""
+
+    kind = Kind.UNAVAILABLE
+    code = "vocabulary.unwritable"
+    message = "{path} cannot be written."
+    hint = "Check that the folder exists, that you may write to it, and that there is free space."
+
+
 class CodesMalformed(AsepsisError):
     """A list of codes, a code map or a table of equivalences is not what it should be."""
 

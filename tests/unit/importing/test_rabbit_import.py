@@ -128,7 +128,7 @@ def draft(tmp_path: Path) -> Draft:
 def test_arrows_become_a_mapping_that_runs(draft: Draft, tmp_path: Path) -> None:
     folder, files = tmp_path / "m", tmp_path / "files"
     write_folder(draft, folder, tool="Rabbit-in-a-Hat")
-    assert {remark.code for remark in check_mapping(folder)} == {"mapping.no_tests"}
+    assert {remark.code for remark in check_mapping(folder)} == {"mapping.no_tests", "mapping.unused_fields"}
     files.mkdir()
     (files / "patients.csv").write_text("Id,BIRTHDATE,SEX\np1,1960,F\n")
     rows = "2020-01-31,p1,E75.2,x\n2020-02-31,p1,E75.2,x\n"
@@ -192,3 +192,21 @@ def broken(change: str) -> Any:
 def test_what_is_not_of_rabbit_in_a_hat_is_refused(change: str) -> None:
     with pytest.raises(ImportMalformed):
         draft_from_rabbit(broken(change), file="e", declared=DECLARED)
+
+
+def test_a_second_source_of_person_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(ARROWS, ("claims", "person"), [("Id", "person_id", ""), ("Id", "gender_source_value", "")])
+    draft = draft_from_rabbit(Writer().document(), file="e", declared=DECLARED)
+    assert "person_patients" in draft.tables
+    assert list(draft.left_out) == ["person_claims"]
+    assert any("a second source of person" in line for line in draft.decisions)
+
+
+def test_two_arrows_whose_names_are_cut_keep_their_own_tables() -> None:
+    draft = Draft(declared=DECLARED, source="s")
+    document = {"table": "death", "from": "f", "person": "p", "fields": {"death_date": {"expr": "d"}}}
+    for _ in range(3):
+        draft.add_table("x" * 60, dict(document))
+        draft.add_codes("y" * 60, [])
+    assert [len(draft.tables), len(draft.codes)] == [3, 3]
+    assert all(len(name) <= 60 for name in (*draft.tables, *draft.codes))

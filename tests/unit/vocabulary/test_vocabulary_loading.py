@@ -13,9 +13,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from vocabulary_world import CONCEPT, DATES, RELATIONSHIP, Made, athena_file, concept_row, related_row
 
-from asepsis.engines.vocabulary import load_vocabulary, open_vocabulary
+from asepsis.engines.vocabulary import load_vocabulary, open_vocabulary, write_map
 from asepsis.engines.vocabulary.load import Loaded
-from asepsis.errors.vocabulary import VocabularyKept, VocabularyMalformed, VocabularyMissing
+from asepsis.errors.vocabulary import VocabularyKept, VocabularyMalformed, VocabularyMissing, VocabularyUnwritable
+from asepsis.harmonise.vocabulary.tables import FileBooks
 
 GOOD = [concept_row(1, "A", "SNOMED", "S"), concept_row(2, "250.00", "ICD9CM")]
 
@@ -171,3 +172,16 @@ def test_real_vocabularies_are_loaded_whole(
     assert sum(one.lines for one in loaded.files) == sum(one.loaded for one in loaded.files) == lines
     assert loaded.version == version
     assert json.loads((tmp_path / "v" / "vocabulary.json").read_text())["digest"] == loaded.digest
+
+
+def test_books_that_do_not_balance_are_refused() -> None:
+    with pytest.raises(VocabularyMalformed):
+        FileBooks(file="f", table="concept", lines=3, loaded=1, refused={"not_utf8": 1}).check()
+
+
+def test_a_place_that_cannot_be_written_is_named(athena: Made, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(VocabularyUnwritable):
+        load_vocabulary(athena(GOOD), tmp_path / "file" / "v")
+    with pytest.raises(VocabularyUnwritable):
+        write_map(tmp_path / "file" / "x.csv", [])

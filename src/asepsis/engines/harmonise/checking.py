@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from asepsis.engines.harmonise.load import load_mapping
 from asepsis.errors import AsepsisError
 from asepsis.harmonise.account import mapping_docs as docs_of
 from asepsis.harmonise.mapping import Mapping
+
+_SHOWN: Final = 12
+_WORD: Final = re.compile(r"[a-z_][a-z0-9_]*")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +65,22 @@ def _hints(mapping: Mapping, folder: Path) -> list[MappingRemark]:
         and spec.target.required
         and not any("extract_date" in r.expr for r in spec.require)
     ]
+    for name, entry in mapping.files.items():
+        unused = [field for field in entry.field_names if field not in _words(mapping, name) | {*entry.duplicates}]
+        if unused and mapping.specs_of(name):
+            listed = ", ".join(unused[:_SHOWN]) + (", …" if len(unused) > _SHOWN else "")
+            found.append(("unused_fields", f"{len(unused)} fields of {name} are used by no expression: {listed}"))
     if not list((folder / "tests").glob("*.yaml")):
         found.append(("no_tests", "the folder has no tests"))
     return [MappingRemark(code=f"mapping.{code}", text=text, is_error=False) for code, text in found]
+
+
+def _words(mapping: Mapping, entry: str) -> set[str]:
+    """Every word of the expressions over one entry; a field that is not among them is surely used by none."""
+    texts = []
+    for spec in mapping.specs_of(entry):
+        texts += [spec.person, spec.where or "", *(rule.expr for rule in spec.require)]
+        for column in (*spec.let, *spec.fields):
+            repair = column.repair
+            texts += [column.expr, *(() if repair is None else (repair.when, repair.to))]
+    return {word for text in texts for word in _WORD.findall(text.lower())}

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from asepsis.errors.vocabulary import CodesMalformed, VocabularyMissing
+from asepsis.errors.vocabulary import CodesMalformed, VocabularyMissing, VocabularyUnwritable
 from asepsis.harmonise.vocabulary.code_map import MapRow, Merge, merge_code_map, read_code_map, write_code_map
 from asepsis.harmonise.vocabulary.gems import GemEntry, Gems, read_entry
 from asepsis.harmonise.vocabulary.matching import MappedCode
@@ -104,7 +104,7 @@ def write_map(path: Path, mapped: Collection[MappedCode]) -> Merge:
 
     Raises:
         CodesMalformed: what is there is no code map.
-        VocabularyMissing: the folder cannot be written.
+        VocabularyUnwritable: the folder cannot be written.
     """
     existing = read_code_map(_text(path), file=path.name) if path.exists() else ()
     merge = merge_code_map(existing, mapped)
@@ -120,7 +120,7 @@ def write_map(path: Path, mapped: Collection[MappedCode]) -> Merge:
 
 
 def write_counts(path: Path, counts: Mapping[str, int]) -> None:
-    """Write codes with their counts as ``read_counts`` reads them. Raises VocabularyMissing."""
+    """Write codes with their counts as ``read_counts`` reads them. Raises VocabularyUnwritable."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerows([("source_code", "count"), *counts.items()])
@@ -199,4 +199,4 @@ def _replace(path: Path, text: str) -> None:
         draft.write_text(text, encoding="utf-8")
         draft.replace(path)
     except OSError:
-        raise VocabularyMissing(file=path.name, path=str(path.parent)) from None
+        raise VocabularyUnwritable(path=str(path)) from None

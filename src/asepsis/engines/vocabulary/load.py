@@ -23,7 +23,7 @@ import pyarrow as pa
 
 from asepsis.engines.harmonise.guard import connect, guarded
 from asepsis.engines.vocabulary.members import Member, members_of
-from asepsis.errors.vocabulary import VocabularyKept, VocabularyMalformed, VocabularyMissing
+from asepsis.errors.vocabulary import VocabularyKept, VocabularyMalformed, VocabularyMissing, VocabularyUnwritable
 from asepsis.harmonise.vocabulary.tables import (
     LICENSED,
     TABLES,
@@ -66,12 +66,16 @@ def load_vocabulary(place: Path, out: Path, *, progress: Callable[[str, int], No
         VocabularyMissing: CONCEPT or CONCEPT_RELATIONSHIP is not there.
         VocabularyMalformed: a file is no table of a vocabulary, or a line would be lost.
         VocabularyKept: there is something under the name of the output.
+        VocabularyUnwritable: the output cannot be written.
     """
     if out.exists():
         raise VocabularyKept(path=str(out))
     partial = out.with_name(out.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True, mode=0o700)
+    try:
+        partial.mkdir(parents=True, mode=0o700)
+    except OSError:
+        raise VocabularyUnwritable(path=str(out)) from None
     try:
         with members_of(place) as members:
             loaded = _load(members, place, partial, progress)
