@@ -229,6 +229,6 @@ def _listing(mapping: Mapping, run: str, state: str, extra: str) -> str:
 
 
 def _copy(connection: duckdb.DuckDBPyConnection, sql: str, path: Path) -> int:
-    connection.execute(f"COPY ({sql}) TO {quote_text(str(path))} (FORMAT parquet, COMPRESSION zstd)")
+    connection.execute(f"COPY ({sql}) TO {quote_text(str(path))} (FORMAT parquet, PARQUET_VERSION v2, COMPRESSION zstd)")
     row = connection.execute(f"SELECT count(*) FROM read_parquet({quote_text(str(path))})").fetchone()
     return int(row[0]) if row is not None else 0
