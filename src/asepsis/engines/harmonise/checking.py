@@ -69,7 +69,7 @@ def _hints(mapping: Mapping, folder: Path) -> list[MappingRemark]:
         unused = [field for field in entry.field_names if field not in _words(mapping, name) | {*entry.duplicates}]
         if unused and mapping.specs_of(name):
             listed = ", ".join(unused[:_SHOWN]) + (", …" if len(unused) > _SHOWN else "")
-            found.append(("unused_fields", f"{len(unused)} fields of {name} are used by no expression: {listed}"))
+            found.append(("unused_fields", f"no expression uses these fields of {name}: {listed}"))
     if not list((folder / "tests").glob("*.yaml")):
         found.append(("no_tests", "the folder has no tests"))
     return [MappingRemark(code=f"mapping.{code}", text=text, is_error=False) for code, text in found]

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 import duckdb
 
@@ -54,7 +54,7 @@ def unmapped_codes(mapping: SourceMapping, files: Path) -> tuple[Unmapped, ...]:
     if not files.is_dir():
         raise MappingMissing(file=str(files))
     openers: dict[str, Opener] = {
-        path.relative_to(files).as_posix(): partial(path.open, "rb")
+        path.relative_to(files).as_posix(): partial(_open, path)
         for path in sorted(files.rglob("*"))
         if path.is_file() and not path.is_symlink()
     }
@@ -67,6 +67,10 @@ def unmapped_codes(mapping: SourceMapping, files: Path) -> tuple[Unmapped, ...]:
             connection.close()
 
 
+def _open(path: Path) -> BinaryIO:
+    return path.open("rb")
+
+
 def _columns(connection: duckdb.DuckDBPyConnection, mapping: SourceMapping, run: HarmonisedRun) -> Iterator[Unmapped]:
     known: dict[tuple[str, str], set[str]] = {}
     for spec in mapping.tables:
@@ -74,16 +78,16 @@ def _columns(connection: duckdb.DuckDBPyConnection, mapping: SourceMapping, run:
             if column.code_map is not None:
                 codes = {row.source_code for row in mapping.codes[column.code_map].rows}
                 known.setdefault((spec.table, column.name), set()).update(codes)
-    for (table, column), codes in sorted(known.items()):
-        source = column.removesuffix(_CONCEPT) + "_source_value"
-        if table not in run.tables or not column.endswith(_CONCEPT) or source not in TARGETS[table].columns:
+    for (table, name), codes in sorted(known.items()):
+        source = name.removesuffix(_CONCEPT) + "_source_value"
+        if table not in run.tables or not name.endswith(_CONCEPT) or source not in TARGETS[table].columns:
             continue
         with guarded("check"):
             found = connection.execute(
-                f"SELECT {source}, count(*) FROM read_parquet(?) WHERE coalesce({column}, 0) = 0 "
+                f"SELECT {source}, count(*) FROM read_parquet(?) WHERE coalesce({name}, 0) = 0 "
                 f"AND {source} IS NOT NULL GROUP BY 1 ORDER BY 2 DESC, 1",
                 [str(run.tables[table])],
             ).fetchall()
         left = {code: count for code, count in found if code not in codes}
         if left:
-            yield Unmapped(table=table, column=column, codes=left)
+            yield Unmapped(table=table, column=name, codes=left)

@@ -176,6 +176,8 @@ def read_heading(line: str, *, file: str, table: VocabularyTable) -> Heading:
 def unquoted(line: str) -> str:
     """A line of CSV with its values separated by ``INNER``; a line that is no CSV is one value."""
     text = line.removesuffix("\r")
+    if '"' not in text:
+        return text.replace(",", INNER)
     try:
         values: Sequence[str] = next(csv.reader([text], strict=True), [])
     except csv.Error:
