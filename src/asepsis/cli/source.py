@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,7 +13,9 @@ from asepsis.cli.options import JsonOption
 from asepsis.cli.report import emit, reported, table
 from asepsis.cli.steps import end_steps, step_line
 from asepsis.domain.source import Remark
-from asepsis.ports import Reading
+
+if TYPE_CHECKING:
+    from asepsis.ports import Reading
 
 app = typer.Typer(help="Look into a backup: restic:…, tar:…, dir:… (read-only).", no_args_is_help=True)
 
