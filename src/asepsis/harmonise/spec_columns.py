@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from asepsis.harmonise.entries import FileEntry
 from asepsis.harmonise.expressions import Expressions, quote_name, quote_text
 from asepsis.harmonise.mapping import Column, OnFail, Rule, TableSpec
-from asepsis.harmonise.query import Query, when
+from asepsis.harmonise.query import Query, Reason, when
 
 
 def code_table(name: str) -> str:
@@ -200,7 +200,7 @@ class SpecColumns:
     def _reject(self, failed: str, name: str, reason: str) -> None:
         self._query.found.flags.append(when(failed, reason))
         struct = f"{{'field': {quote_text(name)}, 'reason': {quote_text(reason)}}}"
-        self._query.found.rejects.append((failed, f"CASE WHEN {failed} THEN [{struct}] ELSE [] END"))
+        self._query.found.rejects.append(Reason(failed, struct))
 
     def _add_emitted(self) -> None:
         spec, values = self._spec, {}
