@@ -146,3 +146,21 @@ class ViewRefused(AsepsisError):
     code = "harmonise.view_refused"
     message = "The ViewDefinition is refused: {problem}."
     hint = "See the SQL on FHIR v2 specification for the supported FHIRPath."
+
+
+class RerunNeedsBackup(AsepsisError):
+    """A rerun judges records as they were read; a mapping that reads them otherwise, or other files, needs the backup."""
+
+    kind = Kind.CONFLICT
+    code = "harmonise.rerun_needs_backup"
+    message = "Quarantined records cannot be judged again under this mapping: {what}."
+    hint = "Only tables/ and codes/ may have changed since; otherwise contribute again from the backup."
+
+
+class KeptRunDamaged(AsepsisError):
+    """What a contribution keeps at the owner is not whole, or not what its signed manifest names."""
+
+    kind = Kind.UNTRUSTED
+    code = "harmonise.kept_run_damaged"
+    message = "What is kept of run {run} cannot be used: {what}."
+    hint = "Contribute again from the backup."

@@ -85,10 +85,20 @@ class EntryPlan:
     def finish(self) -> tuple[str, ...]:
         """Merge repeated records, and set records apart that name a person once more."""
         merge = self._merge() if self._entry.duplicates else ()
+        twins = self._find_twins() if self._entry.duplicates else ()
         drop = (f"DROP TABLE {self._staged}",) if self._conditional else ()
         if not self.defines_persons:
-            return (*drop, *merge)
-        return (*drop, *merge, *self._set_repeated_persons_apart(), *self._set_unknown_persons_apart())
+            return (*drop, *merge, *twins)
+        apart = (*self._set_repeated_persons_apart(), *self._set_unknown_persons_apart())
+        return (*drop, *merge, *apart, *twins)
+
+    def merge_into_earlier(self, twins: str) -> str:
+        """Merge records into those of an earlier run that they repeat: ``twins`` has ``file_id, rec_no, first``."""
+        return (
+            f"UPDATE {self._settled} s SET first = t.first, "
+            "state = CASE WHEN s.state = 'accepted' THEN 'merged' ELSE s.state END "
+            f"FROM {twins} t WHERE s.file_id = t.file_id AND s.rec_no = t.rec_no"
+        )
 
     def emit(self, spec: TableSpec, columns: Sequence[str] | None = None) -> str:
         """Select the rows of one table file: the person, the columns that are filled, and where each row comes from."""
@@ -212,9 +222,7 @@ class EntryPlan:
 
     def _merge(self) -> tuple[str, ...]:
         """Merge repeated records into the first accepted one. Only records whose hash occurs twice are compared."""
-        source = f"{self._settled} s"
-        if "raw" in self._entry.duplicates:
-            source += f" JOIN {landed_table(self._entry.name)} l ON l.file_id = s.file_id AND l.rec_no = s.rec_no"
+        source = self._comparable()
         repeated = f"SELECT content FROM {self._settled} WHERE state = 'accepted' GROUP BY 1 HAVING count(*) > 1"
         own = "{'file_id': s.file_id, 'rec_no': s.rec_no}"
         found = (
@@ -227,22 +235,49 @@ class EntryPlan:
         )
         return f"CREATE OR REPLACE TEMP TABLE repeats AS {found}", update
 
+    def _comparable(self) -> str:
+        """The settled records, with their bytes where these are compared."""
+        source = f"{self._settled} s"
+        if "raw" in self._entry.duplicates:
+            source += f" JOIN {landed_table(self._entry.name)} l ON l.file_id = s.file_id AND l.rec_no = s.rec_no"
+        return source
+
+    def _find_twins(self) -> tuple[str, ...]:
+        """Note for each quarantined record which accepted one it repeats: should it be accepted later, it is merged."""
+        quarantined = f"SELECT content FROM {self._settled} WHERE state = 'quarantined'"
+        own = "{'file_id': s.file_id, 'rec_no': s.rec_no}"
+        found = (
+            f"SELECT {own} AS own, s.state AS state, min(CASE WHEN s.state = 'accepted' THEN {own} END) "
+            f"OVER (PARTITION BY {', '.join(self._compared())}) AS head FROM {self._comparable()} "
+            f"WHERE s.state IN ('accepted', 'quarantined') AND s.content IN ({quarantined})"
+        )
+        update = (
+            f"UPDATE {self._settled} s SET first = coalesce(s.first, r.head) FROM repeats r "
+            "WHERE r.state = 'quarantined' AND r.head IS NOT NULL "
+            "AND s.file_id = r.own.file_id AND s.rec_no = r.own.rec_no"
+        )
+        return f"CREATE OR REPLACE TEMP TABLE repeats AS {found}", update
+
     def _set_repeated_persons_apart(self) -> tuple[str, ...]:
+        """Persons of an earlier run stand in ``persons`` already; a new one with the same key is set apart, too."""
         person = person_column(next(spec for spec in self._specs if spec.table == "person"))
         order = f"row_number() OVER (PARTITION BY {person} ORDER BY file_id, rec_no)"
         named = f"{self._settled} WHERE state = 'accepted' AND {person} IS NOT NULL"
-        ordered = f"SELECT file_id, rec_no, {order} AS n FROM {named}"
+        known = f"{person} IN (SELECT person_key FROM persons)"
+        ordered = f"SELECT file_id, rec_no, {order} AS n, {known} AS known FROM {named}"
         update = (
             f"UPDATE {self._settled} s SET state = 'quarantined', quarantine_reasons = ['repeated_person'] "
             "FROM repeats r WHERE s.file_id = r.file_id AND s.rec_no = r.rec_no"
         )
-        return f"CREATE OR REPLACE TEMP TABLE repeats AS SELECT * FROM ({ordered}) WHERE n > 1", update
+        repeated = f"SELECT * FROM ({ordered}) WHERE n > 1 OR known"
+        return f"CREATE OR REPLACE TEMP TABLE repeats AS {repeated}", update
 
     def _set_unknown_persons_apart(self) -> tuple[str, ...]:
         """Where one file holds persons and other records (a claim file), those of nobody are set apart."""
         person = person_column(next(spec for spec in self._specs if spec.table == "person"))
         others = [spec for spec in self._specs if spec.table != "person"]
-        known = f"SELECT {person} FROM {self._settled} WHERE state = 'accepted' AND {person} IS NOT NULL"
+        accepted = f"SELECT {person} FROM {self._settled} WHERE state = 'accepted' AND {person} IS NOT NULL"
+        known = f"{accepted} UNION ALL SELECT person_key FROM persons"
         lost = [
             f"({quote_name(f'{spec.name}?emit')} AND NOT coalesce({person_column(spec)} IN ({known}), FALSE))"
             for spec in others

@@ -7,7 +7,9 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping as MappingOf
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Final
 
 import duckdb
 import pyarrow.compute as pc
@@ -19,13 +21,13 @@ from asepsis.engines.harmonise.guard import guarded
 from asepsis.engines.harmonise.land import Landed
 from asepsis.engines.harmonise.split import final_table
 from asepsis.errors.harmonise import BooksDoNotBalance
-from asepsis.harmonise.expressions import quote_name
+from asepsis.harmonise.expressions import quote_name, quote_text
 from asepsis.harmonise.extraction import landed_table
 from asepsis.harmonise.mapping import Mapping
 from asepsis.harmonise.omop import TARGETS
 from asepsis.harmonise.staging import EntryPlan, settled_table
 
-_Counts = dict[tuple[int, str], int]
+_LISTED: Final = ("emitted", "exclusions", "flags", "repairs")
 
 
 def close(
@@ -40,6 +42,38 @@ def close(
     with guarded("books"):
         files = tuple(_FileAccount(connection, mapping, item).close() for item in landed)
     return Books(run=run, mapping=mapping.digest, files=files, uncovered=tuple(uncovered))
+
+
+def close_again(
+    connection: duckdb.DuckDBPyConnection, mapping: Mapping, landed: Sequence[Landed], *, run: RunId, earlier: Books
+) -> Books:
+    """The books of an earlier run with what became of its quarantined records now; they are not yet checked.
+
+    Landed records, bytes and digests are those of the earlier run; what was accepted then stays accepted.
+    """
+    own = f"run = {quote_text(run)}"
+    before = {file.path: file for file in earlier.files}
+    with guarded("books"):
+        found = [_FileAccount(connection, mapping, item, rows=own).close() for item in landed]
+    files = tuple(_together(before[file.path], file) for file in found)
+    return Books(run=run, mapping=mapping.digest, files=files, uncovered=earlier.uncovered)
+
+
+def _together(before: FileBooks, now: FileBooks) -> FileBooks:
+    counts = {name: getattr(before, name) + getattr(now, name) for name in ("accepted", "merged", "excluded")}
+    listed = {name: _sum(getattr(before, name), getattr(now, name)) for name in _LISTED}
+    return replace(
+        before,
+        **counts,
+        **listed,
+        quarantined=now.quarantined,
+        accepted_without_row=now.accepted_without_row,
+        reasons=now.reasons,
+    )
+
+
+def _sum(before: MappingOf[str, int], now: MappingOf[str, int]) -> dict[str, int]:
+    return {name: before.get(name, 0) + now.get(name, 0) for name in sorted({*before, *now})}
 
 
 def check_provenance(folder: Path, books: Books, row_counts: MappingOf[str, int]) -> None:
@@ -60,10 +94,13 @@ def check_provenance(folder: Path, books: Books, row_counts: MappingOf[str, int]
 
 
 class _FileAccount:
-    def __init__(self, connection: duckdb.DuckDBPyConnection, mapping: Mapping, item: Landed) -> None:
+    def __init__(
+        self, connection: duckdb.DuckDBPyConnection, mapping: Mapping, item: Landed, *, rows: str = "TRUE"
+    ) -> None:
         self._connection = connection
         self._mapping = mapping
         self._item = item
+        self._rows = rows
 
     def close(self) -> FileBooks:
         item, entry = self._item, self._mapping.files[self._item.entry]
@@ -108,7 +145,8 @@ class _FileAccount:
         """Rows that came of this file, counted in the tables that were written."""
         emitted: dict[str, int] = {}
         for table in sorted({spec.table for spec in self._mapping.specs_of(self._item.entry)}):
-            row = self._connection.execute(f"SELECT count(*) FROM {final_table(table)} {self._mine}").fetchone()
+            own = f"{final_table(table)} {self._mine} AND {self._rows}"
+            row = self._connection.execute(f"SELECT count(*) FROM {own}").fetchone()
             emitted[table] = int(row[0]) if row is not None else 0
         return emitted
 

@@ -13,6 +13,9 @@ from asepsis.domain.books import Books, books_from_dict
 from asepsis.domain.names import Digest, RunId
 
 RESULT: Final = "result.json"
+READING: Final = "reading.json"
+WAITING: Final = "quarantined_records.parquet"
+PERSONS: Final = "persons.parquet"
 _CHUNK: Final = 1 << 20
 
 
@@ -27,7 +30,11 @@ class Progress:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HarmonisedRun:
-    """The outcome of a contribution. ``tables`` are clinical only; identities lie apart; all paths are Parquet."""
+    """The outcome of a contribution.
+
+    ``tables`` are clinical only; identities lie apart; all paths are Parquet. ``waiting`` (quarantined records as
+    landed), ``persons`` and ``reading`` (JSON) are what a rerun needs besides.
+    """
 
     run: RunId
     tables: Mapping[str, Path]
@@ -36,6 +43,9 @@ class HarmonisedRun:
     excluded: Path
     merged: Path
     provenance: Path
+    waiting: Path
+    persons: Path
+    reading: Path
     books: Books
     row_counts: Mapping[str, int]
     mapping_digest: Digest
@@ -53,7 +63,7 @@ def file_digest(path: Path) -> str:
 
 def write_result(folder: Path, *, seal: Mapping[str, Any], books: Books, row_counts: Mapping[str, int]) -> None:
     """Describe the finished outputs of ``folder`` next to them."""
-    outputs = {path.name: file_digest(path) for path in sorted(folder.glob("*.parquet"))}
+    outputs = {path.name: file_digest(path) for path in (*sorted(folder.glob("*.parquet")), folder / READING)}
     value = {"seal": dict(seal), "books": books.as_dict(), "rows": dict(row_counts), "outputs": outputs}
     (folder / RESULT).write_text(json.dumps(value, sort_keys=True, indent=1), encoding="utf-8")
 
@@ -71,8 +81,8 @@ def read_result(folder: Path, *, seal: Mapping[str, Any]) -> HarmonisedRun | Non
 
 
 def _result(folder: Path, value: Mapping[str, Any]) -> HarmonisedRun:
-    apart = {"identity", "quarantine", "excluded", "merged", "provenance"}
-    names = sorted(Path(name).stem for name in value["outputs"])
+    apart = {"identity", "quarantine", "excluded", "merged", "provenance", Path(WAITING).stem, Path(PERSONS).stem}
+    names = sorted(Path(name).stem for name in value["outputs"] if name.endswith(".parquet"))
     books = books_from_dict(value["books"])
     return HarmonisedRun(
         run=books.run,
@@ -82,6 +92,9 @@ def _result(folder: Path, value: Mapping[str, Any]) -> HarmonisedRun:
         excluded=folder / "excluded.parquet",
         merged=folder / "merged.parquet",
         provenance=folder / "provenance.parquet",
+        waiting=folder / WAITING,
+        persons=folder / PERSONS,
+        reading=folder / READING,
         books=books,
         row_counts={str(name): int(count) for name, count in value["rows"].items()},
         mapping_digest=books.mapping,

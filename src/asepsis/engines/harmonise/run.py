@@ -6,7 +6,6 @@ Invariant: nothing is visible under the run's name before its books balance; a r
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 from collections.abc import Callable, Mapping
@@ -19,6 +18,7 @@ import duckdb
 from asepsis.domain.names import RunId
 from asepsis.engines.harmonise import accounts
 from asepsis.engines.harmonise.guard import connect
+from asepsis.engines.harmonise.kept import key_check, write_reading
 from asepsis.engines.harmonise.land import HashedStream, Landed, Opener, create_landed, land
 from asepsis.engines.harmonise.result import HarmonisedRun, Progress, read_result, write_result
 from asepsis.engines.harmonise.split import create_code_tables, identify, settle, write_outputs
@@ -73,18 +73,46 @@ def harmonise(
     finished = _finished(mapping, files, chosen, final=final, run=run, person_key=person_key)
     if finished is not None:
         return finished
+    make_partial(final, partial)
+    work = _Work(mapping=mapping, files=files, run=run, person_key=person_key, resources=resources)
+    landed = work.make(chosen, partial)
+    inputs = [[item.path, item.entry, str(item.digest)] for item in landed]
+    seal = seal_of(mapping, run=run, person_key=person_key, inputs=inputs)
+    write_reading(partial, mapping, person_key=person_key)
+    write_result(partial, seal=seal, books=work.books, row_counts=work.row_counts)
+    return publish(partial, final, seal=seal)
+
+
+def make_partial(final: Path, partial: Path) -> None:
+    """Make the empty folder that a run works in; what a killed run left is removed."""
     for leftover in (partial, final):
         shutil.rmtree(leftover, ignore_errors=True)
     partial.mkdir(parents=True, mode=0o700)
-    work = _Work(mapping=mapping, files=files, run=run, person_key=person_key, resources=resources)
-    landed = work.make(chosen, partial)
-    seal = _seal(mapping, run, person_key, {(item.path, item.entry): str(item.digest) for item in landed})
-    write_result(partial, seal=seal, books=work.books, row_counts=work.row_counts)
-    _publish(partial, final)
+
+
+def publish(partial: Path, final: Path, *, seal: Mapping[str, Any]) -> HarmonisedRun:
+    """Make the outputs durable, then visible under their name in one step."""
+    for path in sorted(partial.iterdir()):
+        _sync(path)
+    _sync(partial)
+    partial.rename(final)
+    _sync(final.parent)
     result = read_result(final, seal=seal)
     if result is None:
         raise HarmoniseFailed(stage="publish", failure="result not readable")
     return result
+
+
+def seal_of(mapping: SourceMapping, *, run: str, person_key: bytes, inputs: list[list[str]]) -> dict[str, Any]:
+    """What a result depends on; the key is present as a keyed hash of a constant only."""
+    return {
+        "format": _FORMAT,
+        "run": run,
+        "mapping": str(mapping.digest),
+        "label": mapping.label,
+        "person_key": key_check(person_key),
+        "inputs": sorted(inputs),
+    }
 
 
 def choose_files(mapping: SourceMapping, files: Mapping[str, Opener]) -> list[tuple[FileEntry, str]]:
@@ -185,30 +213,8 @@ def _finished(
     for entry, path in chosen:
         with files[path]() as stream:
             digests[path, entry.name] = str(HashedStream(stream).finish())
-    return read_result(final, seal=_seal(mapping, run, person_key, digests))
-
-
-def _seal(
-    mapping: SourceMapping, run: str, person_key: bytes, digests: Mapping[tuple[str, str], str]
-) -> dict[str, Any]:
-    """What a result depends on; the key is present as a keyed hash of a constant only."""
-    return {
-        "format": _FORMAT,
-        "run": run,
-        "mapping": str(mapping.digest),
-        "label": mapping.label,
-        "person_key": hashlib.blake2b(b"asepsis person key check", key=person_key, digest_size=16).hexdigest(),
-        "inputs": [[path, entry, digest] for (path, entry), digest in sorted(digests.items())],
-    }
-
-
-def _publish(partial: Path, final: Path) -> None:
-    """Make the outputs durable, then visible under their name in one step."""
-    for path in sorted(partial.iterdir()):
-        _sync(path)
-    _sync(partial)
-    partial.rename(final)
-    _sync(final.parent)
+    inputs = [[path, entry, digest] for (path, entry), digest in digests.items()]
+    return read_result(final, seal=seal_of(mapping, run=run, person_key=person_key, inputs=inputs))
 
 
 def _sync(path: Path) -> None:

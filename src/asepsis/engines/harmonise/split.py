@@ -8,6 +8,7 @@ Invariant: the order of rows is fixed by person, date and place in the source, s
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping as MappingOf
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -18,8 +19,8 @@ import pyarrow as pa
 from asepsis.engines.harmonise.guard import guarded
 from asepsis.engines.harmonise.land import Landed
 from asepsis.errors.harmonise import HarmoniseFailed
-from asepsis.harmonise.expressions import quote_text
-from asepsis.harmonise.extraction import landed_table
+from asepsis.harmonise.expressions import quote_name, quote_text
+from asepsis.harmonise.extraction import landed_fields, landed_table
 from asepsis.harmonise.mapping import Mapping
 from asepsis.harmonise.omop import IDENTITY, PERIOD, TARGETS, Target
 from asepsis.harmonise.staging import EntryPlan, code_table, settled_table
@@ -47,14 +48,16 @@ def create_code_tables(connection: duckdb.DuckDBPyConnection, mapping: Mapping) 
             connection.unregister("batch")
 
 
-def settle(connection: duckdb.DuckDBPyConnection, plan: EntryPlan) -> None:
-    """Give every data record of an entry its state."""
+def settle(connection: duckdb.DuckDBPyConnection, plan: EntryPlan, *, twins: str | None = None) -> None:
+    """Give every data record of an entry its state; ``twins`` names those that repeat records of an earlier run."""
     with guarded("stage"):
         for statement in plan.begin():
             connection.execute(statement)
         combinations = plan.asked()
         for asked in [()] if combinations is None else connection.execute(combinations).fetchall():
             connection.execute(plan.settle(asked))
+        if twins is not None:
+            connection.execute(plan.merge_into_earlier(twins))
         for statement in plan.finish():
             connection.execute(statement)
 
@@ -95,19 +98,25 @@ def write_outputs(
 ) -> dict[str, int]:
     """Write every output of the run into ``folder`` and return the rows of each."""
     with guarded("split"):
-        _create_files(connection, landed)
+        create_files(connection, landed)
         tables = sorted({spec.table for spec in mapping.tables})
         for table in tables:
             connection.execute(_number(mapping, table))
-        outputs = {table: _clinical(table, filled_columns(mapping, table)) for table in tables}
+        outputs = {table: clinical(table, filled_columns(mapping, table)) for table in tables}
         if mapping.spans:
-            connection.execute(_periods(mapping))
-            outputs[PERIOD] = _clinical(PERIOD, tuple(TARGETS[PERIOD].columns))
-        outputs |= _side_tables(mapping, tables, run)
-        return {name: _copy(connection, sql, folder / f"{name}.parquet") for name, sql in sorted(outputs.items())}
+            connection.execute(periods(mapping))
+            outputs[PERIOD] = clinical(PERIOD, tuple(TARGETS[PERIOD].columns))
+        outputs |= side_tables(mapping, run) | {"provenance": _provenance(tables, mapping, run)}
+        return copy_all(connection, outputs, folder)
 
 
-def _create_files(connection: duckdb.DuckDBPyConnection, landed: Sequence[Landed]) -> None:
+def copy_all(connection: duckdb.DuckDBPyConnection, outputs: MappingOf[str, str], folder: Path) -> dict[str, int]:
+    """Write each select to the Parquet file of its name and return the rows of each."""
+    return {name: _copy(connection, sql, folder / f"{name}.parquet") for name, sql in sorted(outputs.items())}
+
+
+def create_files(connection: duckdb.DuckDBPyConnection, landed: Sequence[Landed]) -> None:
+    """The numbers of the files of a run."""
     connection.execute("CREATE OR REPLACE TABLE files (file_id INTEGER, file VARCHAR)")
     for item in landed:
         connection.execute("INSERT INTO files VALUES (?, ?)", [item.file_id, item.path])
@@ -126,18 +135,25 @@ def filled_columns(mapping: Mapping, table: str) -> tuple[str, ...]:
 
 def _number(mapping: Mapping, table: str) -> str:
     """All rows of a target table in their final order, numbered."""
-    target, columns = TARGETS[table], filled_columns(mapping, table)
-    union = " UNION ALL ".join(
-        EntryPlan(mapping, mapping.files[spec.entry]).emit(spec, columns)
-        for spec in mapping.tables
-        if spec.table == table
-    )
-    order = ", ".join(name for name in ("person_id", target.at, "file_id", "rec_no") if name)
-    ordered = f"SELECT * FROM ({union}) ORDER BY {order}"
+    ordered = f"SELECT * FROM ({emitted(mapping, table, filled_columns(mapping, table))}) ORDER BY {order_of(table)}"
     return f"CREATE OR REPLACE TABLE {final_table(table)} AS SELECT row_number() OVER () AS n, * FROM ({ordered})"
 
 
-def _periods(mapping: Mapping) -> str:
+def emitted(mapping: Mapping, table: str, columns: Sequence[str]) -> str:
+    """Every row of a target table; ``tie`` orders those of one record, which several table files may make."""
+    specs = [spec for spec in mapping.tables if spec.table == table]
+    return " UNION ALL ".join(
+        f"SELECT *, {tie}::USMALLINT AS tie FROM ({EntryPlan(mapping, mapping.files[spec.entry]).emit(spec, columns)})"
+        for tie, spec in enumerate(specs)
+    )
+
+
+def order_of(table: str) -> str:
+    """What the rows of a target table are ordered by; it leaves no choice."""
+    return ", ".join(name for name in ("person_id", TARGETS[table].at, "file_id", "rec_no", "tie") if name)
+
+
+def periods(mapping: Mapping) -> str:
     """One period per person, from the first to the last event that the mapping names.
 
     A birth counts from the first day of its month: the exact date is an identifier and stays in the identity table.
@@ -157,7 +173,7 @@ def _event(table: str, column: str) -> str:
     return f"date_trunc('month', {column})::DATE" if table == IDENTITY else column
 
 
-def _clinical(table: str, filled: Sequence[str]) -> str:
+def clinical(table: str, filled: Sequence[str]) -> str:
     """The columns of the target; the rows stand in their order already, and DuckDB keeps it."""
     columns = ", ".join(
         f"({_cell(TARGETS[table], name, filled)})::{sql_type} AS {name}"
@@ -173,16 +189,38 @@ def _cell(target: Target, name: str, filled: Sequence[str]) -> str:
     return f"coalesce({value}, 0)" if name in target.zero else value
 
 
-def _side_tables(mapping: Mapping, tables: Sequence[str], run: str) -> dict[str, str]:
+def side_tables(mapping: Mapping, run: str) -> dict[str, str]:
+    """What stays with the owner: why each record is no row, and what is needed to judge quarantined ones again."""
     return {
-        "provenance": _provenance(tables, run),
+        "persons": "SELECT person_key, person_id FROM persons ORDER BY person_id",
+        "quarantined_records": _quarantined_records(mapping),
         "quarantine": _quarantine(mapping, run),
         "excluded": _listing(mapping, run, "excluded", "s.exclude_reasons AS reasons"),
         "merged": _listing(mapping, run, "merged", "o.file AS into_file, s.first.rec_no AS into_rec_no"),
     }
 
 
-def _provenance(tables: Sequence[str], run: str) -> str:
+def _quarantined_records(mapping: Mapping) -> str:
+    """Quarantined records as they were landed; ``into`` is the accepted record that one repeats."""
+    parts = []
+    for name, entry in mapping.files.items():
+        fields = landed_fields(entry)
+        pairs = ", ".join(f"{quote_text(field)}: l.{quote_name(f'f.{field}')}" for field in fields)
+        values = f"MAP {{{pairs}}}" if fields else "NULL"
+        parts.append(
+            f"SELECT {quote_text(name)} AS entry, l.file_id, l.rec_no, l.byte_off, l.byte_len, l.defects, l.raw, "
+            f"{'l.text' if entry.is_text else 'NULL'} AS text, ({values})::MAP(VARCHAR, VARCHAR) AS fields, s.first "
+            f"FROM {settled_table(name)} s JOIN {landed_table(name)} l ON l.file_id = s.file_id "
+            "AND l.rec_no = s.rec_no WHERE s.state = 'quarantined'"
+        )
+    return (
+        "SELECT entry, f.file, q.rec_no, byte_off, byte_len, defects, raw, text, fields, o.file AS into_file, "
+        f"q.first.rec_no AS into_rec_no FROM ({' UNION ALL '.join(parts)}) q JOIN files f ON f.file_id = q.file_id "
+        "LEFT JOIN files o ON o.file_id = q.first.file_id ORDER BY q.file_id, q.rec_no"
+    )
+
+
+def _provenance(tables: Sequence[str], mapping: Mapping, run: str) -> str:
     parts = " UNION ALL ".join(
         f"SELECT {quote_text(table)} AS target_table, {'n' if TARGETS[table].counted else 'person_id'} AS target_id, "
         f"{', '.join(_ORIGIN)} FROM final_{table}"
@@ -190,7 +228,7 @@ def _provenance(tables: Sequence[str], run: str) -> str:
     )
     return (
         f"SELECT target_table, target_id::BIGINT AS target_id, {quote_text(run)} AS run, f.file, rec_no, byte_off, "
-        f"grade, flags, repairs FROM ({parts}) JOIN files f USING (file_id)"
+        f"grade, flags, repairs, {quote_text(mapping.digest)} AS mapping FROM ({parts}) JOIN files f USING (file_id)"
     )
 
 
@@ -229,6 +267,8 @@ def _listing(mapping: Mapping, run: str, state: str, extra: str) -> str:
 
 
 def _copy(connection: duckdb.DuckDBPyConnection, sql: str, path: Path) -> int:
-    connection.execute(f"COPY ({sql}) TO {quote_text(str(path))} (FORMAT parquet, PARQUET_VERSION v2, COMPRESSION zstd)")
+    connection.execute(
+        f"COPY ({sql}) TO {quote_text(str(path))} (FORMAT parquet, PARQUET_VERSION v2, COMPRESSION zstd)"
+    )
     row = connection.execute(f"SELECT count(*) FROM read_parquet({quote_text(str(path))})").fetchone()
     return int(row[0]) if row is not None else 0
