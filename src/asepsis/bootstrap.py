@@ -29,12 +29,16 @@ from asepsis.domain.documents import read_name
 from asepsis.domain.names import Digest, PartyId, ReferralId
 from asepsis.domain.referral import Referral
 from asepsis.engines.harmonise.checking import MappingRemark, check_mapping, mapping_docs
+from asepsis.engines.harmonise.kept import KeptRun
 from asepsis.engines.harmonise.load import load_mapping
+from asepsis.engines.harmonise.rerun import rerun
 from asepsis.engines.harmonise.result import HarmonisedRun
 from asepsis.engines.harmonise.run import Resources, harmonise
 from asepsis.engines.harmonise.trial import Trial, run_mapping_tests
 from asepsis.engines.harmonise.unmapped import Unmapped, unmapped_codes
 from asepsis.engines.importing.folder import read_document, read_headers, write_folder
+from asepsis.engines.quality.papers import papers_of, read_quality
+from asepsis.engines.quality.run import assess_quality
 from asepsis.engines.query.folder import local_tables
 from asepsis.engines.query.room import QueryRoom
 from asepsis.engines.runtime_process import RuntimeProcesses
@@ -55,6 +59,8 @@ from asepsis.harmonise.importing.carrot import draft_from_carrot
 from asepsis.harmonise.importing.declared import Declared
 from asepsis.harmonise.importing.rabbit import draft_from_rabbit
 from asepsis.harmonise.mapping import Mapping as SourceMapping
+from asepsis.harmonise.quality.page import quality_html
+from asepsis.harmonise.quality.text import quality_text
 from asepsis.harmonise.vocabulary.code_map import Merge
 from asepsis.harmonise.vocabulary.delta import Delta, deltas
 from asepsis.harmonise.vocabulary.matching import MapReport, Via, map_codes, report_of
@@ -65,13 +71,14 @@ from asepsis.sealing.signing import Purpose
 from asepsis.services.analyses import Analyses
 from asepsis.services.audit import Audit
 from asepsis.services.contracts import Contracts
-from asepsis.services.contribute import Contribute, Harmonise, Opener, Progress
+from asepsis.services.contribute import Contribute, Harmonise, Harmonised, Opener, Progress
 from asepsis.services.evidence import Evidences, VerifiedRelease, verify_release
 from asepsis.services.keydesk.desk import KeyDesk
 from asepsis.services.keydesk.office import Office
 from asepsis.services.linkage import Linkage
 from asepsis.services.referrals import Referrals
 from asepsis.services.rehearsal import Rehearsal
+from asepsis.services.rerun import Judge
 from asepsis.services.runs import Runs
 from asepsis.sources.registry import open_source
 from asepsis.sql.omop import omop_catalogue
@@ -179,9 +186,15 @@ class Room:
         self.__dict__.pop("desks", None)
         return keys
 
-    def contribute(self, owner: PartyId) -> Contribute:
-        """The contributions of one owner. Raises KeysMissing or OwnerKeyMissing."""
+    def contribute(self, owner: PartyId, *, vocabulary: Path | None = None) -> Contribute:
+        """The contributions of one owner, assessed with a vocabulary.
+
+        Raises KeysMissing, OwnerKeyMissing or VocabularyMissing.
+        """
         self.keys(owner).require_owner()
+        if vocabulary is not None:
+            with open_vocabulary(vocabulary):
+                pass  # it is there: found out now, not after the long part
         return Contribute(
             owner=owner,
             home=self.home(owner),
@@ -192,7 +205,12 @@ class Room:
             audit=self.audit,
             clock=now,
             randomness=secrets.token_bytes,
+            assess=lambda run: _assessed(run, vocabulary),
         )
+
+    def quality(self, owner: PartyId, run: str | None, *, exact: bool) -> dict[str, object]:
+        """The data-quality report of a contribution (the newest, if none is named). Raises QualityMissing."""
+        return read_quality(self.home(owner) / "contributions", run, exact=exact)
 
     def sign_contract(self, party: PartyId, document: object) -> bytes:
         """A party's signature over a contract; an owner signs at its own desk. Raises what the desk raises."""
@@ -228,6 +246,12 @@ class Room:
                 randomness=secrets.token_bytes,
             )
         )
+
+
+def _assessed(run: Harmonised, vocabulary: Path | None) -> dict[str, str]:
+    books = run.books
+    report = assess_quality(run.tables, run=books.run, as_of=now().date(), vocabulary=vocabulary, books=books)
+    return papers_of(report)
 
 
 def create_room(folder: Path, *, origin: str) -> Room:
@@ -371,6 +395,16 @@ def vocabulary_delta(old: Path, new: Path, maps: Sequence[Path]) -> tuple[Delta,
         return deltas(listed, old=before, new=after)
 
 
+def quality_page(document: Mapping[str, object]) -> str:
+    """A data-quality report as a page that stands alone."""
+    return quality_html(document)
+
+
+def quality_words(document: Mapping[str, object]) -> str:
+    """A data-quality report as text."""
+    return quality_text(document)
+
+
 def runtime_measurement() -> Digest:
     """The measurement of the runtime as it is installed here, for a contract to name."""
     return measure()
@@ -382,6 +416,17 @@ def harmoniser(mapping: SourceMapping, keys: FileKeys) -> Harmonise:
     def run(files: Mapping[str, Opener], *, run: str, workdir: Path, progress: Progress) -> HarmonisedRun:
         resources = Resources(progress=lambda step: progress(step.stage, step.subject, step.records))
         return harmonise(mapping, files, workdir=workdir, run=run, person_key=keys.person_key(), resources=resources)
+
+    return run
+
+
+def rejudge(mapping: SourceMapping, keys: FileKeys) -> Judge:
+    """The pipeline that judges quarantined records again, for one mapping under one owner's person key."""
+
+    def run(folder: Path, tables: Mapping[str, Path], *, run: str, workdir: Path, progress: Progress) -> HarmonisedRun:
+        resources = Resources(progress=lambda step: progress(step.stage, step.subject, step.records))
+        kept = KeptRun(folder=folder, tables=tables)
+        return rerun(mapping, kept, workdir=workdir, run=run, person_key=keys.person_key(), resources=resources)
 
     return run
 

@@ -19,6 +19,7 @@ from asepsis.cli import (
     link,
     mapping,
     party,
+    quality,
     query,
     recover,
     refer,
@@ -41,6 +42,7 @@ app = typer.Typer(
 app.command("demo")(demo.run)
 app.add_typer(source.app, name="source")
 app.command("contribute")(contribute.run)
+app.command("quality")(quality.run)
 app.add_typer(mapping.app, name="mapping")
 app.add_typer(vocabulary.app, name="vocabulary")
 app.add_typer(party.app, name="party")

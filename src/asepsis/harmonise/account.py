@@ -26,7 +26,7 @@ _PARTS: Final = {
 }
 _WIDTH: Final = 640
 _BAR: Final = 14
-_STYLE: Final = (
+STYLE: Final = (
     "body{font:15px/1.45 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#1c2024}"
     "table{border-collapse:collapse}td,th{padding:.15rem .7rem;text-align:right;border-bottom:1px solid #e3e5e8}"
     "td:first-child,th:first-child{text-align:left}svg{display:block;margin:.4rem 0}"
@@ -48,7 +48,7 @@ def books_html(books: Books) -> str:
     legend = " ".join(f'<span style="color:{colour}">■</span> {name}' for name, colour in _PARTS.items())
     return (
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>Books of {escape(books.run)}</title>'
-        f"<style>{_STYLE}</style><h1>Books of {escape(books.run)}</h1><p>{legend}</p>{sections}{rest}</html>\n"
+        f"<style>{STYLE}</style><h1>Books of {escape(books.run)}</h1><p>{legend}</p>{sections}{rest}</html>\n"
     )
 
 
@@ -89,7 +89,7 @@ def page_of(text: str) -> str:
     title = escape(text.partition("\n")[0].lstrip("# "))
     closing = f"</{inside}>" if inside else ""
     return (
-        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title><style>{_STYLE}</style>'
+        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title><style>{STYLE}</style>'
         f"{''.join(body)}{closing}</html>\n"
     )
 
@@ -116,7 +116,7 @@ def _file(file: FileBooks) -> str:
     if file.meets_declared_count is not None:
         met = "meets it" if file.meets_declared_count else "<strong>does not meet it</strong>"
         declared = f"<p>The source declares {file.declared:,}; the file {met}.</p>"
-    lists = "".join(_list(title, getattr(file, name)) for name, title in _LISTS.items())
+    lists = "".join(bars(title, getattr(file, name)) for name, title in _LISTS.items())
     return (
         f"<h2>{escape(file.path)}</h2>{_stacked(file)}<table><tr><th>landed</th>{head}</tr>"
         f"<tr><td>{file.landed:,}</td>{cells}</tr></table>{declared}{lists}"
@@ -134,7 +134,8 @@ def _stacked(file: FileBooks) -> str:
     return f'<svg role="img" aria-label="states of the records" width="{_WIDTH}" height="{_BAR}">{"".join(parts)}</svg>'
 
 
-def _list(title: str, counts: Mapping[str, int]) -> str:
+def bars(title: str, counts: Mapping[str, int]) -> str:
+    """A list of counts with a bar each, the greatest first; nothing where there is none."""
     if not counts:
         return ""
     most = max(counts.values())

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
@@ -70,6 +70,21 @@ class Harmonised(Protocol):
         ...
 
     @property
+    def waiting(self) -> Path:
+        """Quarantined records as they were landed."""
+        ...
+
+    @property
+    def persons(self) -> Path:
+        """Accepted persons: the source's key and the id."""
+        ...
+
+    @property
+    def reading(self) -> Path:
+        """How the files were read."""
+        ...
+
+    @property
     def books(self) -> Books:
         """The reconciliation."""
         ...
@@ -112,6 +127,14 @@ class Harmonise(Protocol):
         ...
 
 
+class Assess(Protocol):
+    """Judges the quality of what was harmonised."""
+
+    def __call__(self, run: Harmonised) -> Mapping[str, str]:
+        """The reports to keep beside the books: name of the file to its text."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contribution:
     """What came of it: the snapshots in the room, and the books, which balance."""
@@ -123,13 +146,14 @@ class Contribution:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Work:
-    """A harmonised run on its way into the room."""
+class HarmonisedWork:
+    """A harmonised run on its way into the room; ``facts`` are said of it in the ledger besides the usual ones."""
 
     run: Harmonised
     origin: Origin
     contribution: Digest
     progress: Progress
+    facts: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,6 +169,7 @@ class Contribute:
     audit: Audit
     clock: Clock
     randomness: Randomness
+    assess: Assess | None = None
 
     def contribute(
         self,
@@ -163,27 +188,41 @@ class Contribute:
             raise ForeignMapping(owner=mapping.owner, party=self.owner)
         entries = [entry for entry in source.walk(point) if entry.type is EntryType.FILE]
         contribution = self._identity(source, point, entries, mapping)
-        folder = self.home / "contributions" / contribution[:16]
-        known = tuple(item for item in self.state.snapshots() if item.contribution == contribution)
-        if known:
-            shutil.rmtree(self.home / "work" / contribution[:16], ignore_errors=True)
-            books = books_from_dict(json.loads((folder / "books.json").read_text()))
-            return Contribution(snapshots=known, books=books, folder=folder, repeated=True)
+        known = self.known(contribution)
+        if known is not None:
+            return known
         files = {entry.path: _opener(source, point, entry.path) for entry in entries}
-        self._forget_unpublished(mapping.dataset)
         workdir = self.home / "work"
         run = harmonise(files, run=contribution[:16], workdir=workdir, progress=progress)
-        _keep(run, folder)
         origin = Origin(
             source_kind=source.kind, restore_point=point, mapping=mapping.digest, books=digest(run.books.as_dict())
         )
-        work = _Work(run=run, origin=origin, contribution=contribution, progress=progress)
+        return self.finish(
+            HarmonisedWork(run=run, origin=origin, contribution=contribution, progress=progress), mapping
+        )
+
+    def known(self, contribution: Digest) -> Contribution | None:
+        """A contribution that is in the room already; plain tables that a killed command left are removed."""
+        folder = self.home / "contributions" / contribution[:16]
+        known = tuple(item for item in self.state.snapshots() if item.contribution == contribution)
+        if not known:
+            return None
+        shutil.rmtree(self.home / "work" / contribution[:16], ignore_errors=True)
+        books = books_from_dict(json.loads((folder / "books.json").read_text()))
+        return Contribution(snapshots=known, books=books, folder=folder, repeated=True)
+
+    def finish(self, work: HarmonisedWork, mapping: MappedSource) -> Contribution:
+        """Keep what stays with the owner, seal the rest, and publish both snapshots or none."""
+        run, folder = work.run, self.home / "contributions" / work.contribution[:16]
+        self._forget_unpublished(mapping.dataset)
+        work.progress("assess", mapping.dataset, 0)
+        _keep(run, folder, reports={} if self.assess is None else self.assess(run))
         clinical = self._seal(self._draft(f"{mapping.dataset}-{Holding.CLINICAL.value}", work), run.tables, work=work)
         identity = self._seal(
             self._draft(f"{mapping.dataset}-{Holding.IDENTITY.value}", work), {"identity": run.identity}, work=work
         )
-        self._publish((clinical, identity))
-        shutil.rmtree(workdir / contribution[:16], ignore_errors=True)
+        self._publish((clinical, identity), facts=work.facts)
+        shutil.rmtree(self.home / "work" / work.contribution[:16], ignore_errors=True)
         return Contribution(snapshots=(clinical, identity), books=run.books, folder=folder, repeated=False)
 
     def _identity(
@@ -201,7 +240,7 @@ class Contribute:
             }
         )
 
-    def _seal(self, draft: SnapshotDraft, tables: Mapping[str, Path], *, work: _Work) -> PublishedSnapshot:
+    def _seal(self, draft: SnapshotDraft, tables: Mapping[str, Path], *, work: HarmonisedWork) -> PublishedSnapshot:
         """Seal the tables, sign the manifest, give the key to the desk."""
         folder = self.files.incoming(draft.manifest.snapshot)
         sealed = []
@@ -224,7 +263,7 @@ class Contribute:
             published_at=self.clock(),
         )
 
-    def _draft(self, dataset: str, work: _Work) -> SnapshotDraft:
+    def _draft(self, dataset: str, work: HarmonisedWork) -> SnapshotDraft:
         """An empty snapshot with a key of its own."""
         manifest = Manifest(
             owner=self.owner,
@@ -237,13 +276,13 @@ class Contribute:
         )
         return SnapshotDraft(manifest=manifest, dek=generate_data_key())
 
-    def _publish(self, snapshots: tuple[PublishedSnapshot, ...]) -> None:
+    def _publish(self, snapshots: tuple[PublishedSnapshot, ...], *, facts: Mapping[str, str]) -> None:
         """Intent, then the files, then - in one transaction - everything visible with its entries."""
-        with self.state.acting(*(self._entry(Act.SNAPSHOT_INTENDED, item) for item in snapshots)):
+        with self.state.acting(*(self._entry(Act.SNAPSHOT_INTENDED, item, facts) for item in snapshots)):
             pass
         for item in snapshots:
             self.files.publish(item.manifest.snapshot)
-        with self.state.acting(*(self._entry(Act.SNAPSHOT_PUBLISHED, item) for item in snapshots)) as tables:
+        with self.state.acting(*(self._entry(Act.SNAPSHOT_PUBLISHED, item, facts) for item in snapshots)) as tables:
             for item in snapshots:
                 tables.put_snapshot(item)
         self.audit.checkpoint()
@@ -254,7 +293,7 @@ class Contribute:
         for holding in (Holding.CLINICAL, Holding.IDENTITY):
             self.files.forget(f"{dataset}-{holding.value}-", keep=published)
 
-    def _entry(self, act: Act, item: PublishedSnapshot) -> LedgerEntry:
+    def _entry(self, act: Act, item: PublishedSnapshot, more: Mapping[str, str]) -> LedgerEntry:
         manifest = item.manifest
         facts = {
             "dataset": manifest.dataset,
@@ -263,6 +302,7 @@ class Contribute:
             "mapping": manifest.origin.mapping,
             "books": manifest.origin.books,
             "files": len(manifest.files),
+            **more,
         }
         return LedgerEntry(at=self.clock(), actor=self.owner, act=act, subject=manifest.snapshot, facts=facts)
 
@@ -271,14 +311,16 @@ def _opener(source: Source, point: RestorePointId, path: str) -> Opener:
     return lambda: source.open(point, path)
 
 
-def _keep(run: Harmonised, folder: Path) -> None:
-    """Books, quarantine and provenance stay with the owner, whole or not at all."""
+def _keep(run: Harmonised, folder: Path, *, reports: Mapping[str, str]) -> None:
+    """Books, quarantine, provenance and reports stay with the owner, whole or not at all."""
     draft = folder.with_name(folder.name + ".partial")
     for leftover in (draft, folder):
         shutil.rmtree(leftover, ignore_errors=True)
     draft.mkdir(parents=True, mode=0o700)
-    for path in (run.quarantine, run.excluded, run.merged, run.provenance):
+    for path in (run.quarantine, run.excluded, run.merged, run.provenance, run.waiting, run.persons, run.reading):
         shutil.copyfile(path, draft / path.name)
     (draft / "books.json").write_text(json.dumps(run.books.as_dict(), indent=1, sort_keys=True))
     (draft / "books.txt").write_text(run.books.as_text() + "\n")
+    for name, text in reports.items():
+        (draft / name).write_text(text, encoding="utf-8")
     draft.rename(folder)
