@@ -21,6 +21,7 @@ from asepsis.domain.names import Digest, PartyId, ReferralId, ReleaseId, Restore
 from asepsis.domain.referral import Referral
 from asepsis.domain.room import PublishedSnapshot, Release
 from asepsis.domain.run import Run
+from asepsis.domain.snapshot import Manifest
 from asepsis.domain.source import Capability, Change, Entry, ExportedTable, Remark, RestorePoint
 from asepsis.ledger.checkpoint import Checkpoint
 from asepsis.sealing.manifest import SignedManifest
@@ -259,6 +260,9 @@ class OwnDesk(Protocol):
 
     def register(self, signed_manifest: SignedManifest, *, dek: bytes) -> None:
         """Take the data key of the owner's own snapshot into keeping."""
+
+    def own_key(self, manifest: Manifest) -> bytes:
+        """The data key of the owner's own snapshot, for use at home. Raises SnapshotNotOurs."""
 
 
 class OwnerKeys(Protocol):

@@ -67,6 +67,7 @@ class Act(StrEnum):
     SNAPSHOT_INTENDED = "snapshot.intended", "An owner is about to publish a sealed snapshot."
     SNAPSHOT_PUBLISHED = "snapshot.published", "A sealed snapshot with a signed manifest is in the room."
     SNAPSHOT_WITHDRAWN = "snapshot.withdrawn", "An owner took a snapshot out of the room."
+    KEY_OPENED = "key.opened", "An owner opened a snapshot of their own at home, to judge what waits in quarantine."
     KEY_SHREDDED = "key.shredded", "An owner destroyed the key of a snapshot: it can never be opened again."
     RUN_SUBMITTED = "run.submitted", "An analysis passed its plan and waits to run."
     RUN_STARTED = "run.started", "The runtime started an analysis."

@@ -149,7 +149,7 @@ class ViewRefused(AsepsisError):
 
 
 class RerunNeedsBackup(AsepsisError):
-    """A rerun judges records as they were read; a mapping that reads them otherwise, or other files, needs the backup."""
+    """A rerun judges records as they were read; a mapping that reads them otherwise needs the backup."""
 
     kind = Kind.CONFLICT
     code = "harmonise.rerun_needs_backup"

@@ -129,3 +129,21 @@ class ForeignMapping(AsepsisError):
     code = "contribute.foreign_mapping"
     message = "The mapping is for {owner}, not for {party}."
     hint = "Contribute with a mapping of your own; its 'owner' is in source.yaml."
+
+
+class ContributionUnknown(AsepsisError):
+    """No published contribution of this owner has this name."""
+
+    kind = Kind.MISSING
+    code = "contribute.unknown"
+    message = "{party} has no contribution {run}."
+    hint = "Name the last part of the folder that `asepsis contribute` printed."
+
+
+class ContributionUnclear(AsepsisError):
+    """A contribution reads a source, or judges what an earlier one left in quarantine: one of the two."""
+
+    kind = Kind.INVALID
+    code = "contribute.unclear"
+    message = "Name either a source or an earlier contribution."
+    hint = "Give --source for a backup, or --rerun for what an earlier contribution left in quarantine."

@@ -9,7 +9,6 @@ from collections.abc import Mapping as MappingOf
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
 
 import duckdb
 import pyarrow.compute as pc
@@ -26,8 +25,6 @@ from asepsis.harmonise.extraction import landed_table
 from asepsis.harmonise.mapping import Mapping
 from asepsis.harmonise.omop import TARGETS
 from asepsis.harmonise.staging import EntryPlan, settled_table
-
-_LISTED: Final = ("emitted", "exclusions", "flags", "repairs")
 
 
 def close(
@@ -60,15 +57,18 @@ def close_again(
 
 
 def _together(before: FileBooks, now: FileBooks) -> FileBooks:
-    counts = {name: getattr(before, name) + getattr(now, name) for name in ("accepted", "merged", "excluded")}
-    listed = {name: _sum(getattr(before, name), getattr(now, name)) for name in _LISTED}
     return replace(
         before,
-        **counts,
-        **listed,
+        accepted=before.accepted + now.accepted,
+        merged=before.merged + now.merged,
+        excluded=before.excluded + now.excluded,
         quarantined=now.quarantined,
         accepted_without_row=now.accepted_without_row,
+        emitted=_sum(before.emitted, now.emitted),
         reasons=now.reasons,
+        exclusions=_sum(before.exclusions, now.exclusions),
+        flags=_sum(before.flags, now.flags),
+        repairs=_sum(before.repairs, now.repairs),
     )
 
 

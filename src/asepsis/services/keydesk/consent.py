@@ -16,6 +16,7 @@ from asepsis.domain.contract import Contract, ContractStatus, Role, move, read_c
 from asepsis.domain.keydesk import KeptSnapshot
 from asepsis.domain.ledger import Act
 from asepsis.domain.names import Digest, SnapshotId
+from asepsis.domain.snapshot import Manifest
 from asepsis.domain.statements import Statement, StatementKind, standing
 from asepsis.errors.contract import UnknownParty
 from asepsis.errors.desk import ContractNotSignedHere, NotThisOwner, ReferralUnknown, SnapshotConflict, SnapshotNotOurs
@@ -138,6 +139,20 @@ def register(office: Office, signed: SignedManifest, *, dek: bytes) -> None:
             _keep(office, records, kept)
         elif known.manifest != kept.manifest or not _same_key(office, known, dek):
             raise SnapshotConflict(owner=office.owner)
+
+
+def own_key(office: Office, manifest: Manifest) -> bytes:
+    """Unwrap the key of a snapshot of the owner's own, to open it at home; the act is written down first.
+
+    Raises:
+        SnapshotNotOurs: this very manifest was never registered here.
+    """
+    with office.acting() as records:
+        known = records.snapshot(manifest.snapshot)
+        if known is None or known.dataset != manifest.dataset or known.manifest != manifest_digest(manifest):
+            raise SnapshotNotOurs(owner=office.owner)
+        office.write(records, Act.KEY_OPENED, subject=known.snapshot, dataset=known.dataset, manifest=known.manifest)
+    return kept_key(office, dataset=known.dataset, snapshot=known.snapshot, wrapped=known.wrapped)
 
 
 def kept_key(office: Office, *, dataset: str, snapshot: SnapshotId, wrapped: bytes) -> bytes:

@@ -14,6 +14,7 @@ from asepsis.domain.budget import Budget
 from asepsis.domain.keydesk import GrantRequest, PublicKeys, ShareDeposit
 from asepsis.domain.ledger import Act
 from asepsis.domain.names import Digest, PartyId
+from asepsis.domain.snapshot import Manifest
 from asepsis.domain.statements import StatementKind
 from asepsis.sealing.manifest import SignedManifest
 from asepsis.sealing.statement import SignedStatement
@@ -72,6 +73,10 @@ class KeyDesk:
     def register(self, signed_manifest: SignedManifest, *, dek: bytes) -> None:
         """Take the data key of the owner's own snapshot into keeping; doing it again changes nothing."""
         consent.register(self._office, signed_manifest, dek=dek)
+
+    def own_key(self, manifest: Manifest) -> bytes:
+        """The data key of the owner's own snapshot, for use at home; never asked for over the network."""
+        return consent.own_key(self._office, manifest)
 
     def stop(self, reason: str) -> None:
         """The kill switch: from now on nothing is granted, under no contract."""

@@ -1,0 +1,140 @@
+"""A rerun: what a contribution left in quarantine is judged under a corrected mapping and published as new snapshots.
+
+It runs at the owner and needs no backup. The earlier snapshots are opened with the owner's own keys, in the owner's
+home, and their plain tables are removed when it ends, also by the next start after a kill.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Protocol
+
+from asepsis.domain.names import Digest
+from asepsis.domain.room import PublishedSnapshot
+from asepsis.domain.snapshot import Origin, SealedFile
+from asepsis.errors.harmonise import KeptRunDamaged
+from asepsis.errors.room import ContributionUnknown, ForeignMapping
+from asepsis.sealing.canonical import digest
+from asepsis.sealing.container import unseal
+from asepsis.sealing.context import manifest_context
+from asepsis.sealing.keys import file_key
+from asepsis.services.contribute import Contribute, Contribution, Harmonised, HarmonisedWork, MappedSource, Progress
+
+_SHORTEST: Final = 8
+
+
+class Judge(Protocol):
+    """Judges the quarantined records of an earlier run under a mapping; refuses if the books do not balance."""
+
+    def __call__(
+        self, folder: Path, tables: Mapping[str, Path], *, run: str, workdir: Path, progress: Progress
+    ) -> Harmonised:
+        """The new run: rows of the earlier one as they were, and those that are accepted now."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rerun:
+    """The reruns of one owner's contributions."""
+
+    contributions: Contribute
+
+    def rerun(
+        self, name: str, *, mapping: MappedSource, judge: Judge, progress: Progress = lambda *_: None
+    ) -> Contribution:
+        """Judge what the contribution ``name`` left in quarantine again; done before, it is only reported again.
+
+        Raises ContributionUnknown, ForeignMapping, KeptRunDamaged, RerunNeedsBackup, BooksDoNotBalance, or the errors
+        of the desk; nothing is then visible.
+        """
+        work = self.contributions
+        if mapping.owner != work.owner:
+            raise ForeignMapping(owner=mapping.owner, party=work.owner)
+        earlier = self._find(name)
+        contribution = digest({"owner": work.owner, "rerun": earlier[0].contribution, "mapping": mapping.digest})
+        opened = work.home / "work" / f"{contribution[:16]}.earlier"
+        shutil.rmtree(opened, ignore_errors=True)
+        known = work.known(contribution)
+        if known is not None:
+            return known
+        try:
+            return self._judge(earlier, contribution, opened, mapping=mapping, judge=judge, progress=progress)
+        finally:
+            shutil.rmtree(opened, ignore_errors=True)
+
+    def _judge(
+        self,
+        earlier: Sequence[PublishedSnapshot],
+        contribution: Digest,
+        opened: Path,
+        *,
+        mapping: MappedSource,
+        judge: Judge,
+        progress: Progress,
+    ) -> Contribution:
+        work, was = self.contributions, earlier[0].manifest.origin
+        folder = work.home / "contributions" / earlier[0].contribution[:16]
+        _check_books(folder, was)
+        tables = self._open(earlier, opened, progress)
+        run = judge(folder, tables, run=contribution[:16], workdir=work.home / "work", progress=progress)
+        origin = Origin(
+            source_kind=was.source_kind,
+            restore_point=was.restore_point,
+            mapping=mapping.digest,
+            books=digest(run.books.as_dict()),
+        )
+        facts = {"run": earlier[0].contribution[:16]}
+        return work.finish(
+            HarmonisedWork(run=run, origin=origin, contribution=contribution, progress=progress, facts=facts), mapping
+        )
+
+    def _find(self, name: str) -> list[PublishedSnapshot]:
+        """Both snapshots of a contribution, by the beginning of its digest."""
+        owner = self.contributions.owner
+        found = [
+            item
+            for item in self.contributions.state.snapshots()
+            if item.manifest.owner == owner and item.contribution.startswith(name)
+        ]
+        if len(name) < _SHORTEST or len({item.contribution for item in found}) != 1:
+            raise ContributionUnknown(party=owner, run=name)
+        return found
+
+    def _open(self, earlier: Sequence[PublishedSnapshot], folder: Path, progress: Progress) -> dict[str, Path]:
+        """The tables of the earlier snapshots, each checked against the manifest that the desk keeps."""
+        folder.mkdir(parents=True, mode=0o700)
+        tables = {}
+        for item in earlier:
+            key = self.contributions.desk.own_key(item.manifest)
+            for file in item.manifest.files:
+                progress("open", file.table, file.rows)
+                tables[file.table] = self._unseal(item, file, folder / f"{file.table}.parquet", key=key)
+        return tables
+
+    def _unseal(self, item: PublishedSnapshot, file: SealedFile, target: Path, *, key: bytes) -> Path:
+        sealed = self.contributions.files.folder(item.manifest.snapshot) / file.id
+        context = manifest_context(item.manifest, file=file)
+        try:
+            with sealed.open("rb") as source, target.open("xb") as plain:
+                unseal(source, plain, key=file_key(key, file.id), context=context, root=file.root)
+        except OSError:
+            raise KeptRunDamaged(run=item.contribution[:16], what=f"{file.id} cannot be opened") from None
+        return target
+
+
+def _check_books(folder: Path, origin: Origin) -> None:
+    """The books that are kept are those whose digest the owner signed.
+
+    Raises:
+        KeptRunDamaged: they are not there, or others.
+    """
+    try:
+        known = digest(json.loads((folder / "books.json").read_text(encoding="utf-8")))
+    except (OSError, ValueError):
+        raise KeptRunDamaged(run=folder.name, what="books.json is missing or malformed") from None
+    if known != origin.books:
+        raise KeptRunDamaged(run=folder.name, what="books.json is not the one that was signed")
