@@ -13,8 +13,7 @@ import os
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -22,10 +21,14 @@ from typing import Final
 
 from asepsis.attest.appraise import appraise
 from asepsis.attest.process import measure
+from asepsis.desk_home import DeskHome, desk_of, has_settings, is_desk_home, make_identity, open_desk_home
+from asepsis.desk_home import now as now  # noqa: PLC0414 - the clock of the whole program, for its entry points
+from asepsis.desks.book import AddressBook, Certificate
 from asepsis.disclosure.memory import Memory
 from asepsis.disclosure.profiles import profile_named
 from asepsis.domain.contract import Contract, read_contract
 from asepsis.domain.documents import read_name
+from asepsis.domain.keydesk import PublicKeys
 from asepsis.domain.names import Digest, PartyId, ReferralId
 from asepsis.domain.referral import Referral
 from asepsis.engines.harmonise.checking import MappingRemark, check_mapping, mapping_docs
@@ -52,6 +55,8 @@ from asepsis.engines.vocabulary.files import (
     write_map,
 )
 from asepsis.engines.vocabulary.store import open_vocabulary
+from asepsis.errors.contract import NoContract
+from asepsis.errors.desk import DeskOfAnother
 from asepsis.errors.room import FileUnreadable, RoomMissing, RoomVersionUnknown
 from asepsis.errors.vocabulary import CodesMalformed
 from asepsis.harmonise.account import page_of
@@ -64,8 +69,9 @@ from asepsis.harmonise.quality.text import quality_text
 from asepsis.harmonise.vocabulary.code_map import Merge
 from asepsis.harmonise.vocabulary.delta import Delta, deltas
 from asepsis.harmonise.vocabulary.matching import MapReport, Via, map_codes, report_of
+from asepsis.keys.certificates import Identity, identity_in, read_introduction
 from asepsis.keys.files import FileKeys
-from asepsis.ports import Source
+from asepsis.ports import Desk, Source
 from asepsis.sealing.agreement import contract_payload
 from asepsis.sealing.signing import Purpose
 from asepsis.services.analyses import Analyses
@@ -74,7 +80,6 @@ from asepsis.services.contracts import Contracts
 from asepsis.services.contribute import Contribute, Harmonise, Harmonised, Opener, Progress
 from asepsis.services.evidence import Evidences, VerifiedRelease, verify_release
 from asepsis.services.keydesk.desk import KeyDesk
-from asepsis.services.keydesk.office import Office
 from asepsis.services.linkage import Linkage
 from asepsis.services.referrals import Referrals
 from asepsis.services.rehearsal import Rehearsal
@@ -82,7 +87,6 @@ from asepsis.services.rerun import Judge
 from asepsis.services.runs import Runs
 from asepsis.sources.registry import open_source
 from asepsis.sql.omop import omop_catalogue
-from asepsis.store.desk_state import SqlDeskState
 from asepsis.store.room_state import SqlRoomState
 from asepsis.store.snapshot_files import LocalSnapshotFiles
 
@@ -90,11 +94,8 @@ ROOM_FILE: Final = "room.json"
 FORMAT: Final = 1
 HOST: Final = PartyId("room")
 REHEARSING: Final = PartyId("owner")
-
-
-def now() -> datetime:
-    """The clock of the whole program."""
-    return datetime.now(UTC)
+HOME: Final = "ASEPSIS_HOME"
+"""The variable that names the folder of the owner's desk where it is no part of the room's folder."""
 
 
 @dataclass(frozen=True)
@@ -104,6 +105,7 @@ class Room:
     folder: Path
     host: PartyId
     origin: str
+    homes: Mapping[PartyId, Path] = field(default_factory=dict)
 
     @cached_property
     def state(self) -> SqlRoomState:
@@ -160,22 +162,59 @@ class Room:
         return Evidences(self.state, self.contracts, self.audit)
 
     @cached_property
-    def desks(self) -> dict[PartyId, KeyDesk]:
-        """The desks of all enrolled owners."""
-        homes = sorted((self.folder / "parties").glob("*/keys/owner.kek"))
-        return {PartyId(path.parent.parent.name): self._desk(PartyId(path.parent.parent.name)) for path in homes}
+    def desks(self) -> dict[PartyId, Desk]:
+        """The desks of all owners, as the room asks them: across the network where they are connected."""
+        near: dict[PartyId, Desk] = {
+            owner: self.desk(owner) for owner in self._owners_here() if owner not in self.book.owners()
+        }
+        far: dict[PartyId, Desk] = {owner: self.book.desk(owner) for owner in self.book.owners()}
+        return dict(sorted({**near, **far}.items()))
+
+    @cached_property
+    def book(self) -> AddressBook:
+        """Where the desks of other machines answer."""
+        own = identity_in(self.folder / "host" / "tls", "room")
+        return AddressBook(self.folder / "host" / "desks", Certificate(certificate=own.certificate, key=own.key))
+
+    def identity(self) -> Identity:
+        """The room's certificate, by which desks know it; made when it is needed first."""
+        return make_identity(self.folder / "host" / "tls", "room")
+
+    def connect(self, owner: PartyId, url: str, *, certificate: Path, pin: str) -> Desk:
+        """From now on, ask an owner's desk at an address; tried out before it is remembered.
+
+        Raises:
+            CertificateRefused: the file does not show this fingerprint.
+            DeskAddressMalformed, DeskUnreachable: nobody answers there, or somebody else.
+            DeskOfAnother: the desk holds other keys than the contract names.
+        """
+        read_name(owner, what="party")
+        self.identity()
+        known = read_introduction(certificate, pin=pin)
+        desk = self.book.candidate(owner, url, pin=known.pin, authority=certificate)
+        self._check_named(owner, desk.public())
+        self.book.add(owner, url, pin=known.pin, authority=known.authority)
+        self.__dict__.pop("desks", None)
+        return desk
 
     def home(self, party: PartyId) -> Path:
         """What a party has at home; the host's is the host folder."""
-        return self.folder / "host" if party == self.host else self.folder / "parties" / party
+        return self.folder / "host" if party == self.host else self.homes.get(party, self.folder / "parties" / party)
 
     def keys(self, party: PartyId) -> FileKeys:
         """A party's keys. Raises KeysMissing."""
-        return FileKeys(self.home(party) / "keys")
+        home = self.home(party)
+        return open_desk_home(home).keys if has_settings(home) else FileKeys(home / "keys")
+
+    def public(self, party: PartyId) -> PublicKeys:
+        """A party's public keys; an owner's who is not here are asked from their desk. Raises KeysMissing."""
+        is_far = party in self.book.owners() and not is_desk_home(self.home(party))
+        return self.desks[party].public() if is_far else self.keys(party).public()
 
     def desk(self, owner: PartyId) -> KeyDesk:
-        """An owner's desk. Raises KeysMissing."""
-        return self.desks.get(owner) or self._desk(owner)
+        """An owner's own desk, for what the owner does at it. Raises KeysMissing."""
+        known: dict[PartyId, KeyDesk] = self.__dict__.setdefault("own_desks", {})
+        return known.get(owner) or known.setdefault(owner, self._desk(owner))
 
     def enrol(self, party: PartyId, *, owner: bool) -> FileKeys:
         """Make a party's home and keys. Raises KeysExist."""
@@ -214,7 +253,7 @@ class Room:
 
     def sign_contract(self, party: PartyId, document: object) -> bytes:
         """A party's signature over a contract; an owner signs at its own desk. Raises what the desk raises."""
-        if party in self.desks:
+        if is_desk_home(self.home(party)):
             return self.desk(party).sign_contract(document)
         return self.keys(party).sign(Purpose.CONTRACT, contract_payload(read_contract(document)))
 
@@ -233,19 +272,21 @@ class Room:
             file.write(content)
         return path, len({row["person_id"] for row in json.loads(content)["tables"]["identity"]})
 
+    def _check_named(self, owner: PartyId, public: PublicKeys) -> None:
+        try:
+            party = self.contracts.contract().party(owner)
+        except NoContract:
+            return
+        if (party.signing_key, party.sealing_key) != (public.signing, public.sealing):
+            raise DeskOfAnother(owner=owner)
+
+    def _owners_here(self) -> list[PartyId]:
+        folders = {PartyId(path.name): path for path in (self.folder / "parties").glob("*")} | dict(self.homes)
+        return [owner for owner, folder in folders.items() if is_desk_home(folder)]
+
     def _desk(self, owner: PartyId) -> KeyDesk:
-        keys = self.keys(owner)
-        keys.require_owner()
-        return KeyDesk(
-            Office(
-                owner=owner,
-                state=SqlDeskState(self.home(owner) / "desk.db"),
-                keys=keys,
-                appraise=appraise,
-                clock=now,
-                randomness=secrets.token_bytes,
-            )
-        )
+        home = self.home(owner)
+        return open_desk_home(home).desk if has_settings(home) else desk_of(owner, home, keys=self.keys(owner))
 
 
 def _assessed(run: Harmonised, vocabulary: Path | None) -> dict[str, str]:
@@ -281,7 +322,18 @@ def open_room(folder: Path) -> Room:
     if not isinstance(settings, dict) or settings.get("format") != FORMAT or not {"host", "origin"} <= set(settings):
         raise RoomVersionUnknown(path=str(folder))
     # The runtime works in another directory and is told where sealed files lie.
-    return Room(folder.absolute(), PartyId(settings["host"]), settings["origin"])
+    return Room(folder.absolute(), PartyId(settings["host"]), settings["origin"], _homes())
+
+
+def own_home() -> DeskHome | None:
+    """The desk that the variable ``ASEPSIS_HOME`` names. Raises DeskHomeMissing or DeskHomeMalformed."""
+    named = os.environ.get(HOME)
+    return open_desk_home(Path(named)) if named else None
+
+
+def _homes() -> dict[PartyId, Path]:
+    home = own_home()
+    return {} if home is None else {home.owner: home.folder}
 
 
 def look_into(uri: str, *, secret: Callable[[], str] | None = None) -> Source:

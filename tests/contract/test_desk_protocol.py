@@ -8,8 +8,9 @@ import socket
 import ssl
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -32,6 +33,7 @@ from asepsis.errors.contract import DocumentMalformed
 from asepsis.errors.desk import (
     BudgetExhausted,
     ContractNotSignedHere,
+    DeskBusy,
     DeskStopped,
     DeskUnreachable,
     LinkageUnknown,
@@ -40,6 +42,7 @@ from asepsis.errors.desk import (
     RoomNotPinned,
 )
 from asepsis.errors.ledger import RollbackDetected
+from asepsis.keydesk.limits import Limits
 from asepsis.keydesk.server import VERBS, DeskServer, Door
 from asepsis.keys.certificates import Authority
 from asepsis.ports import Desk
@@ -59,11 +62,11 @@ class Site:
 
 
 @contextmanager
-def site(home: Path) -> Iterator[Site]:
+def site(home: Path, limits: Limits = Limits()) -> Iterator[Site]:  # noqa: B008 - frozen
     world = World(home / "world")
     authority = Authority(home / "certificates", now=datetime.now(UTC))
     desk, room = authority.issue("northgate", hosts=[LOOPBACK]), authority.issue("room")
-    door = Door(certificate=desk.certificate, key=desk.key, authority=desk.authority, room=room.pin())
+    door = Door(certificate=desk.certificate, key=desk.key, authority=desk.authority, room=room.pin(), limits=limits)
     server = DeskServer(world.desks[NORTH], NORTH, door)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
@@ -269,3 +272,52 @@ def test_a_desk_that_is_gone_is_named(served: Site) -> None:
 
 def test_keys_of_certificates_are_for_their_owner_alone(served: Site) -> None:
     assert served.address.key.stat().st_mode & 0o077 == 0
+
+
+def test_a_room_that_asks_too_much_is_told_so(tmp_path: Path) -> None:
+    with site(tmp_path, Limits(per_second=0.001, burst=2)) as one:
+        desk = RemoteDesk(NORTH, one.address)
+        assert desk.seen_size() == desk.seen_size()
+        with pytest.raises(DeskBusy, match="northgate"):
+            desk.nonce()
+        assert one.world.acts().count("nonce.issued") == 0
+
+
+def test_more_connections_than_one_address_may_have_are_hung_up_on(tmp_path: Path) -> None:
+    with site(tmp_path, Limits(per_address=2)) as one:
+        place = (LOOPBACK, one.server.port)
+        with socket.create_connection(place) as silent, socket.create_connection(place):
+            with pytest.raises(DeskUnreachable):
+                RemoteDesk(NORTH, one.address).nonce()
+            silent.close()
+            assert eventually(RemoteDesk(NORTH, one.address).nonce)
+
+
+def test_a_client_that_sends_slowly_is_hung_up_on(tmp_path: Path) -> None:
+    """Every single byte comes in time, the whole request does not."""
+    with site(tmp_path, Limits(lasting=0.3)) as one:
+        raw = socket.create_connection((LOOPBACK, one.server.port), timeout=10)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.load_verify_locations(one.address.authority)
+        context.load_cert_chain(one.address.certificate, one.address.key)
+        with context.wrap_socket(raw, server_hostname=LOOPBACK) as slow, pytest.raises(ENDED):  # noqa: PT012
+            for byte in b"POST /v1/nonce HTTP/1.1\r\nContent-Length: 9\r\n" * 9:
+                slow.sendall(bytes([byte]))
+                time.sleep(0.02)
+        assert one.server.drain(5)
+        assert "nonce.issued" not in one.world.acts()
+
+
+def test_a_request_that_is_too_long_is_refused_before_it_is_read(tmp_path: Path) -> None:
+    with site(tmp_path, Limits(request_bytes=100)) as one:
+        assert post(one, "/v1/nonce", b"{}" + b" " * 99)[0] == 422
+        assert post(one, "/v1/nonce", b"{}" + b" " * 98)[0] == 200
+
+
+def eventually(call: Callable[[], bytes]) -> bytes:
+    """What a call gives once the server has noticed that a connection ended."""
+    for _ in range(100):
+        with suppress(DeskUnreachable):
+            return call()
+        time.sleep(0.02)
+    return call()

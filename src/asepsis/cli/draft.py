@@ -87,11 +87,11 @@ def _enrolled(room: Room) -> Enrolled:
     from asepsis.services.drafting import Enrolled
 
     homes = (room.folder / "parties").glob("*/keys")
-    parties = {room.host, *(PartyId(keys.parent.name) for keys in homes)}
+    parties = {room.host, *room.desks, *(PartyId(keys.parent.name) for keys in homes)}
     return Enrolled(
         host=room.host,
         owners=frozenset(room.desks),
-        keys={party: room.keys(party).public() for party in parties},
+        keys={party: room.public(party) for party in parties},
         origin=room.origin,
     )
 

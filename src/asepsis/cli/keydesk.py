@@ -1,15 +1,29 @@
-"""``asepsis keydesk``: what an owner does at their own desk: look, stop everything, let it go on."""
+"""``asepsis keydesk``: what an owner does at their own desk: look, stop everything, let it go on; and run it."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from asepsis.cli import desk_program
 from asepsis.cli.options import DEFAULT_ROOM, AsOption, JsonOption, RoomOption
 from asepsis.cli.report import emit, reported
 
-app = typer.Typer(help="The owner's key desk: status, stop, resume.", no_args_is_help=True)
+if TYPE_CHECKING:
+    from asepsis.services.keydesk.desk import KeyDesk
+
+app = typer.Typer(help="The owner's key desk: make it, run it, look, stop, resume.", no_args_is_help=True)
+app.command("init")(desk_program.init)
+app.command("admit")(desk_program.admit)
+app.command("serve")(desk_program.serve)
+app.command("introduce")(desk_program.introduce)
+app.command("connect")(desk_program.connect)
+
+DeskOption = Annotated[
+    Path | None, typer.Option("--at", help="The desk's own folder, where it is no part of the room's.")
+]
 
 
 @app.command("status")
@@ -41,23 +55,35 @@ def stop(
     party: AsOption,
     reason: Annotated[str, typer.Option("--reason", help="Why; it stays at the desk.")] = "",
     room: RoomOption = DEFAULT_ROOM,
+    at: DeskOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """The kill switch: from now on nothing runs on this owner's data, under no contract."""
     with reported(as_json=as_json):
-        from asepsis.bootstrap import open_room
-        from asepsis.domain.names import PartyId
-
-        open_room(room).desk(PartyId(party)).stop(reason)
+        _own(party, room, at).stop(reason)
         emit({"party": party, "stopped": True}, as_json=as_json, text=f"{party}: stopped; nothing is granted any more")
 
 
 @app.command("resume")
-def resume(party: AsOption, room: RoomOption = DEFAULT_ROOM, as_json: JsonOption = False) -> None:
+def resume(
+    party: AsOption, room: RoomOption = DEFAULT_ROOM, at: DeskOption = None, as_json: JsonOption = False
+) -> None:
     """Turn the kill switch back."""
     with reported(as_json=as_json):
-        from asepsis.bootstrap import open_room
-        from asepsis.domain.names import PartyId
-
-        open_room(room).desk(PartyId(party)).resume()
+        _own(party, room, at).resume()
         emit({"party": party, "stopped": False}, as_json=as_json, text=f"{party}: grants again under the contract")
+
+
+def _own(party: str, room: Path, at: Path | None) -> KeyDesk:
+    """The owner's own desk: in its folder, or in the room's. Raises what opening it raises."""
+    from asepsis.bootstrap import open_room
+    from asepsis.desk_home import open_desk_home
+    from asepsis.domain.names import PartyId
+    from asepsis.errors.desk import DeskHomeMissing
+
+    if at is None:
+        return open_room(room).desk(PartyId(party))
+    home = open_desk_home(at)
+    if home.owner != party:
+        raise DeskHomeMissing(path=str(at))
+    return home.desk

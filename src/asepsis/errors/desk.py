@@ -54,6 +54,69 @@ class RoomNotPinned(AsepsisError):
     hint = "The owner pins the certificate of the room at their desk; a valid certificate of somebody else is refused."
 
 
+class DeskBusy(AsepsisError):
+    """A client asks more, or more at once, than the desk answers."""
+
+    kind = Kind.UNAVAILABLE
+    code = "desk.busy"
+    message = "The key desk of {owner} was asked too much at once."
+    hint = "Wait a few seconds and run the same command again; the owner sets the limits where the desk is started."
+
+
+class DeskHomeMissing(AsepsisError):
+    """There is no desk in that folder."""
+
+    kind = Kind.MISSING
+    code = "desk.home_missing"
+    message = "{path} is not the folder of a key desk."
+    hint = "Name the folder with --at, or make the desk with 'asepsis keydesk init'."
+
+
+class DeskHomeMalformed(AsepsisError):
+    """The settings in a desk's folder cannot be read."""
+
+    kind = Kind.INVALID
+    code = "desk.home_malformed"
+    message = "The settings of the key desk in {path} cannot be read."
+    hint = "Restore desk.json from your own backup of the folder; desk and program must be of the same version."
+
+
+class DeskHomeExists(AsepsisError):
+    """A desk is made once."""
+
+    kind = Kind.CONFLICT
+    code = "desk.home_exists"
+    message = "There is a key desk in {path} already."
+    hint = "Use it as it is, or name another folder."
+
+
+class RoomNotAdmitted(AsepsisError):
+    """The owner has not yet said which room the desk serves."""
+
+    kind = Kind.MISSING
+    code = "desk.room_not_admitted"
+    message = "The key desk of {owner} was not told yet which room it serves."
+    hint = "Get the room's certificate from its host and run 'asepsis keydesk admit'."
+
+
+class DeskAddressMalformed(AsepsisError):
+    """The address of a desk is not one that is spoken to."""
+
+    kind = Kind.INVALID
+    code = "desk.address_malformed"
+    message = "The address of the key desk of {owner} cannot be used."
+    hint = "Write it as https://NAME:PORT, as 'asepsis keydesk init' printed it."
+
+
+class DeskOfAnother(AsepsisError):
+    """The desk that answers holds other keys than the contract names for the owner."""
+
+    kind = Kind.UNTRUSTED
+    code = "desk.of_another"
+    message = "The desk at that address does not hold the keys that the contract names for {owner}."
+    hint = "Ask the owner for the address of their own desk; the contract stays as it was signed."
+
+
 class RequestMalformed(AsepsisError):
     """A part of a request to the desk does not follow its closed schema."""
 

@@ -77,6 +77,33 @@ class KekUnavailable(AsepsisError):
     hint = "Check its address, login and state, and that the optional library for it is installed."
 
 
+class SecretMissing(AsepsisError):
+    """The place that should hold the secret of an owner's key holds none."""
+
+    kind = Kind.MISSING
+    code = "keys.secret_missing"
+    message = "The secret that opens the owner's key is not in the {place}."
+    hint = "Put it there before the desk starts; a secret is never given on a command line."
+
+
+class KekChoiceRefused(AsepsisError):
+    """The settings do not say where the owner's key is kept."""
+
+    kind = Kind.INVALID
+    code = "keys.kek_choice_refused"
+    message = "The settings do not say how the owner's key is kept: {problem}."
+    hint = "See 'asepsis keydesk init --help' for what file, passphrase, pkcs11 and openbao need."
+
+
+class CertificateRefused(AsepsisError):
+    """A file does not introduce a room or a desk."""
+
+    kind = Kind.UNTRUSTED
+    code = "keys.certificate_refused"
+    message = "The certificate in {path} was refused: {problem}."
+    hint = "Get the file again, and compare the fingerprint by another way, such as the telephone."
+
+
 class SharesRefused(AsepsisError):
     """Recovery shares do not make a key."""
 

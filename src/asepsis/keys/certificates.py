@@ -16,14 +16,17 @@ from pathlib import Path
 from typing import Final
 
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from asepsis.errors.keys import KeysExist, KeysMissing, KeysUnwritable
+from asepsis.errors.keys import CertificateRefused, KeysExist, KeysMissing, KeysUnwritable
 
 VALID: Final = timedelta(days=398)
 _BACK: Final = timedelta(minutes=5)
+_LARGEST: Final = 1 << 16
+"""Bytes of a file that introduces somebody; two certificates have about 1500."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +43,48 @@ class Identity:
             certificate = x509.load_pem_x509_certificate(self.certificate.read_bytes())
         except (OSError, ValueError):
             raise KeysMissing(path=str(self.certificate)) from None
-        return hashlib.sha256(certificate.public_bytes(serialization.Encoding.DER)).hexdigest()
+        return _pin(certificate)
+
+    def introduction(self) -> bytes:
+        """What others get to know this program: its certificate and the authority's. Raises KeysMissing."""
+        try:
+            return self.certificate.read_bytes() + self.authority.read_bytes()
+        except OSError:
+            raise KeysMissing(path=str(self.certificate)) from None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Introduction:
+    """Somebody else's certificate: the authority that made it (PEM), and its SHA-256 in hex, which is what counts."""
+
+    authority: bytes
+    pin: str
+
+
+def read_introduction(path: Path, *, pin: str) -> Introduction:
+    """Read the file that introduces a room or a desk; ``pin`` is the fingerprint that was heard another way.
+
+    Colons, spaces and the case of the fingerprint do not matter.
+
+    Raises:
+        CertificateRefused: the file is none, or it shows another fingerprint.
+    """
+    try:
+        with path.open("rb") as file:
+            certificate, authority = x509.load_pem_x509_certificates(file.read(_LARGEST))
+        certificate.verify_directly_issued_by(authority)
+    except OSError:
+        raise CertificateRefused(path=str(path), problem="the file cannot be read") from None
+    except (ValueError, TypeError, InvalidSignature):
+        raise CertificateRefused(path=str(path), problem="it does not hold a certificate and its authority") from None
+    if _pin(certificate) != "".join(pin.split()).replace(":", "").lower():
+        raise CertificateRefused(path=str(path), problem="it has another fingerprint")
+    return Introduction(authority=authority.public_bytes(serialization.Encoding.PEM), pin=_pin(certificate))
+
+
+def identity_in(folder: Path, name: str) -> Identity:
+    """The identity that an authority once issued into its folder."""
+    return Identity(certificate=folder / f"{name}.pem", key=folder / f"{name}.key", authority=folder / "authority.pem")
 
 
 class Authority:
@@ -74,11 +118,7 @@ class Authority:
         builder = builder.add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
         if hosts:
             builder = builder.add_extension(x509.SubjectAlternativeName([_host(one) for one in hosts]), critical=False)
-        identity = Identity(
-            certificate=self._folder / f"{name}.pem",
-            key=self._folder / f"{name}.key",
-            authority=self._folder / "authority.pem",
-        )
+        identity = identity_in(self._folder, name)
         _write(identity.certificate, self._sign(builder))
         _write(
             identity.key,
@@ -98,6 +138,10 @@ class Authority:
 
     def _sign(self, builder: x509.CertificateBuilder) -> bytes:
         return builder.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+
+
+def _pin(certificate: x509.Certificate) -> str:
+    return hashlib.sha256(certificate.public_bytes(serialization.Encoding.DER)).hexdigest()
 
 
 def _usage(*, signs: bool) -> x509.KeyUsage:

@@ -31,6 +31,7 @@ _SEALING: Final = "sealing.x25519"
 _PERSON: Final = "person.key"
 _OWNER: Final = "owner.kek"
 _LENGTH: Final = 32
+_LONGEST: Final = 4096
 _FOR_OTHERS: Final = 0o077
 
 
@@ -49,10 +50,10 @@ class FileKeys:
         """
         _check_folder(folder)
         self._folder = folder
-        self.__signing = _read(folder / _SIGNING)
-        self.__sealing = _read(folder / _SEALING)
-        self.__person = _read(folder / _PERSON)
-        self._kek = kek or (HeldKek(_read(folder / _OWNER)) if (folder / _OWNER).exists() else None)
+        self.__signing = read_key(folder / _SIGNING)
+        self.__sealing = read_key(folder / _SEALING)
+        self.__person = read_key(folder / _PERSON)
+        self._kek = kek or (HeldKek(read_key(folder / _OWNER)) if (folder / _OWNER).exists() else None)
         self._public = PublicKeys(
             signing=public_signing_key(self.__signing),
             sealing=X25519PrivateKey.from_private_bytes(self.__sealing).public_key().public_bytes_raw(),
@@ -131,6 +132,28 @@ class FileKeys:
         return self._kek
 
 
+def read_key(path: Path, *, length: int | None = _LENGTH) -> bytes:
+    """The content of a file that only its owner can read: a key, or any short secret where ``length`` is None.
+
+    Raises:
+        KeysMissing: there is no such file.
+        KeysUnsafe: it is a link, or another user of the machine could read or replace it.
+        KeysMalformed: it has not the right length.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        raise KeysMissing(path=str(path.parent)) from None
+    except OSError:
+        raise KeysUnsafe(path=str(path)) from None
+    with os.fdopen(descriptor, "rb") as file:
+        _check(os.fstat(file.fileno()), path, kind=stat.S_ISREG)
+        key = file.read(_LONGEST)
+    if length is not None and len(key) != length:
+        raise KeysMalformed(path=str(path.parent))
+    return key
+
+
 def _write_all(folder: Path, *, owner: bool) -> None:
     _write(folder / _SIGNING, generate_signing_key().private)
     _write(folder / _SEALING, generate_sealing_key().private)
@@ -167,18 +190,3 @@ def _check(status: os.stat_result, path: Path, *, kind: Callable[[int], bool]) -
     """Check what the open file is, not what its name said a moment ago."""
     if not kind(status.st_mode) or status.st_mode & _FOR_OTHERS or status.st_uid != os.geteuid():
         raise KeysUnsafe(path=str(path))
-
-
-def _read(path: Path) -> bytes:
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except FileNotFoundError:
-        raise KeysMissing(path=str(path.parent)) from None
-    except OSError:
-        raise KeysUnsafe(path=str(path)) from None
-    with os.fdopen(descriptor, "rb") as file:
-        _check(os.fstat(file.fileno()), path, kind=stat.S_ISREG)
-        key = file.read(_LENGTH + 1)
-    if len(key) != _LENGTH:
-        raise KeysMalformed(path=str(path.parent))
-    return key

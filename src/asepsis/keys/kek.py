@@ -63,6 +63,12 @@ def create_protected(path: Path, *, passphrase: str) -> HeldKek:
     """Make a new key, kept in a file under a passphrase. Raises KeysExist or KeysUnwritable."""
     key, salt, nonce = secrets.token_bytes(KEY_LENGTH), secrets.token_bytes(_SALT), secrets.token_bytes(_NONCE)
     content = _MAGIC + salt + nonce + AESGCM(_derived(passphrase, salt)).encrypt(nonce, key, _MAGIC)
+    write_kek(path, content)
+    return HeldKek(key)
+
+
+def write_kek(path: Path, content: bytes) -> None:
+    """Write a key's file once, for its owner alone. Raises KeysExist or KeysUnwritable."""
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     except FileExistsError:
@@ -73,7 +79,6 @@ def create_protected(path: Path, *, passphrase: str) -> HeldKek:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
-    return HeldKek(key)
 
 
 def open_protected(path: Path, *, passphrase: str) -> HeldKek:

@@ -7,6 +7,7 @@ comes out. Source: PKCS #11 v3.0, section 2.13 (AES-GCM); python-pkcs11 is an op
 from __future__ import annotations
 
 import secrets
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -23,6 +24,8 @@ _BITS: Final = 256
 _TAG_BITS: Final = 128
 _WRAP: Final = b"asepsis/wrap/1\x00"
 _BACKEND: Final = "PKCS#11 token"
+_LOGIN: Final = threading.Lock()
+"""A process is logged in to a token once: who logs out takes the login away from all its threads."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +96,7 @@ class TokenKek:
             raise KekUnavailable(backend=_BACKEND) from None
         try:
             token = pkcs11.lib(self.library).get_token(token_label=self.token)
-            with token.open(user_pin=self.pin, rw=True) as session:
+            with _LOGIN, token.open(user_pin=self.pin, rw=True) as session:
                 yield pkcs11, session
         except (pkcs11.exceptions.PKCS11Error, RuntimeError):
             raise KekUnavailable(backend=_BACKEND) from None

@@ -1,0 +1,298 @@
+"""The folder of one owner's key desk, and the desk in it, wired: settings, keys, memory, certificates, its room.
+
+``desk.json`` says whose desk it is, where it listens and where the owner's key is kept; ``keys/`` and ``desk.db`` are
+those of embedded mode, so that a home of a room becomes the folder of a program by adding the rest. No secret is in
+the settings.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from getpass import getpass
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Final
+
+from asepsis.attest.appraise import Appraiser
+from asepsis.domain.documents import Document, Fields, read_name
+from asepsis.domain.names import PartyId
+from asepsis.errors.contract import DocumentMalformed
+from asepsis.errors.desk import (
+    DeskAddressMalformed,
+    DeskHomeExists,
+    DeskHomeMalformed,
+    DeskHomeMissing,
+    RoomNotAdmitted,
+)
+from asepsis.errors.keys import KekChoiceRefused, KeysExist, KeysUnwritable
+from asepsis.keys.certificates import Authority, Identity, Introduction, identity_in, read_introduction
+from asepsis.keys.choice import (
+    PLAIN,
+    ChosenKek,
+    KekChoice,
+    KekKind,
+    SecretFrom,
+    SecretPlace,
+    create_kek,
+    read_choice,
+)
+from asepsis.keys.files import FileKeys
+from asepsis.services.keydesk.desk import KeyDesk
+from asepsis.services.keydesk.office import Office
+from asepsis.store.desk_state import SqlDeskState
+
+SETTINGS: Final = "desk.json"
+FORMAT: Final = 1
+PORT: Final = 8771
+
+_LARGEST_PORT: Final = 65535
+
+
+def now() -> datetime:
+    """The clock of the whole program."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listening:
+    """The address on which a desk listens, and the other names under which a room may reach it."""
+
+    host: str = "127.0.0.1"
+    port: int = PORT
+    names: tuple[str, ...] = ()
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """Every name that stands in the desk's certificate."""
+        return tuple(dict.fromkeys([*self.names, self.host]))
+
+    @property
+    def address(self) -> str:
+        """What the room is told."""
+        return f"https://{_in_address(self.hosts[0])}:{self.port}"
+
+
+@dataclass(frozen=True)
+class DeskHome:
+    """One owner's desk in its folder."""
+
+    folder: Path
+    owner: PartyId
+    listening: Listening
+    kek: KekChoice
+
+    @cached_property
+    def keys(self) -> FileKeys:
+        """The owner's keys. Raises KeysMissing."""
+        return FileKeys(self.folder / "keys", kek=self.owner_key)
+
+    @cached_property
+    def owner_key(self) -> ChosenKek:
+        """The key that wraps data keys, wherever it is kept."""
+        return ChosenKek(self.kek, self.folder / "keys", ask=ask)
+
+    @cached_property
+    def desk(self) -> KeyDesk:
+        """The desk itself. Raises KeysMissing."""
+        return desk_of(self.owner, self.folder, keys=self.keys)
+
+    @property
+    def identity(self) -> Identity:
+        """The desk's certificate."""
+        return identity_in(self.folder / "tls", self.owner)
+
+    def admit(self, certificate: Path, *, pin: str) -> Introduction:
+        """Serve the room of this certificate from the next start on. Raises CertificateRefused or KeysUnwritable."""
+        room = read_introduction(certificate, pin=pin)
+        _write(self.folder / "tls" / "room-authority.pem", room.authority)
+        _write(self.folder / "tls" / "room.json", json.dumps({"pin": room.pin}).encode())
+        return room
+
+    def room(self) -> tuple[Path, str]:
+        """The authority of the admitted room and its pin. Raises RoomNotAdmitted or DeskHomeMalformed."""
+        authority = self.folder / "tls" / "room-authority.pem"
+        try:
+            fields = Fields(json.loads((self.folder / "tls" / "room.json").read_bytes()), document="room")
+            pin = fields.text("pin")
+            fields.close()
+        except OSError:
+            raise RoomNotAdmitted(owner=self.owner) from None
+        except (ValueError, DocumentMalformed):
+            raise DeskHomeMalformed(path=str(self.folder)) from None
+        if not authority.exists():
+            raise RoomNotAdmitted(owner=self.owner)
+        return authority, pin
+
+    def to_document(self) -> Document:
+        """The settings; :func:`open_desk_home` reads them."""
+        listening = self.listening
+        return {
+            "format": FORMAT,
+            "owner": self.owner,
+            "listen": {"host": listening.host, "port": listening.port, "names": list(listening.names)},
+            "kek": self.kek.to_document(),
+        }
+
+
+def desk_of(owner: PartyId, folder: Path, *, keys: FileKeys) -> KeyDesk:
+    """The desk of an owner whose state lies in a folder. Raises OwnerKeyMissing."""
+    keys.require_owner()
+    return KeyDesk(
+        Office(
+            owner=owner,
+            state=SqlDeskState(folder / "desk.db"),
+            keys=keys,
+            appraise=Appraiser(now=now),
+            clock=now,
+            randomness=secrets.token_bytes,
+        )
+    )
+
+
+def is_desk_home(folder: Path) -> bool:
+    """Whether an owner's desk is in the folder: as a program, or as part of a room."""
+    return (folder / SETTINGS).exists() or (folder / "keys" / PLAIN).exists()
+
+
+def has_settings(folder: Path) -> bool:
+    """Whether the folder is that of a desk that can run as a program."""
+    return (folder / SETTINGS).exists()
+
+
+def create_desk_home(
+    folder: Path, owner: PartyId, *, listening: Listening, kek: KekChoice, is_new_key: bool = True
+) -> DeskHome:
+    """Make a desk's folder: keys where there are none, certificates, settings; the settings come last.
+
+    Raises:
+        DeskHomeExists: there is a desk in it already.
+        KeysExist: the owner's key is in a file, and it should be kept elsewhere now.
+        KeysUnwritable: the folder cannot be written.
+        KekUnavailable, SecretMissing: the owner's key cannot be made where it should be kept.
+    """
+    read_name(owner, what="party")
+    if (folder / SETTINGS).exists():
+        raise DeskHomeExists(path=str(folder))
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError:
+        raise KeysUnwritable(path=str(folder)) from None
+    _make_keys(folder / "keys", kek, is_new_key=is_new_key)
+    home = DeskHome(folder.absolute(), owner, listening, kek)
+    _make_certificates(home)
+    _write(folder / SETTINGS, json.dumps(home.to_document(), indent=1).encode())
+    return home
+
+
+def open_desk_home(folder: Path) -> DeskHome:
+    """Open the desk in a folder. Raises DeskHomeMissing or DeskHomeMalformed."""
+    try:
+        fields = Fields(json.loads((folder / SETTINGS).read_bytes()), document="desk")
+        if fields.integer("format") != FORMAT:
+            raise fields.malformed("format", f"{FORMAT} is needed")
+        owner = PartyId(fields.name("owner"))
+        with fields.mapping("listen") as raw:
+            listening = Listening(host=raw.text("host"), port=raw.integer("port"), names=raw.texts("names", default=()))
+        with fields.mapping("kek") as raw:
+            kek = read_choice(raw)
+        fields.close()
+    except OSError:
+        raise DeskHomeMissing(path=str(folder)) from None
+    except (ValueError, RecursionError, DocumentMalformed):
+        raise DeskHomeMalformed(path=str(folder)) from None
+    return DeskHome(folder.absolute(), owner, listening, kek)
+
+
+def make_identity(folder: Path, name: str, *, hosts: Sequence[str] = ()) -> Identity:
+    """The identity in a folder; made by an authority of its own, whose key is kept nowhere, if there is none."""
+    if not folder.exists():
+        Authority(folder, now=now()).issue(name, hosts=hosts)
+    return identity_in(folder, name)
+
+
+def listening_at(text: str, *, names: Sequence[str], owner: PartyId) -> Listening:
+    """The address HOST:PORT to listen on, and names of it; the default where the text is empty.
+
+    Raises:
+        DeskAddressMalformed: it is no such address.
+    """
+    if not text:
+        return Listening(names=tuple(names))
+    host, colon, port = text.rpartition(":")
+    if not colon or not host or not port.isdecimal() or int(port) > _LARGEST_PORT:
+        raise DeskAddressMalformed(owner=owner)
+    return Listening(host=host.strip("[]"), port=int(port), names=tuple(names))
+
+
+def choose_kek(kind: str, settings: Sequence[str], *, variable: str, file: Path | None) -> KekChoice:
+    """Where the owner's key is kept, from ``NAME=VALUE`` settings and the place of the secret.
+
+    Raises:
+        KekChoiceRefused: it does not say where.
+    """
+    if kind not in set(KekKind):
+        raise KekChoiceRefused(problem="the kinds are " + ", ".join(KekKind))
+    pairs = {name: value for name, _, value in (text.partition("=") for text in settings) if value}
+    if len(pairs) != len(settings):
+        raise KekChoiceRefused(problem="a setting is NAME=VALUE, once for each name")
+    if kind == KekKind.OPENBAO:
+        pairs.setdefault("mount", "transit")
+    if variable and file is not None:
+        raise KekChoiceRefused(problem="the secret has one place")
+    place = SecretPlace()
+    if variable:
+        place = SecretPlace(source=SecretFrom.ENVIRONMENT, name=variable)
+    elif file is not None:
+        place = SecretPlace(source=SecretFrom.FILE, name=str(file.absolute()))
+    return KekChoice(kind=KekKind(kind), settings=tuple(sorted(pairs.items())), secret=place)
+
+
+def ask(what: str) -> str:
+    """Ask the person at the terminal; nothing, where nobody sits there."""
+    try:
+        return getpass(f"{what}: ")
+    except (EOFError, OSError):
+        return ""
+
+
+def _make_keys(folder: Path, kek: KekChoice, *, is_new_key: bool) -> None:
+    is_in_file = (folder / PLAIN).exists()
+    if is_in_file and kek.kind is not KekKind.FILE:
+        raise KeysExist(path=str(folder / PLAIN))
+    if not folder.exists():
+        FileKeys.create(folder, owner=False)
+    if not is_in_file and is_new_key:
+        create_kek(kek, folder, ask=ask)
+    ChosenKek(kek, folder, ask=ask).check()
+
+
+def _make_certificates(home: DeskHome) -> None:
+    identity = make_identity(home.folder / "tls", home.owner, hosts=home.listening.hosts)
+    _write(home.folder / f"{home.owner}.pem", identity.introduction())
+
+
+def _in_address(host: str) -> str:
+    try:
+        return f"[{host}]" if ip_address(host).version == 6 else host  # noqa: PLR2004 - IPv6
+    except ValueError:
+        return host
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Put a file in its place whole, for its owner alone. Raises KeysUnwritable."""
+    draft = path.with_name(f".{path.name}.partial")
+    try:
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+    except OSError:
+        raise KeysUnwritable(path=str(path)) from None
