@@ -12,7 +12,7 @@ from typing import Final
 
 from asepsis.domain.books import Books, FileBooks
 from asepsis.harmonise.entries import FileEntry
-from asepsis.harmonise.mapping import Column, TableSpec
+from asepsis.harmonise.mapping import Column, Rule, TableSpec
 from asepsis.harmonise.mapping import Mapping as SourceMapping
 
 _PARTS: Final = {
@@ -167,7 +167,7 @@ def _table(spec: TableSpec) -> Iterator[str]:
         yield f"| {column.name} | {_source(column)} | {column.repair.reason if column.repair is not None else ''} |"
     yield ""
     for rule in spec.require:
-        yield f"- `{_cell(rule.expr)}`, otherwise {rule.on_fail} as {rule.reason}"
+        yield f"- `{_cell(rule.expr)}`, otherwise {rule.on_fail}{_becomes(rule)} as {rule.reason}"
     yield ""
 
 
@@ -175,6 +175,11 @@ def _source(column: Column) -> str:
     if column.code_map is not None:
         return f"`{_cell(column.expr)}` through codes/{column.code_map}.csv"
     return f"the person `{_cell(column.expr)}`" if column.is_person else f"`{_cell(column.expr)}`"
+
+
+def _becomes(rule: Rule) -> str:
+    """What a repaired field becomes."""
+    return "" if rule.to is None else f" ({rule.field} becomes `{_cell(rule.to)}`)"
 
 
 def _cell(text: str) -> str:

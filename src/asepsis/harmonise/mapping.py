@@ -42,6 +42,7 @@ class OnFail(StrEnum):
     EXCLUDE = "exclude"
     NULL_FLAG = "null_flag"
     FLAG = "flag"
+    REPAIR = "repair"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,12 +84,13 @@ class Column:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """A requirement; ``field`` is what ``null_flag`` empties."""
+    """A requirement; ``field`` is what ``null_flag`` empties, or what ``repair`` replaces by ``to``."""
 
     expr: str
     reason: str
     on_fail: OnFail
     field: str | None = None
+    to: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -234,6 +236,8 @@ def _table(name: str, section: Section, files: MappingOf[str, FileEntry], codes:
     if entry not in files:
         raise section.malformed("from", "source.yaml has no such file entry")
     on_fail = section.choice("on_fail", OnFail, OnFail.QUARANTINE)
+    if on_fail is OnFail.REPAIR:
+        raise section.malformed("on_fail", "repair stands with a single requirement, which says what is repaired")
     fields = tuple(_column(item, key, codes) for key, item in section.sections("fields").items())
     _check_fields(fields, table, section)
     spec = TableSpec(
@@ -295,13 +299,22 @@ def _rule(section: Section, default: OnFail, fields: tuple[Column, ...]) -> Rule
         reason=section.name("reason"),
         on_fail=section.choice("on_fail", OnFail, default),
         field=section.text("field", None),
+        to=section.text("to", None),
     )
-    if (rule.on_fail is OnFail.NULL_FLAG) != (rule.field is not None):
-        raise section.malformed("field", "null_flag, and only null_flag, names the field that it empties")
-    if rule.field is not None and rule.field not in {column.name for column in fields}:
-        raise section.malformed("field", "fields has no such column")
+    _check_rule(section, rule, {column.name: column for column in fields})
     section.close()
     return rule
+
+
+def _check_rule(section: Section, rule: Rule, fields: MappingOf[str, Column]) -> None:
+    if (rule.on_fail in {OnFail.NULL_FLAG, OnFail.REPAIR}) != (rule.field is not None):
+        raise section.malformed("field", "null_flag and repair, and only they, name the field that they change")
+    if (rule.on_fail is OnFail.REPAIR) != (rule.to is not None):
+        raise section.malformed("to", "repair, and only repair, says what the field becomes")
+    if rule.field is not None and rule.field not in fields:
+        raise section.malformed("field", "fields has no such column")
+    if rule.to is not None and (fields[str(rule.field)].code_map or fields[str(rule.field)].is_person):
+        raise section.malformed("field", "a value that is looked up is repaired where it is looked up")
 
 
 def _period(names: list[str], tables: MappingOf[str, Any]) -> tuple[tuple[Span, ...], int]:

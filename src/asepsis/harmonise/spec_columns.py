@@ -164,7 +164,22 @@ class SpecColumns:
         elif spec.table == "person":
             quarantine.append(when(f"{person_column(spec)} IS NULL", "person_key_missing"))
 
+    def _add_rule_repairs(self) -> None:
+        """Replace what a requirement says how to repair; all requirements are then checked on what came of it."""
+        for number, rule in enumerate(self._spec.require):
+            if rule.to is None or rule.field is None:
+                continue
+            key, before = f"require[{number}]", self._names[rule.field]
+            failed, repaired = f"{self._spec.name}!{number}~first", f"{self._spec.name}.{rule.field}~to{number}"
+            self._query.add(failed, f"NOT coalesce({self._compile(rule.expr, key)}, FALSE)")
+            to, sql_type = self._compile(rule.to, f"{key}.to"), self._spec.target.columns[rule.field]
+            fixed = f"CASE WHEN {quote_name(failed)} THEN try_cast({to} AS {sql_type}) ELSE {before} END"
+            self._query.add(repaired, fixed)
+            self._query.found.repairs.append(when(quote_name(failed), rule.reason))
+            self._names[rule.field] = quote_name(repaired)
+
     def _add_rules(self) -> None:
+        self._add_rule_repairs()
         rules = list(self._rules())
         columns = {
             f"{self._spec.name}!{number}": f"NOT coalesce({self._compile(rule.expr, f'require[{number}]')}, FALSE)"
@@ -190,11 +205,12 @@ class SpecColumns:
     def _settle(self, rule: Rule, failed: str, *, is_declared: bool) -> None:
         """Put a requirement where its failure leads; that a required value is missing is said if nothing else is."""
         found = self._query.found
-        if rule.field is not None:
+        if rule.field is not None and rule.to is None:
             self._reject(failed, rule.field, rule.reason)
             return
         quarantine = found.quarantine if is_declared else found.last_resort
-        kind = {OnFail.QUARANTINE: quarantine, OnFail.EXCLUDE: found.exclude}.get(rule.on_fail, found.flags)
+        kinds = {OnFail.QUARANTINE: quarantine, OnFail.REPAIR: quarantine, OnFail.EXCLUDE: found.exclude}
+        kind = kinds.get(rule.on_fail, found.flags)
         kind.append(when(failed, rule.reason))
 
     def _reject(self, failed: str, name: str, reason: str) -> None:
@@ -208,9 +224,9 @@ class SpecColumns:
             failed = [
                 quote_name(f"{spec.name}!{number}")
                 for number, rule in enumerate(spec.require)
-                if rule.field == column.name
+                if rule.field == column.name and rule.to is None
             ]
-            value = self._own(column.name)
+            value = self._names[column.name]
             values[f"{spec.name}={column.name}"] = (
                 f"CASE WHEN NOT ({' OR '.join(failed)}) THEN {value} END" if failed else value
             )

@@ -79,7 +79,7 @@ def _words(mapping: Mapping, entry: str) -> set[str]:
     """Every word of the expressions over one entry; a field that is not among them is surely used by none."""
     texts = []
     for spec in mapping.specs_of(entry):
-        texts += [spec.person, spec.where or "", *(rule.expr for rule in spec.require)]
+        texts += [spec.person, spec.where or "", *(f"{rule.expr} {rule.to or ''}" for rule in spec.require)]
         for column in (*spec.let, *spec.fields):
             repair = column.repair
             texts += [column.expr, *(() if repair is None else (repair.when, repair.to))]
