@@ -25,8 +25,13 @@ __all__ = ["EntryPlan", "code_table", "settled_table"]
 _PLACE: Final = {"file_id": "INTEGER", "rec_no": "BIGINT", "byte_off": "BIGINT"}
 _REJECTS: Final = "STRUCT(field VARCHAR, reason VARCHAR)[]"
 _LISTS: Final = ("exclude_reasons", "quarantine_reasons", "flags", "repairs")
-_LEFT_OUT: Final = "d[1] = '-' OR d = 'deleted'"
-_ON_FIELD: Final = "contains(d, '@') AND d[1] NOT IN ('+', '-')"
+_DEFECTS: Final = {
+    "whole": "NOT contains(d, '@') AND d[1] NOT IN ('+', '-') AND d <> 'deleted'",
+    "left_out": "d[1] = '-' OR d = 'deleted'",
+    "repaired": "d[1] = '+'",
+    "on_field": "contains(d, '@') AND d[1] NOT IN ('+', '-')",
+}
+"""The kinds of defects of a record, as conditions on the word ``d``."""
 _FIRST: Final = "STRUCT(file_id INTEGER, rec_no BIGINT)"
 
 Asked = tuple[bool, ...]
@@ -166,7 +171,7 @@ class EntryPlan:
         for spec in specs:
             self._spec_columns(spec, query).add()
         if not specs and self._conditional:
-            unharmed = "defects_whole IS NULL AND defects_left_out IS NULL"
+            unharmed = "NOT defects_whole AND NOT defects_left_out"
             query.found.exclude.append(when(unharmed, "no_table_asks_for_it"))
         self._add_state(query)
         return query
@@ -174,15 +179,10 @@ class EntryPlan:
     def _add_defects(self, query: Query) -> None:
         """Most records have no defect, which one comparison of a length tells. See ``readers.batch`` for the words."""
         found = query.found
-        whole = "NOT contains(d, '@') AND d[1] NOT IN ('+', '-') AND d <> 'deleted'"
-        for name, kind in {
-            "whole": whole,
-            "left_out": _LEFT_OUT,
-            "repaired": "d[1] = '+'",
-            "on_field": _ON_FIELD,
-        }.items():
-            of_kind = f"nullif(list_filter(defects, lambda d: {kind}), [])"
-            query.add(f"defects_{name}", f"CASE WHEN len(defects) > 0 THEN {of_kind} END")
+        query.add("has_defects", "len(defects) > 0")
+        for name, kind in _DEFECTS.items():
+            some = f"len(list_filter(defects, lambda d: {kind})) > 0"
+            query.add(f"defects_{name}", f"CASE WHEN has_defects THEN {some} ELSE FALSE END")
         found.quarantine.append(_listed("whole", "d"))
         found.exclude.append(_listed("left_out", "CASE WHEN d = 'deleted' THEN 'deleted_in_source' ELSE d[2:] END"))
         found.repairs.append(_listed("repaired", "d[2:]"))
@@ -298,5 +298,6 @@ def _emitted(spec: TableSpec, name: str, *, is_filled: bool) -> str:
 
 def _listed(kind: str, word: str) -> Finding:
     """The defects of a kind, each as a word written from ``d``."""
+    of_kind = f"list_filter(defects, lambda d: {_DEFECTS[kind]})"
     column = f"defects_{kind}"
-    return f"{column} IS NOT NULL", f"coalesce(list_transform({column}, lambda d: {word}), [])"
+    return column, f"CASE WHEN {column} THEN list_transform({of_kind}, lambda d: {word}) ELSE [] END"
