@@ -12,11 +12,25 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from asepsis.errors.keys import KekUnavailable, KeysExist, KeysMalformed, KeysMissing, PassphraseRefused
+from asepsis.desk_home import DeskHome, Listening, choose_kek, create_desk_home, open_desk_home
+from asepsis.domain.names import PartyId
+from asepsis.errors.keys import (
+    KekChoiceRefused,
+    KekUnavailable,
+    KeysExist,
+    KeysMalformed,
+    KeysMissing,
+    KeysUnsafe,
+    PassphraseRefused,
+    SecretMissing,
+)
 from asepsis.errors.sealing import KeyMalformed, KeyUnwrapRefused
 from asepsis.keys.files import FileKeys
 from asepsis.keys.kek import HeldKek, OwnerKek, create_protected, open_protected
@@ -24,6 +38,7 @@ from asepsis.keys.openbao import TransitKek
 from asepsis.keys.pkcs11 import TokenKek
 
 SOFTHSM = Path("/usr/lib/softhsm/libsofthsm2.so")
+NORTH = PartyId("northgate")
 BINDING = b"northgate|clinical|snapshot-1"
 
 
@@ -185,3 +200,109 @@ def test_a_vault_is_never_spoken_to_in_the_clear(address: str) -> None:
 def test_a_vault_that_is_gone_is_told_as_unavailable() -> None:
     with pytest.raises(KekUnavailable):
         TransitKek(address="http://127.0.0.1:1", name="kek", token="t").wrap(bytes(32), binding=BINDING)
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A choice of ``keydesk init`` by its words, and the secret that must stand nowhere."""
+
+    kind: str
+    settings: tuple[str, ...]
+    secret: str
+
+    def home(self, folder: Path, *, variable: str = "", file: Path | None = None) -> DeskHome:
+        choice = choose_kek(self.kind, self.settings, variable=variable, file=file)
+        return create_desk_home(folder, NORTH, listening=Listening(), kek=choice)
+
+
+@pytest.fixture(params=["file", "passphrase", "pkcs11", "openbao"])
+def chosen(request: pytest.FixtureRequest) -> Chosen:
+    name = f"kek-{secrets.token_hex(4)}"
+    if request.param == "pkcs11":
+        token: TokenKek = request.getfixturevalue("token")
+        settings = (f"library={token.library}", f"token={token.token}", f"label={name}")
+        return Chosen(kind="pkcs11", settings=settings, secret=token.pin)
+    if request.param == "openbao":
+        vault: TransitKek = request.getfixturevalue("vault")
+        return Chosen(kind="openbao", settings=(f"address={vault.address}", f"name={name}"), secret=vault.token)
+    return Chosen(kind=request.param, settings=(), secret="correct horse battery")
+
+
+@pytest.mark.parametrize("source", ["variable", "file"])
+def test_a_desk_keeps_its_owners_key_where_the_owner_chose(
+    chosen: Chosen, source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SECRET_OF_THE_DESK", chosen.secret)
+    file = tmp_path / "secret"
+    file.touch(mode=0o600)
+    file.write_text(chosen.secret + "\n")
+    place: dict[str, Any] = {"variable": "SECRET_OF_THE_DESK"} if source == "variable" else {"file": file}
+    wrapped = chosen.home(tmp_path / "desk", **place).keys.wrap(bytes(32), binding=BINDING)
+    again = open_desk_home(tmp_path / "desk")
+    assert again.keys.unwrap(wrapped, binding=BINDING) == bytes(32)
+    assert again.desk.public() == again.keys.public()
+    assert (tmp_path / "desk" / "keys" / "owner.kek").exists() == (chosen.kind == "file")
+    kept = b"".join(path.read_bytes() for path in (tmp_path / "desk").rglob("*") if path.is_file())
+    assert f'"{chosen.secret}"'.encode() not in kept
+    if len(chosen.secret) > 4:
+        assert chosen.secret.encode() not in kept
+
+
+def test_a_desk_whose_secret_is_not_there_is_not_made(chosen: Chosen, tmp_path: Path) -> None:
+    if chosen.kind == "file":
+        pytest.skip("a plain file has no secret")
+    with pytest.raises(SecretMissing, match="NO_SUCH_VARIABLE"):
+        chosen.home(tmp_path / "desk", variable="NO_SUCH_VARIABLE")
+    with pytest.raises(SecretMissing, match="nowhere"):
+        chosen.home(tmp_path / "other", file=tmp_path / "nowhere")
+    assert not (tmp_path / "desk" / "desk.json").exists()
+
+
+def test_a_secret_that_others_can_read_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "secret"
+    file.write_text("open to all")
+    file.chmod(0o644)
+    with pytest.raises(KeysUnsafe):
+        Chosen(kind="passphrase", settings=(), secret="").home(tmp_path / "desk", file=file)
+
+
+def test_a_wrong_secret_shows_before_the_desk_serves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SECRET_OF_THE_DESK", "right")
+    Chosen(kind="passphrase", settings=(), secret="").home(tmp_path / "desk", variable="SECRET_OF_THE_DESK")
+    monkeypatch.setenv("SECRET_OF_THE_DESK", "wrong")
+    with pytest.raises(PassphraseRefused):
+        open_desk_home(tmp_path / "desk").owner_key.check()
+
+
+def test_many_grants_at_once_share_one_token(token: TokenKek) -> None:
+    """The login belongs to the process: a thread that logs out must not end what another one does."""
+    wrapped = token.wrap(bytes(32), binding=BINDING)
+    with ThreadPoolExecutor(8) as threads:
+        opened = list(threads.map(lambda _: token.unwrap(wrapped, binding=BINDING), range(40)))
+    assert opened == [bytes(32)] * 40
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings"),
+    [
+        ("paper", ()),
+        ("file", ("library=x",)),
+        ("pkcs11", ("library=x", "token=y")),
+        ("openbao", ("name=y",)),
+        ("openbao", ("address=x", "name=y", "token=secret")),
+        ("pkcs11", ("library=x", "token=y", "label=z", "pin=1234")),
+        ("openbao", ("address", "name=y")),
+        ("openbao", ("name=x", "name=y", "address=z")),
+    ],
+)
+def test_a_choice_that_says_too_little_or_too_much_is_refused(kind: str, settings: tuple[str, ...]) -> None:
+    with pytest.raises(KekChoiceRefused) as caught:
+        choose_kek(kind, settings, variable="", file=None)
+    assert "secret" not in caught.value.detail
+    assert "1234" not in caught.value.detail
+
+
+def test_a_key_in_a_file_is_not_left_behind_for_another_place(tmp_path: Path) -> None:
+    FileKeys.create(tmp_path / "keys", owner=True)
+    with pytest.raises(KeysExist):
+        Chosen(kind="passphrase", settings=(), secret="").home(tmp_path, variable="ANY")

@@ -95,9 +95,10 @@ class TokenKek:
         except ImportError:
             raise KekUnavailable(backend=_BACKEND) from None
         try:
-            token = pkcs11.lib(self.library).get_token(token_label=self.token)
-            with _LOGIN, token.open(user_pin=self.pin, rw=True) as session:
-                yield pkcs11, session
+            with _LOGIN:
+                token = pkcs11.lib(self.library).get_token(token_label=self.token)
+                with token.open(user_pin=self.pin, rw=True) as session:
+                    yield pkcs11, session
         except (pkcs11.exceptions.PKCS11Error, RuntimeError):
             raise KekUnavailable(backend=_BACKEND) from None
 
