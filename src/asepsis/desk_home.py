@@ -34,15 +34,19 @@ from asepsis.errors.keys import KekChoiceRefused, KeysExist, KeysUnwritable
 from asepsis.keys.certificates import Authority, Identity, Introduction, identity_in, read_introduction
 from asepsis.keys.choice import (
     PLAIN,
+    PROTECTED,
     ChosenKek,
     KekChoice,
     KekKind,
     SecretFrom,
     SecretPlace,
     create_kek,
+    held_kek,
     read_choice,
 )
 from asepsis.keys.files import FileKeys
+from asepsis.keys.kek import HeldKek
+from asepsis.keys.share_files import read_share, restore_key, write_shares
 from asepsis.services.keydesk.desk import KeyDesk
 from asepsis.services.keydesk.office import Office
 from asepsis.store.desk_state import SqlDeskState
@@ -128,6 +132,42 @@ class DeskHome:
         if not authority.exists():
             raise RoomNotAdmitted(owner=self.owner)
         return authority, pin
+
+    def make_shares(self, folder: Path, *, shares: int, needed: int) -> tuple[Path, ...]:
+        """Split the owner's key; one file for each holder, in a new folder.
+
+        Raises:
+            KekChoiceRefused: the key is in a token or a vault.
+            SharesRefused, KeysExist, KeysUnwritable: the numbers or the folder cannot be used.
+        """
+        parts = held_kek(self.kek, self.folder / "keys", ask=ask).split(shares=shares, needed=needed)
+        try:
+            folder.mkdir(mode=0o700)
+        except FileExistsError:
+            raise KeysExist(path=str(folder)) from None
+        except OSError:
+            raise KeysUnwritable(path=str(folder)) from None
+        self.desk.record_shares(shares=shares, needed=needed)
+        return write_shares(folder, self.owner, parts)
+
+    def recover(self, paths: Sequence[Path]) -> None:
+        """Make the lost key of the owner whole from recovery shares, and keep it where it was.
+
+        Raises:
+            KeysExist: it is not lost.
+            KekChoiceRefused: it was in a token or a vault.
+            ShareRefused, SharesRefused: the shares do not make a key.
+            KeyUnwrapRefused: they make another key than the one that the desk's data need.
+        """
+        if self.kek.kind not in {KekKind.FILE, KekKind.PASSPHRASE}:
+            raise KekChoiceRefused(problem="a token or a vault has recovery of its own")
+        place = self.folder / "keys" / (PLAIN if self.kek.kind is KekKind.FILE else PROTECTED)
+        if place.exists():
+            raise KeysExist(path=str(place))
+        key = restore_key([read_share(path, owner=self.owner) for path in paths])
+        keys = FileKeys(self.folder / "keys", kek=HeldKek(key))
+        desk_of(self.owner, self.folder, keys=keys).take_back(shares=len(paths))
+        create_kek(self.kek, self.folder / "keys", ask=ask, key=key)
 
     def to_document(self) -> Document:
         """The settings; :func:`open_desk_home` reads them."""

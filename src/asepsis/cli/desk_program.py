@@ -112,6 +112,39 @@ def serve(
         emit({"party": home.owner, "ended": in_order}, as_json=as_json, text="ended")
 
 
+def shares(
+    out: Annotated[Path, typer.Argument(help="A new folder for the shares, one file for each holder.")],
+    at: AtOption,
+    count: Annotated[int, typer.Option("--shares", min=2, max=16, help="How many holders there are.")] = 3,
+    needed: Annotated[int, typer.Option("--needed", min=2, max=16, help="How many of them make the key whole.")] = 2,
+    as_json: JsonOption = False,
+) -> None:
+    """Split the owner's key for its recovery; hand the files to different holders and delete them here."""
+    with reported(as_json=as_json):
+        from asepsis.desk_home import open_desk_home
+
+        home = open_desk_home(at)
+        paths = [str(path) for path in home.make_shares(out, shares=count, needed=needed)]
+        document = {"party": home.owner, "needed": needed, "shares": paths}
+        text = "\n".join([*paths, f"any {needed} of them make the owner's key whole; give each to another holder"])
+        emit(document, as_json=as_json, text=text)
+
+
+def recover(
+    share: Annotated[list[Path], typer.Argument(help="The shares, as many as were agreed.")],
+    at: AtOption,
+    as_json: JsonOption = False,
+) -> None:
+    """Make the lost key of the owner whole again from its recovery shares."""
+    with reported(as_json=as_json):
+        from asepsis.desk_home import open_desk_home
+
+        home = open_desk_home(at)
+        home.recover(share)
+        document = {"party": home.owner, "recovered": True}
+        emit(document, as_json=as_json, text=f"{home.owner}: the owner's key is whole again; make new shares of it")
+
+
 def introduce(
     out: Annotated[Path, typer.Argument(help="Where to write the room's certificate.")],
     room: RoomOption = DEFAULT_ROOM,

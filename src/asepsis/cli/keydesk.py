@@ -18,6 +18,8 @@ app = typer.Typer(help="The owner's key desk: make it, run it, look, stop, resum
 app.command("init")(desk_program.init)
 app.command("admit")(desk_program.admit)
 app.command("serve")(desk_program.serve)
+app.command("shares")(desk_program.shares)
+app.command("recover")(desk_program.recover)
 app.command("introduce")(desk_program.introduce)
 app.command("connect")(desk_program.connect)
 

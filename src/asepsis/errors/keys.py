@@ -104,6 +104,15 @@ class CertificateRefused(AsepsisError):
     hint = "Get the file again, and compare the fingerprint by another way, such as the telephone."
 
 
+class ShareRefused(AsepsisError):
+    """One recovery share, by the name of its file, does not count."""
+
+    kind = Kind.DENIED
+    code = "keys.share_refused"
+    message = "The recovery share {share} was refused: {problem}."
+    hint = "Ask the holder for the share as it was handed out; nothing was changed at the desk."
+
+
 class SharesRefused(AsepsisError):
     """Recovery shares do not make a key."""
 

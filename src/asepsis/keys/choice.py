@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from asepsis.domain.documents import Document, Fields
-from asepsis.errors.keys import KekChoiceRefused, KekUnavailable, KeysMissing, SecretMissing
+from asepsis.errors.keys import KekChoiceRefused, KeysMissing, SecretMissing
 from asepsis.errors.sealing import KeyUnwrapRefused
 from asepsis.keys.files import read_key
 from asepsis.keys.kek import HeldKek, OwnerKek, create_protected, open_protected, write_kek
@@ -120,8 +120,10 @@ def read_choice(fields: Fields) -> KekChoice:
     return KekChoice(kind=kind, settings=settings, secret=secret)
 
 
-def create_kek(choice: KekChoice, folder: Path, *, ask: Ask) -> None:
+def create_kek(choice: KekChoice, folder: Path, *, ask: Ask, key: bytes | None = None) -> None:
     """Make a new key where the choice says; ``folder`` is the owner's key folder.
+
+    A file also takes a ``key`` that came back from recovery shares.
 
     Raises:
         KeysExist: there is one in the folder.
@@ -130,9 +132,9 @@ def create_kek(choice: KekChoice, folder: Path, *, ask: Ask) -> None:
     """
     match choice.kind:
         case KekKind.FILE:
-            write_kek(folder / PLAIN, secrets.token_bytes(KEY_LENGTH))
+            write_kek(folder / PLAIN, key or secrets.token_bytes(KEY_LENGTH))
         case KekKind.PASSPHRASE:
-            create_protected(folder / PROTECTED, passphrase=_secret(choice, ask))
+            create_protected(folder / PROTECTED, passphrase=_secret(choice, ask), key=key)
         case KekKind.PKCS11:
             _token(choice, ask).create()
         case KekKind.OPENBAO:
@@ -173,13 +175,13 @@ class ChosenKek:
 
 
 def held_kek(choice: KekChoice, folder: Path, *, ask: Ask) -> HeldKek:
-    """The key itself, where it is kept in a file; others never give theirs away. Raises KekUnavailable."""
+    """The key itself, where it is kept in a file; others never give theirs away. Raises KekChoiceRefused."""
     match choice.kind:
         case KekKind.FILE:
             return HeldKek(read_key(folder / PLAIN))
         case KekKind.PASSPHRASE:
             return open_protected(folder / PROTECTED, passphrase=_secret(choice, ask))
-    raise KekUnavailable(backend=f"{choice.kind.value} back-end, which gives its key to nobody,")
+    raise KekChoiceRefused(problem="a token or a vault gives its key to nobody and has recovery of its own")
 
 
 def _token(choice: KekChoice, ask: Ask) -> TokenKek:

@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
 from asepsis.errors.keys import KeysExist, KeysMalformed, KeysMissing, KeysUnwritable, PassphraseRefused
+from asepsis.keys.shares import RecoveryShare, split
 from asepsis.sealing.keys import KEY_LENGTH, unwrap, wrap
 
 _MAGIC: Final = b"asepsis/kek/1\n"
@@ -54,14 +55,19 @@ class HeldKek:
         """Unwrap a data key. Raises KeyUnwrapRefused."""
         return unwrap(self.__key, wrapped, binding=binding)
 
+    def split(self, *, shares: int, needed: int) -> tuple[RecoveryShare, ...]:
+        """Recovery shares of the key, any ``needed`` of which make it whole. Raises SharesRefused."""
+        return split(self.__key, shares=shares, needed=needed, randomness=secrets.token_bytes)
+
     def __reduce__(self) -> NoReturn:
         """Refuse pickling and copying."""
         raise TypeError
 
 
-def create_protected(path: Path, *, passphrase: str) -> HeldKek:
-    """Make a new key, kept in a file under a passphrase. Raises KeysExist or KeysUnwritable."""
-    key, salt, nonce = secrets.token_bytes(KEY_LENGTH), secrets.token_bytes(_SALT), secrets.token_bytes(_NONCE)
+def create_protected(path: Path, *, passphrase: str, key: bytes | None = None) -> HeldKek:
+    """Keep a key in a file under a passphrase: a new one where none is given. Raises KeysExist or KeysUnwritable."""
+    key = key or secrets.token_bytes(KEY_LENGTH)
+    salt, nonce = secrets.token_bytes(_SALT), secrets.token_bytes(_NONCE)
     content = _MAGIC + salt + nonce + AESGCM(_derived(passphrase, salt)).encrypt(nonce, key, _MAGIC)
     write_kek(path, content)
     return HeldKek(key)

@@ -247,15 +247,12 @@ class DeskTables:
     def snapshot(self, snapshot: SnapshotId) -> KeptSnapshot | None:
         """A registered snapshot."""
         row = self._one(_SNAPSHOTS, snapshot=snapshot)
-        if row is None:
-            return None
-        return KeptSnapshot(
-            snapshot=SnapshotId(row.snapshot),
-            dataset=row.dataset,
-            manifest=Digest(row.manifest),
-            label=Label(row.label),
-            wrapped=row.wrapped,
-        )
+        return None if row is None else _kept_snapshot(row)
+
+    def kept_snapshots(self) -> list[KeptSnapshot]:
+        """All registered snapshots, by their names."""
+        rows = self._connection.execute(select(_SNAPSHOTS).order_by(_SNAPSHOTS.c.snapshot))
+        return [_kept_snapshot(row) for row in rows]
 
     def add_links(self, kept: KeptLinks) -> None:
         """Remember an endorsed link map and the wrapped share of its key."""
@@ -349,6 +346,16 @@ class DeskTables:
 
     def _one(self, table: Table, **key: object) -> Row[Any] | None:
         return self._connection.execute(_BY_KEY[table.name], key).one_or_none()
+
+
+def _kept_snapshot(row: Row[Any]) -> KeptSnapshot:
+    return KeptSnapshot(
+        snapshot=SnapshotId(row.snapshot),
+        dataset=row.dataset,
+        manifest=Digest(row.manifest),
+        label=Label(row.label),
+        wrapped=row.wrapped,
+    )
 
 
 class SqlDeskState:

@@ -18,7 +18,7 @@ from asepsis.domain.snapshot import Manifest
 from asepsis.domain.statements import StatementKind
 from asepsis.sealing.manifest import SignedManifest
 from asepsis.sealing.statement import SignedStatement
-from asepsis.services.keydesk import consent, grants, linkmap, witness
+from asepsis.services.keydesk import consent, grants, linkmap, recovery, witness
 from asepsis.services.keydesk.office import Office
 
 
@@ -106,6 +106,14 @@ class KeyDesk:
     def approve_referral(self, analysis_digest: Digest, *, contract: Digest) -> bytes:
         """Approve exactly one referral; returns the owner's signature over it."""
         return consent.approve_referral(self._office, analysis_digest, contract=contract)
+
+    def record_shares(self, *, shares: int, needed: int) -> None:
+        """Record that the owner's key is about to be split into recovery shares."""
+        recovery.record_shares(self._office, shares=shares, needed=needed)
+
+    def take_back(self, *, shares: int) -> None:
+        """Take the owner's key back, if it opens what the desk keeps. Raises KeyUnwrapRefused."""
+        recovery.take_back(self._office, shares=shares)
 
     def budget(self, contract_digest: Digest) -> Budget:
         """The owner's budget under one contract."""

@@ -112,6 +112,10 @@ class DeskRecords(Protocol):
         """A registered snapshot."""
         ...
 
+    def kept_snapshots(self) -> list[KeptSnapshot]:
+        """All registered snapshots."""
+        ...
+
     def add_links(self, kept: KeptLinks) -> None:
         """Remember an endorsed link map and the wrapped share of its key."""
         ...
