@@ -180,6 +180,7 @@ def mapping_from_parts(parts: Parts) -> Mapping:
         if name not in period
     )
     spans, period_type = _period(period, parts.tables)
+    _check_spans(spans, file=f"tables/{period[0] if period else ''}.yaml", filled={spec.table for spec in tables})
     source, owner, dataset = top.name("source"), top.name("owner"), top.name("dataset")
     top.close()
     if sum(spec.table == "person" for spec in tables) != 1:
@@ -315,6 +316,12 @@ def _check_rule(section: Section, rule: Rule, fields: MappingOf[str, Column]) ->
         raise section.malformed("field", "fields has no such column")
     if rule.to is not None and (fields[str(rule.field)].code_map or fields[str(rule.field)].is_person):
         raise section.malformed("field", "a value that is looked up is repaired where it is looked up")
+
+
+def _check_spans(spans: tuple[Span, ...], *, file: str, filled: set[str]) -> None:
+    for number, span in enumerate(spans):
+        if span.table not in filled:
+            raise MappingMalformed(file=file, key=f"spans[{number}]", problem=f"no table file fills {span.table}")
 
 
 def _period(names: list[str], tables: MappingOf[str, Any]) -> tuple[tuple[Span, ...], int]:

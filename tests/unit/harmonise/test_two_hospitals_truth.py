@@ -16,6 +16,7 @@ import pytest
 
 from asepsis.engines.harmonise import HarmonisedRun, Resources, harmonise
 from asepsis.harmonise.mapping import Mapping
+from asepsis.harmonise.omop import TARGETS
 from asepsis.harmonise.readers import sqldump
 from asepsis.harmonise.readers.batch import records_of
 from asepsis.harmonise.readers.lines import Decoding
@@ -346,3 +347,23 @@ def test_gaucher_disease_is_found_under_one_concept_in_both(
         true.append({row["entity_id"] for row in ill})
     assert [len(people) for people in true] == [11, 10]
     assert len(true[0] | true[1]) == 17
+
+
+def test_every_event_lies_inside_the_observation_period_of_its_person(a: HarmonisedRun, b: HarmonisedRun) -> None:
+    """OMOP CDM 5.4: a period is when events could be recorded; so none that was recorded lies outside of it."""
+    starts = {name: target.at for name, target in TARGETS.items() if target.at in target.required}
+    for result in (a, b):
+        known = listed(result.tables["observation_period"])
+        periods = {
+            row["person_id"]: (row["observation_period_start_date"], row["observation_period_end_date"])
+            for row in known
+        }
+        assert len(periods) == len(known)
+        for name in sorted(set(starts) & set(result.tables)):
+            events = pq.read_table(result.tables[name], columns=["person_id", starts[name]]).to_pylist()
+            outside = [row for row in events if not _within(row[starts[name]], periods.get(row["person_id"]))]
+            assert not outside, (name, len(outside), len(events))
+
+
+def _within(day: date, period: tuple[date, date] | None) -> bool:
+    return period is not None and period[0] <= day <= period[1]

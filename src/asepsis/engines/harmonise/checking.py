@@ -65,6 +65,11 @@ def _hints(mapping: Mapping, folder: Path) -> list[MappingRemark]:
         and spec.target.required
         and not any("extract_date" in r.expr for r in spec.require)
     ]
+    found += [
+        ("events_outside_periods", f"observation_period counts no date of {table}, whose events may lie outside of it")
+        for table in sorted({spec.table for spec in mapping.tables if spec.target.at in spec.target.required})
+        if mapping.spans and table not in {span.table for span in mapping.spans}
+    ]
     for name, entry in mapping.files.items():
         unused = [field for field in entry.field_names if field not in _words(mapping, name) | {*entry.duplicates}]
         if unused and mapping.specs_of(name):
