@@ -283,6 +283,15 @@ class Appraise(Protocol):
     """Appraises evidence against what the caller itself expects."""
 
     def __call__(
-        self, evidence: Evidence, *, binding: Binding, measurements: Collection[str], minimum_level: int
+        self,
+        evidence: Evidence,
+        *,
+        binding: Binding,
+        measurements: Collection[str],
+        minimum_level: int,
+        at: datetime | None = None,
     ) -> Appraisal:
-        """What the evidence shows. Raises EvidenceRefused."""
+        """What the evidence shows as of a time, which is the appraiser's own where none is given.
+
+        Raises EvidenceRefused.
+        """

@@ -80,15 +80,21 @@ class Appraiser:
     trust: Trust = field(default=VENDORS)
 
     def __call__(
-        self, evidence: Evidence, *, binding: Binding, measurements: Collection[str], minimum_level: int
+        self,
+        evidence: Evidence,
+        *,
+        binding: Binding,
+        measurements: Collection[str],
+        minimum_level: int,
+        at: datetime | None = None,
     ) -> Appraisal:
-        """Appraise evidence as of now. Raises what :func:`appraise` raises."""
+        """Appraise evidence as of now, or as of a past time. Raises what :func:`appraise` raises."""
         return appraise(
             evidence,
             binding=binding,
             measurements=measurements,
             minimum_level=minimum_level,
-            at=self.now(),
+            at=at or self.now(),
             trust=self.trust,
         )
 

@@ -198,7 +198,13 @@ def _check_grants(
             sealing_key=shown.sealing_key,
             signing_key=shown.signing_key,
         )
-        appraisal = appraise(shown, binding=binding, measurements=contract.measurements, minimum_level=contract.level)
+        appraisal = appraise(
+            shown,
+            binding=binding,
+            measurements=contract.measurements,
+            minimum_level=contract.level,
+            at=grant.granted_at,  # certificates end; what counted when the owner granted counts for ever
+        )
         levels.append(appraisal.level)
     return min(levels)
 
