@@ -44,7 +44,7 @@ from asepsis.engines.quality.papers import papers_of, read_quality
 from asepsis.engines.quality.run import assess_quality
 from asepsis.engines.query.folder import local_tables
 from asepsis.engines.query.room import QueryRoom
-from asepsis.engines.runtime_process import RuntimeProcesses
+from asepsis.engines.runtime_process import RuntimeProcesses, confinement_here
 from asepsis.engines.vocabulary import load as vocabularies
 from asepsis.engines.vocabulary.files import (
     read_code_maps,
@@ -460,6 +460,20 @@ def quality_words(document: Mapping[str, object]) -> str:
 def runtime_measurement() -> Digest:
     """The measurement of the runtime as it is installed here, for a contract to name."""
     return measure()
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConfinementFound:
+    """What confines a runtime on this machine, and what data that are not synthetic need besides."""
+
+    summary: str
+    missing: tuple[str, ...]
+
+
+def confinement_found() -> ConfinementFound:
+    """Start a runtime's process and see how it is confined. Raises ConfinementFailed."""
+    found = confinement_here()
+    return ConfinementFound(summary=found.summary, missing=found.missing())
 
 
 def harmoniser(mapping: SourceMapping, keys: FileKeys) -> Harmonise:

@@ -212,6 +212,9 @@ class RuntimeSession(Protocol):
     def prove(self, order: Document) -> Mapping[PartyId, Document]:
         """Hand over the order; the runtime answers with one piece of evidence per desk."""
 
+    def confined(self) -> str:
+        """One word for the record: how the runtime was found to be confined, once it has proved itself."""
+
     def finish(self, grants: Sequence[Document]) -> tuple[Document, bytes]:
         """Hand over the grants; the runtime answers with its statistic and its signature over it."""
 

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from asepsis.domain.ledger import Act
+from asepsis.engines.confinement.report import Ring
 from asepsis.engines.runtime_process import RuntimeProcesses
 from asepsis.errors.runtime import RuntimeLost
 from simulator import (
@@ -129,10 +131,16 @@ def test_a_runtime_that_dies_is_told_as_lost_and_the_same_command_finishes(world
         runtime.prove(order)
         [pid] = runtimes()
         os.kill(pid, signal.SIGKILL)
-        with pytest.raises(RuntimeLost):
+        with pytest.raises(RuntimeLost, match=r"\((signal|exit status) \d+\)"):
             runtime.finish([])
     answer = call(*world.query(GAUCHER), "--json")
     assert (answer.code, answer.document()["table"]["rows"]) == (0, [[15]])
+
+
+def test_the_record_says_how_the_runtime_was_confined(world: World) -> None:
+    assert call(*world.query(GAUCHER)).code == 0
+    entry = [entry for entry in world.room().audit.entries() if entry.act is Act.RUN_FINISHED][-1]
+    assert entry.facts["confinement"] in {f"{ring}:{much}" for ring in Ring for much in ("whole", "part")}
 
 
 def left_behind() -> set[Path]:

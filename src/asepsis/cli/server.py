@@ -105,6 +105,7 @@ class _Found:
     text: str
     ok: bool = True
     hint: str = ""
+    noted: bool = False
 
 
 def _loopback(host: str) -> IPv4Address | IPv6Address:
@@ -155,6 +156,7 @@ def _checks(room: Path | None) -> Iterator[tuple[str, Callable[[], _Found]]]:
     yield "evidence", _evidence
     yield "memory files", _memory_files
     yield "runtime", _runtime
+    yield "confinement", _confinement
     yield "disk", lambda: _disk(room)
     if room is None:
         yield "program", lambda: _Found(f"measurement {_measurement()}")
@@ -172,12 +174,12 @@ def _attempt(name: str, check: Callable[[], _Found]) -> Check:
         return Check(check=name, ok=False, found=f"{error.code}: {error.detail}", hint=error.advice)
     except (OSError, subprocess.SubprocessError):
         return Check(check=name, ok=False, found="it could not be tried", hint="Look at the system's own log.")
-    return Check(check=name, ok=found.ok, found=found.text, hint="" if found.ok else found.hint)
+    return Check(check=name, ok=found.ok, found=found.text, hint="" if found.ok and not found.noted else found.hint)
 
 
 def _line(check: Check) -> str:
     line = f"{'ok' if check.ok else 'PROBLEM':8} {check.check:13} {check.found}"
-    return line if check.ok else f"{line}\n{'':23}hint: {check.hint}"
+    return f"{line}\n{'':23}hint: {check.hint}" if check.hint else line
 
 
 def _python() -> _Found:
@@ -223,6 +225,17 @@ def _runtime() -> _Found:
     if not isinstance(frame, dict) or frame.get("type") != "error":
         return _Found("it does not start in an empty environment", ok=False, hint=hint)
     return _Found("it starts in an empty environment and refuses an empty order")
+
+
+def _confinement() -> _Found:
+    """What holds around a runtime, found by starting one; synthetic data at level 0 run with less."""
+    from asepsis.bootstrap import confinement_found
+
+    found = confinement_found()
+    if not found.missing:
+        return _Found(found.summary)
+    hint = "Install bubblewrap, allow user namespaces and Landlock; until then only synthetic data at level 0 run here."
+    return _Found(f"{found.summary}; WITHOUT {', '.join(found.missing)}", hint=hint, noted=True)
 
 
 def _disk(room: Path | None) -> _Found:

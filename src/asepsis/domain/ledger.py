@@ -22,7 +22,7 @@ FORMAT: Final = "asepsis/entry/1"
 
 FACTS: Final = frozenset(
     {
-        "analysis", "approval", "books", "budget", "charge", "checks", "code", "contract", "count", "dataset",
+        "analysis", "approval", "books", "budget", "charge", "checks", "code", "confinement", "contract", "count", "dataset",
         "desk", "digest", "evidence", "expires", "files", "finding", "grant", "job", "label", "lease", "level",
         "linkage", "manifest", "mapping", "measurement", "method", "mode", "nonce", "owner", "party", "plan", "policy",
         "profile", "purpose", "recipient", "referral", "release", "remaining", "restore_point", "role", "rows",

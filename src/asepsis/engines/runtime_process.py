@@ -90,9 +90,13 @@ class RuntimeDialogue:
         check_output(self._output)
         return statistic, answer.octets("signature", length=64)
 
+    def confined(self) -> str:
+        """One word for the record: how the process was found to be confined. Raises RuntimeLost before it started."""
+        return self._pipes().confinement.word
+
     def _pipes(self) -> Confined:
         if self._runtime is None:
-            raise RuntimeLost
+            raise RuntimeLost(ended="it was not started")
         return self._runtime
 
     def _send(self, document: Document) -> None:
@@ -106,7 +110,7 @@ class RuntimeDialogue:
     def _receive(self, kind: str) -> Fields:
         line = self._pipes().answers.readline(_LONGEST_ANSWER)
         if not line:
-            raise RuntimeLost
+            raise RuntimeLost(ended=self._pipes().ended())
         try:
             document = json.loads(line)
         except ValueError:

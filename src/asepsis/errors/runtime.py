@@ -24,11 +24,11 @@ class GrantNotTrusted(AsepsisError):
 
 
 class RuntimeLost(AsepsisError):
-    """The runtime ended without an answer."""
+    """The runtime ended without an answer; ``ended`` is its exit status or signal, and never its text."""
 
     kind = Kind.UNAVAILABLE
     code = "runtime.lost"
-    message = "The runtime ended without an answer."
+    message = "The runtime ended without an answer ({ended})."
     hint = "Run the same command again; it goes on as the same run and is not charged twice."
 
 

@@ -110,13 +110,13 @@ class Runs:
         with self.state.acting(self._entry(Act.RUN_STARTED, run, job=digest(run.job.to_document()))) as tables:
             tables.put_run(started, was=run)
         try:
-            proof = self._proven(started, agreement, approvals or {}, progress)
+            proof, confinement = self._proven(started, agreement, approvals or {}, progress)
             statistic = verify_statistic(started, proof)
         except AsepsisError as error:
             self._fail(started, error)
             raise
         finished = replace(started, status=move(started.status, RunStatus.FINISHED), proof=proof)
-        entry = self._entry(Act.RUN_FINISHED, run, statistic=digest(proof.statistic))
+        entry = self._entry(Act.RUN_FINISHED, run, statistic=digest(proof.statistic), confinement=confinement)
         return Executed(started=started, finished=finished, entry=entry, statistic=statistic)
 
     def answered(self, question: Digest) -> Run | None:
@@ -125,7 +125,7 @@ class Runs:
 
     def _proven(
         self, run: Run, agreement: Agreement, approvals: Mapping[PartyId, bytes], progress: Progress
-    ) -> RunProof:
+    ) -> tuple[RunProof, str]:
         """The dialogue, begun anew where another run's checkpoint overtook ours at a desk."""
         for _ in range(_ATTEMPTS):
             try:
@@ -136,7 +136,8 @@ class Runs:
 
     def _dialogue(
         self, run: Run, agreement: Agreement, approvals: Mapping[PartyId, bytes], progress: Progress
-    ) -> RunProof:
+    ) -> tuple[RunProof, str]:
+        """The proof of a run, and in one word how its runtime was confined."""
         progress("cosign")
         checkpoint = self.audit.checkpoint()
         nonces = {owner.id: self.desks[owner.id].nonce() for owner in agreement.contract.owners}
@@ -157,9 +158,11 @@ class Runs:
             }
             progress("compute")
             statistic, signature = runtime.finish(list(grants.values()))
-        return RunProof(
+            confinement = runtime.confined()
+        proof = RunProof(
             checkpoint=checkpoint, evidence=evidence, grants=grants, statistic=statistic, signature=signature
         )
+        return proof, confinement
 
     def _order(
         self, run: Run, *, nonces: Mapping[PartyId, bytes], checkpoint: str, approvals: Mapping[PartyId, bytes]

@@ -94,7 +94,13 @@ def test_a_demo_runs_with_less_and_says_so() -> None:
             runtime.prove(contract(0, "synthetic"))
         assert runtime.confinement is not None
         assert runtime.confinement.ring is Ring.NOTHING
+        assert runtime.confined() == "nothing:part"
         assert not isinstance(caught.value, RuntimeUnconfined | OrderRefused)
+
+
+def test_a_whole_confinement_has_another_word_than_a_part_of_it() -> None:
+    assert FULL.word.endswith(":whole")
+    assert replace(FULL, no_network=False).word.endswith(":part")
 
 
 def test_this_machine_says_what_it_offers() -> None:

@@ -15,6 +15,8 @@ import asepsis
 from asepsis.bootstrap import create_room, open_room
 from asepsis.cli import server
 from asepsis.domain.ledger import Act
+from asepsis.engines import runtime_process
+from asepsis.engines.confinement.report import Ring
 
 MEASUREMENT_OF_OTHERS = "0" * 64
 
@@ -102,7 +104,8 @@ def test_a_program_that_the_contract_does_not_name_is_a_problem(tmp_path: Path) 
 def test_without_a_room_the_machine_alone_is_examined() -> None:
     _, checks = examine()
     assert problems(checks) == {}
-    assert checks.keys() == {"python", "libraries", "evidence", "memory files", "runtime", "disk", "program"}
+    machine = {"python", "libraries", "evidence", "memory files", "runtime", "confinement", "disk", "program"}
+    assert checks.keys() == machine
 
 
 def test_a_room_that_is_none_is_a_problem_of_the_room_only(tmp_path: Path) -> None:
@@ -145,6 +148,15 @@ def test_a_ledger_that_is_not_what_was_cosigned_is_a_problem(tmp_path: Path) -> 
         tables.put_checkpoint(int(note.split("\n")[1]), note=note)
     _, checks = examine(rewritten.folder)
     assert str(checks["ledger"]["found"]).startswith("ledger.checkpoint_refused")
+
+
+def test_the_doctor_says_what_is_missing_around_a_runtime_and_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The machine is as it is; the outer ring is left away."""
+    monkeypatch.setattr(runtime_process, "best_ring", lambda *_: Ring.NOTHING)
+    line = server._line(server._attempt("confinement", server._confinement))
+    assert line.startswith("ok")
+    assert "WITHOUT" in line
+    assert "bubblewrap" in line.partition("hint:")[2]
 
 
 def test_the_doctors_text_gives_a_hint_under_each_problem(tmp_path: Path) -> None:

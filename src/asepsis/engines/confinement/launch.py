@@ -28,6 +28,7 @@ INSIDE: Final = ("-I", "-m", "asepsis.engines.confinement.inside")
 _LAYOUT: Final = "import json, sys; print(json.dumps([sys.prefix, sys.base_prefix, *sys.path]))"
 _LONGEST_REPORT: Final = 1 << 16
 _PATIENCE: Final = 60
+_ENDING: Final = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +46,18 @@ class Confined:
     requests: IO[bytes]
     answers: IO[bytes]
     confinement: Confinement
+    process: subprocess.Popen[bytes]
+
+    def ended(self) -> str:
+        """How the process ended, in words of ours: its signal or exit status, or that it still runs.
+
+        A signal inside bubblewrap shows as exit status 128 and its number.
+        """
+        try:
+            status = self.process.wait(_ENDING)
+        except subprocess.TimeoutExpired:
+            return "its process still runs"
+        return f"signal {-status}" if status < 0 else f"exit status {status}"
 
 
 @contextmanager
@@ -63,7 +76,12 @@ def confined(python: str, reach: Reach, *, ring: Ring, arguments: Sequence[str] 
             raise ConfinementFailed
         confinement = _report(process.stdin, process.stdout, wanted)
         limits = group.kind if group.hold(process.pid) else "none"
-        yield Confined(requests=process.stdin, answers=process.stdout, confinement=replace(confinement, limits=limits))
+        yield Confined(
+            requests=process.stdin,
+            answers=process.stdout,
+            confinement=replace(confinement, limits=limits),
+            process=process,
+        )
     finally:
         _end(process)
         group.remove()

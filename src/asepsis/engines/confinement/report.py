@@ -52,6 +52,11 @@ class Confinement:
         if self.missing():
             raise RuntimeUnconfined(missing="without " + ", ".join(self.missing()))
 
+    @property
+    def word(self) -> str:
+        """One word for the record: what the outer ring is, and whether everything holds that real data need."""
+        return f"{self.ring.value}:{'part' if self.missing() else 'whole'}"
+
     def to_document(self) -> Document:
         """The document form; :func:`read_confinement` reads it."""
         return {**asdict(self), "ring": self.ring.value}
