@@ -161,6 +161,11 @@ def _table(spec: TableSpec) -> Iterator[str]:
     yield ""
     yield f"Person `{_cell(spec.person)}`{where}."
     yield ""
+    for join in spec.joins:
+        keys = " and ".join(f"{field} = `{_cell(text)}`" for field, text in join.on.items())
+        known = ", ".join(join.known_as(field) for field in join.fields)
+        yield f"Joined with {join.entry} where {keys}: {known}."
+        yield ""
     yield "| column | from | repair |"
     yield "|---|---|---|"
     for column in (*spec.let, *spec.fields):

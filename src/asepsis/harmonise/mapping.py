@@ -94,6 +94,23 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Join:
+    """Values of another entry's record: that whose ``on`` fields have the values of these expressions.
+
+    Expressions know a joined ``field`` as ``name_field``.
+    """
+
+    name: str
+    entry: str
+    on: MappingOf[str, str]
+    fields: tuple[str, ...]
+
+    def known_as(self, field: str) -> str:
+        """What expressions call a joined field."""
+        return f"{self.name}_{field}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Span:
     """A date column of a target table that counts as an event for the observation period."""
 
@@ -111,6 +128,7 @@ class TableSpec:
     person: str
     on_fail: OnFail
     where: str | None = None
+    joins: tuple[Join, ...] = ()
     let: tuple[Column, ...] = ()
     fields: tuple[Column, ...] = ()
     require: tuple[Rule, ...] = ()
@@ -248,12 +266,30 @@ def _table(name: str, section: Section, files: MappingOf[str, FileEntry], codes:
         person=section.text("person"),
         on_fail=on_fail,
         where=section.text("where", None),
+        joins=_joins(section, files, entry),
         let=tuple(_column(item, key, codes) for key, item in section.sections("let").items()),
         fields=fields,
         require=tuple(_rule(item, on_fail, fields) for item in section.items("require")),
     )
     section.close()
     return spec
+
+
+def _joins(section: Section, files: MappingOf[str, FileEntry], entry: str) -> tuple[Join, ...]:
+    taken, joins = {*files[entry].field_names, *_RESERVED}, []
+    for name, item in section.sections("joins").items():
+        join = Join(name=name, entry=item.text("entry"), on=item.texts("on"), fields=item.names("fields"))
+        item.close()
+        if not NAME.match(name) or join.entry not in files:
+            raise item.malformed("entry", "source.yaml has no such file entry, or the name is not valid")
+        if not join.on or not join.fields or not {*join.on, *join.fields} <= set(files[join.entry].field_names):
+            raise item.malformed("fields", "fields of the other entry are expected, also as keys of `on`")
+        known = {join.known_as(field) for field in join.fields}
+        if taken & known or len(known) < len(join.fields):
+            raise item.malformed("fields", "a joined field would have the name of another one")
+        taken |= known
+        joins.append(join)
+    return tuple(joins)
 
 
 def _check_fields(fields: tuple[Column, ...], table: str, section: Section) -> None:

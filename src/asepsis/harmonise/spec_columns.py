@@ -6,11 +6,11 @@ that is emitted, ``spec>id`` the person, ``spec?emit`` whether a row comes of th
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from asepsis.harmonise.entries import FileEntry
 from asepsis.harmonise.expressions import Expressions, quote_name, quote_text
-from asepsis.harmonise.mapping import Column, OnFail, Rule, TableSpec
+from asepsis.harmonise.mapping import Column, Join, OnFail, Rule, TableSpec
 from asepsis.harmonise.query import Query, Reason, when
 
 
@@ -35,6 +35,20 @@ def add_where(query: Query, spec: TableSpec, entry: FileEntry, codes: tuple[str,
     columns.add_where()
 
 
+def join_table(spec: TableSpec, join: Join) -> str:
+    """Where the partners of a join stand, one row for each key."""
+    return quote_name(f"joined_{spec.name}_{join.name}")
+
+
+def key_of(values: Sequence[str]) -> str:
+    """Several values as one key, which is null where any of them is."""
+    return (
+        "to_json([" + ", ".join(f"({value})::VARCHAR" for value in values) + "])::VARCHAR"
+        if len(values) > 1
+        else (f"({values[0]})::VARCHAR")
+    )
+
+
 class SpecColumns:
     """Adds the columns of one table file to the query of its entry."""
 
@@ -50,6 +64,7 @@ class SpecColumns:
 
     def add_where(self) -> None:
         """The named values, and on them the condition of the table file."""
+        self._add_joins()
         for column in self._spec.let:
             self._add_column(column, f"let.{column.name}", None)
         where = self._compile(str(self._spec.where), "where")
@@ -58,6 +73,10 @@ class SpecColumns:
     def add(self) -> None:
         """Named values, the person, the target columns, the requirements and what is emitted, in this order."""
         spec = self._spec
+        self._add_joins()
+        for join in spec.joins:
+            several = quote_name(f"{spec.name}~{join.name}~n")
+            self._query.found.quarantine.append(when(f"coalesce({several} > 1, FALSE)", "ambiguous_join"))
         for column in spec.let:
             self._add_column(column, f"let.{column.name}", None)
         self._query.add(f"{spec.name}>person", f"({self._compile(spec.person, 'person')})::VARCHAR")
@@ -73,6 +92,23 @@ class SpecColumns:
         person = (f"{spec.name}>person", "VARCHAR") if self._defines_persons else (f"{spec.name}>id", "BIGINT")
         values = {f"{spec.name}={column.name}": spec.target.columns[column.name] for column in spec.fields}
         return dict([person]) | {f"{spec.name}>grade": "VARCHAR", f"{spec.name}?emit": "BOOLEAN"} | values
+
+    def _add_joins(self) -> None:
+        """Look up the joined fields; a key that stands for different values gives none, and a reason."""
+        for join in self._spec.joins:
+            prefix = f"{self._spec.name}~{join.name}"
+            values = [self._compile(text, f"joins.{join.name}.on.{name}") for name, text in join.on.items()]
+            self._query.add(f"{prefix}~key", key_of(values))
+            columns = {
+                f"{prefix}~{field}": f"CASE WHEN t.n = 1 THEN t.{quote_name(f'f.{field}')} END" for field in join.fields
+            }
+            columns[f"{prefix}~n"] = "t.n"
+            table, value = join_table(self._spec, join), quote_name(f"{prefix}~key")
+            self._query.look_up(columns, table=table, key="join_key", value=value)
+        for join in self._spec.joins:
+            for field in join.fields:
+                self._names[join.known_as(field)] = quote_name(f"{self._spec.name}~{join.name}~{field}")
+                self._types[join.known_as(field)] = "VARCHAR"
 
     def _compile(self, text: str, key: str, names: dict[str, str] | None = None) -> str:
         """Compile an expression; what it looks up becomes columns of the layer below."""

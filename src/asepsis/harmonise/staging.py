@@ -18,7 +18,15 @@ from asepsis.harmonise.expressions import quote_name
 from asepsis.harmonise.extraction import extract, landed_table
 from asepsis.harmonise.mapping import Mapping, TableSpec
 from asepsis.harmonise.query import Finding, Query, any_of, joined, when
-from asepsis.harmonise.spec_columns import SpecColumns, add_where, code_table, id_column, person_column
+from asepsis.harmonise.spec_columns import (
+    SpecColumns,
+    add_where,
+    code_table,
+    id_column,
+    join_table,
+    key_of,
+    person_column,
+)
 
 __all__ = ["EntryPlan", "code_table", "settled_table"]
 
@@ -48,6 +56,7 @@ class EntryPlan:
 
     def __init__(self, mapping: Mapping, entry: FileEntry) -> None:
         self._entry = entry
+        self._files = mapping.files
         self._specs = mapping.specs_of(entry.name)
         self._codes = tuple(mapping.codes)
         self._conditional = tuple(spec for spec in self._specs if spec.where is not None)
@@ -63,8 +72,8 @@ class EntryPlan:
             MappingMalformed: a path is malformed.
         """
         columns = ", ".join(f"{quote_name(name)} {sql_type}" for name, sql_type in self._columns().items())
-        create = f"CREATE OR REPLACE TABLE {self._settled} ({columns})"
-        return (create, self._stage()) if self._conditional else (create,)
+        create = (f"CREATE OR REPLACE TABLE {self._settled} ({columns})", *self._partners())
+        return (*create, self._stage()) if self._conditional else create
 
     def asked(self) -> str | None:
         """Select the combinations of answers that occur; nothing where every table file asks for every record."""
@@ -128,6 +137,24 @@ class EntryPlan:
         person = person_column(next(spec for spec in self._specs if spec.table == "person"))
         accepted = f"{self._settled} WHERE state = 'accepted' AND {person} IS NOT NULL"
         return f"SELECT DISTINCT {person} FROM {accepted} ORDER BY 1"
+
+    def _partners(self) -> tuple[str, ...]:
+        """For each join, the values of the other entry by key; ``n`` says how many different ones a key has."""
+        statements = []
+        for spec in self._specs:
+            for join in spec.joins:
+                values = ", ".join(quote_name(f"f.{field}") for field in join.fields)
+                firsts = ", ".join(f"any_value({quote_name(f'f.{x}')}) AS {quote_name(f'f.{x}')}" for x in join.fields)
+                on = [quote_name(f"f.{field}") for field in join.on]
+                whole = f"len(list_filter(defects, lambda d: {_DEFECTS['whole']})) = 0"
+                known = " AND ".join(f"{name} IS NOT NULL" for name in on)
+                read = f"SELECT DISTINCT {key_of(on)} AS join_key, {values} FROM ({extract(self._files[join.entry])})"
+                statements.append(
+                    f"CREATE OR REPLACE TEMP TABLE {join_table(spec, join)} AS "
+                    f"SELECT join_key, count(*) AS n, {firsts} "
+                    f"FROM ({read} WHERE {whole} AND {known}) GROUP BY join_key"
+                )
+        return tuple(statements)
 
     def _columns(self) -> dict[str, str]:
         """Every column of a settled record, with its type and default."""

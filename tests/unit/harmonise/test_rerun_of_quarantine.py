@@ -218,3 +218,18 @@ def test_both_hospitals_whole_after_a_repair_are_the_whole_run(shared: Path, tmp
         earlier = kept(first, tmp_path / f"{hospital}-kept")
         again = rerun(new, earlier, workdir=work, run="again", person_key=KEY, resources=limits)
         same(again, whole)
+
+
+def test_a_mapping_that_joins_another_file_needs_the_backup(sources: Sources, run: Run, tmp_path: Path) -> None:
+    """What is joined is not kept: judged without it, a record would be refused that a whole run accepts."""
+
+    def joins(folder: Path) -> None:
+        path = folder / "tables" / "condition_occurrence.yaml"
+        content = yaml.safe_load(path.read_text())
+        content["joins"] = {"master": {"entry": "patmast", "on": {"pat_mrn": "trim(mrn)"}, "fields": ["pat_sex"]}}
+        path.write_text(yaml.safe_dump(content))
+
+    mapping = edited("northgate", tmp_path / "m", joins)
+    earlier = kept(run(mapping, sources["northgate"], "first"), tmp_path / "kept")
+    with pytest.raises(RerunNeedsBackup, match="joins"):
+        rerun(mapping, earlier, workdir=tmp_path, run="again", person_key=KEY)

@@ -83,7 +83,10 @@ def _hints(mapping: Mapping, folder: Path) -> list[MappingRemark]:
 def _words(mapping: Mapping, entry: str) -> set[str]:
     """Every word of the expressions over one entry; a field that is not among them is surely used by none."""
     texts = []
+    for join in (join for spec in mapping.tables for join in spec.joins if join.entry == entry):
+        texts += [*join.on, *join.fields]
     for spec in mapping.specs_of(entry):
+        texts += [text for join in spec.joins for text in join.on.values()]
         texts += [spec.person, spec.where or "", *(f"{rule.expr} {rule.to or ''}" for rule in spec.require)]
         for column in (*spec.let, *spec.fields):
             repair = column.repair

@@ -47,6 +47,9 @@ class KeptRun:
             RerunNeedsBackup: files would be read otherwise, or persons would get other ids.
             KeptRunDamaged: what is kept is not whole.
         """
+        joined = sorted(spec.name for spec in mapping.tables if spec.joins)
+        if joined:
+            raise RerunNeedsBackup(what=f"tables/{joined[0]}.yaml joins records of another file, which are not kept")
         known, now = self._json(READING), _reading(mapping, person_key=person_key)
         for name in ("format", "owner", "dataset", "label", "person_key"):
             if known.get(name) != now[name]:

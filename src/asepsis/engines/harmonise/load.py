@@ -71,6 +71,7 @@ def _check_types(mapping: Mapping) -> None:
         create_code_tables(connection, mapping)
         for entry in mapping.entries:
             create_landed(connection, entry)
+        for entry in mapping.entries:
             problem = "two values of different types are compared or combined"
             try:
                 settle_nothing(connection, EntryPlan(mapping, entry))

@@ -96,7 +96,8 @@ def _run(
 ) -> dict[str, Any]:
     """State, reasons, flags and repairs of the last record, then the values of its rows as ``table.column``."""
     create_code_tables(connection, mapping)
-    create_landed(connection, entry)
+    for known in mapping.files.values():
+        create_landed(connection, known)
     for batch in _batches(entry, given):
         insert(connection, entry, batch, file_id=0)
     plan = EntryPlan(mapping, entry)

@@ -1,0 +1,104 @@
+"""Joins: values of another file's record by its key; rows never multiply, and what is ambiguous is quarantined."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+import yaml
+
+from asepsis.engines.harmonise import HarmonisedRun, check_mapping, load_mapping
+from asepsis.errors.harmonise import ExpressionRefused, MappingMalformed
+
+MAPPINGS = Path(__file__).parents[3] / "examples" / "mappings"
+Run = Callable[..., HarmonisedRun]
+VISITS = {
+    "pattern": "visits.csv",
+    "reader": "delimited",
+    "encoding": "utf-8",
+    "delimiter": ";",
+    "columns": ["number", "patient", "day", "ward"],
+    "extract_date": date(2012, 12, 31),
+}
+JOIN = {"entry": "visits", "on": {"number": "trim(visitno)"}, "fields": ["day", "ward"]}
+TEXT = b"""\
+0;10000001;19800102;A
+1;10000001;19810203;B
+1;10000001;19810203;B
+2;x;20000101;C
+2;x;20010101;C
+;x;19990101;D
+"""
+
+
+def folder_with(folder: Path, join: dict[str, Any], *, where: str | None = None) -> Path:
+    """Northgate's mapping, where the date of a diagnosis is that of its visit."""
+    shutil.copytree(MAPPINGS / "northgate", folder)
+    source = yaml.safe_load((folder / "source.yaml").read_text())
+    source["files"]["visits"] = VISITS
+    (folder / "source.yaml").write_text(yaml.safe_dump(source))
+    path = folder / "tables" / "condition_occurrence.yaml"
+    content = yaml.safe_load(path.read_text())
+    content["joins"] = {"visit": join}
+    content["fields"]["condition_start_date"] = {"expr": "parse_date(visit_day, '%Y%m%d')"}
+    content["require"] = [{"expr": "visit_day is not null", "reason": "visit_unknown"}]
+    if where is not None:
+        content["where"] = where
+    path.write_text(yaml.safe_dump(content))
+    path = folder / "tables" / "visit_of_file.yaml"
+    visit = {
+        "table": "visit_occurrence",
+        "from": "visits",
+        "person": "patient",
+        "fields": {"visit_start_date": {"expr": "parse_date(day, '%Y%m%d')"}},
+    }
+    visit["fields"]["visit_end_date"] = {"expr": "parse_date(day, '%Y%m%d')"}
+    path.write_text(yaml.safe_dump(visit))
+    return folder
+
+
+@pytest.mark.parametrize("where", [None, "visit_ward is null or visit_ward <> 'Z'"])
+def test_a_key_gives_values_nothing_or_a_reason_and_never_more_rows(
+    where: str | None, sources: dict[str, dict[str, bytes]], run: Run, tmp_path: Path
+) -> None:
+    """Numbers 0 and 1 are known (1 twice alike), 2 stands for two dates, 3 to 7 are nobody's."""
+    mapping = load_mapping(folder_with(tmp_path / "m", JOIN, where=where))
+    result = run(mapping, sources["northgate"] | {"data/visits.csv": TEXT})
+    [diagnoses] = [file for file in result.books.files if file.path.endswith("DXHIST.DBF")]
+    assert diagnoses.reasons["ambiguous_join"] == 1
+    assert (diagnoses.accepted, diagnoses.emitted["condition_occurrence"]) == (2, 2)
+    days = pq.read_table(result.tables["condition_occurrence"])["condition_start_date"].to_pylist()
+    assert sorted(map(str, days)) == ["1980-01-02", "1981-02-03"]
+    assert diagnoses.reasons["visit_unknown"] >= 5
+
+
+def test_several_keys_are_one_and_a_missing_part_joins_nothing(
+    sources: dict[str, dict[str, bytes]], run: Run, tmp_path: Path
+) -> None:
+    join = JOIN | {"on": {"number": "trim(visitno)", "patient": "trim(mrn)"}}
+    result = run(load_mapping(folder_with(tmp_path / "m", join)), sources["northgate"] | {"data/visits.csv": TEXT})
+    [diagnoses] = [file for file in result.books.files if file.path.endswith("DXHIST.DBF")]
+    assert diagnoses.accepted == 2
+    assert "ambiguous_join" not in diagnoses.reasons
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"entry": "nothing"}, {"on": {}}, {"on": {"x": "mrn"}}, {"fields": []}, {"fields": ["day", "day"]}, {"as": "v"}],
+)
+def test_a_join_that_is_not_complete_is_refused(change: dict[str, Any], tmp_path: Path) -> None:
+    with pytest.raises(MappingMalformed):
+        load_mapping(folder_with(tmp_path / "m", JOIN | change))
+
+
+def test_the_key_is_a_checked_expression_over_the_own_fields(tmp_path: Path) -> None:
+    for number, text in enumerate(("day", "version()")):
+        with pytest.raises(ExpressionRefused):
+            load_mapping(folder_with(tmp_path / str(number), JOIN | {"on": {"number": text}}))
+    remarks = check_mapping(folder_with(tmp_path / "m", JOIN))
+    assert not [item for item in remarks if item.is_error]
