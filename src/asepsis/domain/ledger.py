@@ -25,9 +25,9 @@ FACTS: Final = frozenset(
         "analysis", "approval", "books", "budget", "charge", "checks", "code", "confinement", "contract", "count",
         "dataset", "desk", "digest", "evidence", "expires", "files", "finding", "grant", "job", "label", "lease",
         "level", "linkage", "manifest", "mapping", "measurement", "method", "mode", "nonce", "owner", "party", "plan",
-        "policy", "profile", "purpose", "recipient", "referral", "release", "remaining", "restore_point", "role", "rows",
-        "run", "sequence", "size", "snapshot", "source", "statistic", "status", "template", "transcript", "verdict",
-        "version",
+        "policy", "profile", "purpose", "recipient", "referral", "release", "remaining", "restore_point", "role",
+        "rows", "run", "sequence", "size", "snapshot", "source", "statistic", "status", "template", "transcript",
+        "verdict", "version",
     },
 )  # fmt: skip
 """Names that facts may have; each is an identifier, a digest, a code or a count that every party may see."""
