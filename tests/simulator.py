@@ -34,7 +34,7 @@ from asepsis.domain.keydesk import GrantRequest
 from asepsis.domain.names import PartyId
 from asepsis.domain.run import Run
 from asepsis.sealing.canonical import digest
-from asepsis.services.runs import question_digest
+from asepsis.services.runs import Opening, question_digest
 
 ROOT = Path(__file__).resolve().parents[1]
 MAPPINGS = ROOT / "examples" / "mappings"
@@ -349,7 +349,13 @@ def order_for(world: World, analysis: Analysis) -> tuple[Run, dict[str, Any], st
     run = room.runs.submit(agreement, analysis, question=question, inputs=inputs)
     checkpoint = room.audit.checkpoint()
     nonces = {owner: room.desk(owner).nonce() for owner in OWNERS}
-    return run, room.runs._order(run, nonces=nonces, checkpoint=checkpoint, approvals={}), checkpoint
+    opening = Opening(checkpoint=checkpoint, approvals={}, memory=room.runs.memories.start(run))
+    return run, room.runs._order(run, opening, nonces=nonces), checkpoint
+
+
+def no_receipts(_step: Mapping[str, Any], _signature: bytes) -> dict[PartyId, bytes]:
+    """A room that keeps no memory of releases and asks no desk."""
+    return {}
 
 
 def grant_request(
@@ -366,6 +372,7 @@ def grant_request(
         nonce=base64.b64decode(order["nonces"][owner]),
         checkpoint=checkpoint,
         approvals={},
+        memory=None if order["memory"] is None else order["memory"]["version"],
     )
 
 

@@ -81,6 +81,7 @@ from asepsis.services.contribute import Contribute, Harmonise, Harmonised, Opene
 from asepsis.services.evidence import Evidences, VerifiedRelease, verify_release
 from asepsis.services.keydesk.desk import KeyDesk
 from asepsis.services.linkage import Linkage
+from asepsis.services.memories import Memories
 from asepsis.services.referrals import Referrals
 from asepsis.services.rehearsal import Rehearsal
 from asepsis.services.rerun import Judge
@@ -135,6 +136,7 @@ class Room:
             files=self.files,
             desks=self.desks,
             launcher=RuntimeProcesses(),
+            memories=Memories(self.state, self.files, self.desks, now, self.host),
             audit=self.audit,
             contracts=self.contracts,
             clock=now,

@@ -15,11 +15,12 @@ from typing import Any, BinaryIO, Protocol, runtime_checkable
 from asepsis.domain.attestation import Appraisal, Binding, Evidence, Grant
 from asepsis.domain.documents import Document
 from asepsis.domain.integrity import ObjectFault
-from asepsis.domain.keydesk import GrantRequest, PublicKeys, ShareDeposit
+from asepsis.domain.keydesk import GrantRequest, MemoryDeposit, PublicKeys, ShareDeposit
 from asepsis.domain.ledger import LedgerEntry
+from asepsis.domain.memory import MemoryVersion
 from asepsis.domain.names import Digest, PartyId, ReferralId, ReleaseId, RestorePointId, RunId, SnapshotId
 from asepsis.domain.referral import Referral
-from asepsis.domain.room import PublishedSnapshot, Release
+from asepsis.domain.room import PublishedSnapshot, Release, RoomMemory
 from asepsis.domain.run import Run
 from asepsis.domain.snapshot import Manifest
 from asepsis.domain.source import Capability, Change, Entry, ExportedTable, Remark, RestorePoint
@@ -106,6 +107,9 @@ class RoomTables(Protocol):
     def put_run(self, run: Run, *, was: Run | None) -> None:
         """Write a run, if it still is what it was. Raises StateChanged."""
 
+    def put_memory(self, kept: RoomMemory, *, was: MemoryVersion) -> None:
+        """Keep a new version of the memory of releases, if the newest one still is what it was. Raises StateChanged."""
+
     def put_release(self, release: Release, *, was: Release | None) -> None:
         """Write a release, if it still is what it was. Raises StateChanged."""
 
@@ -136,6 +140,9 @@ class RoomState(Protocol):
 
     def snapshots(self) -> Sequence[PublishedSnapshot]:
         """All published snapshots, oldest first."""
+
+    def memory(self, contract: Digest) -> RoomMemory | None:
+        """The newest version of the memory of releases; none, if it still is empty."""
 
     def run(self, run: RunId) -> Run:
         """One run. Raises RecordMissing."""
@@ -202,8 +209,21 @@ class SnapshotFiles(Protocol):
     def packages(self, run: RunId) -> Path:
         """The folder with what a run wrote: sealed packages, or a sealed link map."""
 
+    def keep_memory(self, run: RunId, *, contract: Digest, number: int) -> Path:
+        """Move the sealed memory that a run wrote to its place, durably; returns the file."""
+
+    def memory(self, run: RunId, *, contract: Digest, number: int) -> Path:
+        """The folder of the sealed memory that a run left."""
+
+    def forget_memories(self, contract: Digest, *, before: int) -> None:
+        """Remove the sealed memories of earlier versions."""
+
     def adopt(self, run: RunId, *, snapshot: SnapshotId) -> None:
         """Move what a run wrote to the place of a snapshot, durably."""
+
+
+Keep = Callable[[Document, bytes], Mapping[PartyId, bytes]]
+"""Makes a step to a new memory of releases durable, tells every desk, and returns their receipts."""
 
 
 class RuntimeSession(Protocol):
@@ -215,8 +235,11 @@ class RuntimeSession(Protocol):
     def confined(self) -> str:
         """One word for the record: how the runtime was found to be confined, once it has proved itself."""
 
-    def finish(self, grants: Sequence[Document]) -> tuple[Document, bytes]:
-        """Hand over the grants; the runtime answers with its statistic and its signature over it."""
+    def finish(self, grants: Sequence[Document], *, keep: Keep) -> tuple[Document, bytes]:
+        """Hand over the grants; the runtime answers with its statistic and its signature over it.
+
+        Before that it may show the step to a new memory of releases, for which it wants every owner's receipt.
+        """
 
 
 class RuntimeLauncher(Protocol):
@@ -247,6 +270,9 @@ class Desk(Protocol):
 
     def deposit_share(self, deposit: ShareDeposit) -> bytes:
         """Leave a link map's key share in keeping; returns the owner's endorsement of its manifest."""
+
+    def remember(self, deposit: MemoryDeposit) -> bytes:
+        """Tell a new version of the memory of releases; returns the owner's receipt for the runtime that made it."""
 
     def seen_size(self) -> int:
         """The size of the ledger that this desk cosigned last; 0 before the first time."""

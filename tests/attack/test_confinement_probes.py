@@ -226,3 +226,19 @@ def test_no_other_process_can_be_signalled(ring: Ring) -> None:
         ["ESRCH", "done"],
         ["ESRCH", "EPERM"],
     )
+
+
+def test_linear_programs_over_released_cells_are_solved_inside_every_ring(ring: Ring) -> None:
+    """The memory of releases needs its solver where the runtime runs; a call that the filter denies would end it."""
+    code = """
+import numpy as np
+from asepsis.disclosure.audit import Bounded, audit
+from asepsis.disclosure.people import people
+def cell(low, high, *places):
+    return Bounded(persons=people(np.array(sorted(places), np.uint32)), low=low, high=high)
+whole, part = cell(40, 40, *range(40)), cell(37, 37, *range(37))
+found = audit([whole, part], least=10, width=4)
+import sys
+say([found.finished, sorted(found.narrow), "highspy" in sys.modules])
+"""
+    assert probe(ring, code) == [True, [0], True]

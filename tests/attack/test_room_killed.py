@@ -199,6 +199,22 @@ def test_a_linkage_killed_after_any_time_is_finished(
     links_after_all(linkage, kill(linkage, part, warm, tmp_path / "world", seconds=seconds), warm)
 
 
+def assert_one_memory(world: World) -> None:
+    """One version was kept, every desk knows it, and nothing is left beside it."""
+    room = world.room()
+    contract = room.contracts.status().digest
+    kept = room.state.memory(contract)
+    assert kept is not None
+    assert kept.version.number == 1
+    for owner in OWNERS:
+        with room.desk(owner)._office.state.reading() as records:
+            known = records.memory(contract)
+        assert known is not None
+        assert known.version == kept.version
+    assert not list((world.path / "host" / "incoming").glob("*"))
+    assert room.files.memory(kept.step.run, contract=contract, number=1).is_dir()
+
+
 def answers_after_all(case: Disturbed, world: World, warm: Nursery) -> None:
     before = case.start.budgets()
     answer = warm.run(here(case, world))
@@ -207,6 +223,7 @@ def answers_after_all(case: Disturbed, world: World, warm: Nursery) -> None:
     room = world.room()
     assert len(room.state.releases()) == 1
     assert [run.status for run in room.state.runs()] == [RunStatus.FINISHED, RunStatus.FINISHED]
+    assert_one_memory(world)
     assert {owner: used - before[owner] for owner, used in world.budgets().items()} == dict.fromkeys(OWNERS, 1)
     world.verify_ledger()
 

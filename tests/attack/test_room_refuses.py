@@ -29,6 +29,7 @@ from simulator import (
     draft,
     edited,
     grant_request,
+    no_receipts,
     order_for,
     persons_with,
     question,
@@ -177,7 +178,7 @@ def test_grants_of_one_runtime_open_nothing_for_another(world: World) -> None:
     with RuntimeProcesses().start() as second:
         second.prove(order)
         with pytest.raises(GrantNotTrusted):
-            second.finish(grants)
+            second.finish(grants, keep=no_receipts)
 
 
 @pytest.mark.parametrize("missing", OWNERS)
@@ -195,7 +196,7 @@ def test_the_runtime_computes_nothing_without_the_grant_of_every_owner(missing: 
             if owner != missing
         ]
         with pytest.raises(GrantNotTrusted):
-            runtime.finish(grants)
+            runtime.finish(grants, keep=no_receipts)
 
 
 def test_an_exhausted_budget_refuses_new_questions_and_answers_old_ones(unlinked: World) -> None:
@@ -245,7 +246,7 @@ def test_the_runtime_plans_again_and_refuses_what_the_room_let_through(world: Wo
             for owner in OWNERS
         ]
         with pytest.raises(ContractForbids):
-            runtime.finish(grants)
+            runtime.finish(grants, keep=no_receipts)
 
 
 def test_the_runtime_refuses_identifiers_in_a_query(world: World) -> None:

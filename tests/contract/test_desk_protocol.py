@@ -46,6 +46,7 @@ from asepsis.keydesk.limits import Limits
 from asepsis.keydesk.server import VERBS, DeskServer, Door
 from asepsis.keys.certificates import Authority
 from asepsis.ports import Desk
+from asepsis.sealing.memory import memory_id
 
 LOOPBACK = "127.0.0.1"
 ENDED = (ssl.SSLError, ConnectionError, http.client.RemoteDisconnected)
@@ -104,8 +105,10 @@ def test_a_grant_opens_for_its_runtime_alone(pair: tuple[World, Desk]) -> None:
     runtime = Runtime()
     grant = desk.grant(world.request(runtime=runtime, nonce=desk.nonce()))
     opened = runtime.open(grant)
+    share = opened.pop(memory_id(world.digest))
     assert opened == {name: world.deks[name] for name in opened}
     assert opened
+    assert len(share) == 32
 
 
 def test_a_refusal_comes_back_as_the_error_that_it_is(pair: tuple[World, Desk]) -> None:
@@ -256,7 +259,7 @@ def test_what_is_no_request_is_refused_without_repeating_it(served: Site, path: 
 
 
 def test_a_room_has_no_address_for_what_the_owner_does() -> None:
-    assert set(VERBS) == {"nonce", "grant", "deposit", "cosign", "seen", "public"}
+    assert set(VERBS) == {"nonce", "grant", "deposit", "remember", "cosign", "seen", "public"}
 
 
 def test_a_silent_client_keeps_nobody_waiting(served: Site) -> None:

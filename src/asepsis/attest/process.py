@@ -38,7 +38,7 @@ CLOSURE: Final = (
 )
 """The packages that the runtime may import; a house test keeps its closure inside them."""
 
-LIBRARIES: Final = ("cryptography", "duckdb", "pyarrow", "sqlglot")
+LIBRARIES: Final = ("cryptography", "duckdb", "highspy", "numpy", "pyarrow", "sqlglot")
 
 _FORMAT: Final = "asepsis/process-measurement/1"
 

@@ -18,7 +18,7 @@ from typing import Final, TypeVar
 
 from asepsis.domain.attestation import NONCE_LENGTH, Grant, read_grant
 from asepsis.domain.documents import Document, Fields
-from asepsis.domain.keydesk import CosignRequest, GrantRequest, PublicKeys, ShareDeposit
+from asepsis.domain.keydesk import CosignRequest, GrantRequest, MemoryDeposit, PublicKeys, ShareDeposit
 from asepsis.domain.names import PartyId
 from asepsis.errors import AsepsisError, error_of
 from asepsis.errors.contract import DocumentMalformed
@@ -73,6 +73,10 @@ class RemoteDesk:
     def deposit_share(self, deposit: ShareDeposit) -> bytes:
         """Leave a link map's key share in keeping; returns the owner's endorsement of its manifest."""
         return self._ask("deposit", deposit.to_document(), lambda fields: fields.octets("endorsement", length=64))
+
+    def remember(self, deposit: MemoryDeposit) -> bytes:
+        """Tell a new version of the memory of releases; returns the owner's receipt."""
+        return self._ask("remember", deposit.to_document(), lambda fields: fields.octets("receipt", length=64))
 
     def seen_size(self) -> int:
         """The size of the ledger that the desk cosigned last."""

@@ -7,8 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Final
 
 from asepsis.domain.finding import Finding, Severity
+
+MOST_BYTES: Final = 256 << 20
+"""Bytes of a memory: what a runtime can surely hold beside its tables."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,4 +52,11 @@ QUOTA: Finding = Finding(
     severity=Severity.REFUSE,
     reason="The quota of distinct cells, or of variants of one question, is used up.",
     advice="Ask questions again that were answered already (they are free), or ask the owners to amend the contract.",
+)
+
+FULL: Finding = Finding(
+    code="disclosure.memory_full",
+    severity=Severity.REFUSE,
+    reason="The memory of releases under this contract has no room for another answer.",
+    advice="Ask questions again that were answered already (they are free), or ask the owners for a new contract.",
 )

@@ -6,6 +6,7 @@ findings name the rules and never say which of them held a cell back, or that an
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -15,9 +16,10 @@ from asepsis.disclosure.contributors import WHOLE, Contributors, Population
 from asepsis.disclosure.gate import Assessed, assess, protected_measures
 from asepsis.disclosure.measures import Protected
 from asepsis.disclosure.memory import Answered, Candidate, Memory, Shown, held
+from asepsis.disclosure.memory_bytes import to_bytes
 from asepsis.disclosure.people import people
 from asepsis.disclosure.profiles import Profile
-from asepsis.disclosure.quotas import QUOTA, Asked, Quotas, exceeded
+from asepsis.disclosure.quotas import FULL, MOST_BYTES, QUOTA, Asked, Quotas, exceeded
 from asepsis.domain.cells import CellTable, MeasureKind, Shape
 from asepsis.domain.finding import Assessment, Finding, Severity, read_assessment
 from asepsis.domain.release import Cell, read_released
@@ -50,6 +52,7 @@ class Asking:
     data: str
     notes: tuple[Finding, ...] = ()
     quotas: Quotas = field(default_factory=Quotas)
+    most_bytes: int = MOST_BYTES
 
 
 def recall(memory: Memory, question: str) -> Assessed | None:
@@ -76,12 +79,11 @@ def assess_with_memory(
         return known, memory
     behind = contributors.unseal()
     if exceeded(memory.asked, author=asking.author, skeleton=behind.skeleton, quotas=asking.quotas):
-        assessment = Assessment(profile=profile.label, findings=(*asking.notes, QUOTA))
-        return Assessed(released=None, assessment=assessment), memory
-    memory, places = memory.numbered(behind.tokens)
+        return _refused(profile, asking, QUOTA), memory
+    numbered, places = memory.numbered(behind.tokens)
     found = _candidates(cells.unseal(), behind, shape, profile, data=asking.data, places=places)
     candidates = [candidate for candidate, _ in found]
-    out = held(candidates, memory, threshold=profile.threshold, width=profile.width)
+    out = held(candidates, numbered, threshold=profile.threshold, width=profile.width)
     inside: dict[tuple[int, tuple[Cell, ...]], frozenset[int]] = {}
     for place in sorted(out):
         population = found[place][1]
@@ -89,7 +91,38 @@ def assess_with_memory(
         inside[cell] = inside.get(cell, frozenset()) | frozenset(population.measures)
     assessed = assess(cells, shape, profile, held=inside, words=(*_WORDS, *asking.notes))
     shown = [candidate.shown for place, candidate in enumerate(candidates) if place not in out]
-    return assessed, _remembered(memory, shown, assessed, asking, behind.skeleton)
+    after = _remembered(numbered, shown, assessed, asking, behind.skeleton)
+    return _bounded(assessed, memory, after, profile, asking)
+
+
+def assess_counted(
+    compute: Callable[[], Assessed], profile: Profile, *, memory: Memory, asking: Asking, skeleton: str
+) -> tuple[Assessed, Memory]:
+    """Count a method that judges its own result against the quotas; equal questions get the stored answer.
+
+    The persons behind it are not remembered, so nothing is compared with it.
+    """
+    known = recall(memory, asking.question)
+    if known is not None:
+        return known, memory
+    if exceeded(memory.asked, author=asking.author, skeleton=skeleton, quotas=asking.quotas):
+        return _refused(profile, asking, QUOTA), memory
+    assessed = compute()
+    cells = 0 if assessed.released is None else len(assessed.released.rows)
+    return _bounded(assessed, memory, _answered(memory, assessed, asking, skeleton, cells=cells), profile, asking)
+
+
+def _refused(profile: Profile, asking: Asking, finding: Finding) -> Assessed:
+    return Assessed(released=None, assessment=Assessment(profile=profile.label, findings=(*asking.notes, finding)))
+
+
+def _bounded(
+    assessed: Assessed, before: Memory, after: Memory, profile: Profile, asking: Asking
+) -> tuple[Assessed, Memory]:
+    """Nothing is released that the memory has no room for."""
+    if len(to_bytes(after)) <= asking.most_bytes:
+        return assessed, after
+    return _refused(profile, asking, FULL), before
 
 
 def _candidates(
@@ -137,16 +170,16 @@ def _bounds(
 def _remembered(memory: Memory, shown: list[Shown], assessed: Assessed, asking: Asking, skeleton: str) -> Memory:
     known = {(one.identity, one.low, one.high, one.persons.size) for one in memory.shown}
     fresh = [one for one in shown if (one.identity, one.low, one.high, one.persons.size) not in known]
+    remembering = replace(memory, shown=(*memory.shown, *fresh))
+    return _answered(remembering, assessed, asking, skeleton, cells=len(fresh))
+
+
+def _answered(memory: Memory, assessed: Assessed, asking: Asking, skeleton: str, *, cells: int) -> Memory:
     released = assessed.released
     answer = Answered(
         question=asking.question,
         assessment=assessed.assessment.to_document(),
         released=None if released is None else released.to_document(),
     )
-    asked = Asked(question=asking.question, author=asking.author, skeleton=skeleton, cells=len(fresh))
-    return replace(
-        memory,
-        shown=(*memory.shown, *fresh),
-        asked=(*memory.asked, asked),
-        answers=(*memory.answers, answer),
-    )
+    asked = Asked(question=asking.question, author=asking.author, skeleton=skeleton, cells=cells)
+    return replace(memory, asked=(*memory.asked, asked), answers=(*memory.answers, answer))

@@ -28,6 +28,10 @@ LINKED: Final = frozenset({AnalysisKind.QUERY, AnalysisKind.METHOD, AnalysisKind
 """The kinds that see one person per patient, and so read the link map where there are several owners."""
 
 
+REMEMBERED: Final = frozenset({AnalysisKind.QUERY, AnalysisKind.METHOD})
+"""The kinds whose answers are judged by, and added to, the contract's memory of releases."""
+
+
 def require_allowed(analysis: Analysis, contract: Contract) -> None:
     """Raise ContractForbids unless the contract allows this kind, and this author may ask for it.
 

@@ -16,6 +16,7 @@ from enum import StrEnum
 from typing import Final
 
 from asepsis.domain.documents import Document, Fields, encode_bytes, encode_time
+from asepsis.domain.memory import MemoryVersion, read_memory_version
 from asepsis.domain.names import Digest, PartyId, RunId, SnapshotId
 
 _TAG: Final = b"asepsis-key-release/1"
@@ -205,7 +206,10 @@ class SealedKey:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grant:
-    """One desk's yes to one run, signed with the owner's key."""
+    """One desk's yes to one run, signed with the owner's key.
+
+    ``memory`` is the version of the contract's memory of releases that the run starts from, for kinds that have one.
+    """
 
     owner: PartyId
     run: RunId
@@ -216,10 +220,12 @@ class Grant:
     keys: tuple[SealedKey, ...]
     granted_at: datetime
     lease_until: datetime
+    memory: MemoryVersion | None = None
     signature: bytes = b""
 
     def body(self) -> Document:
         """What the signature covers."""
+        memory: Document = {} if self.memory is None else {"memory": self.memory.to_document()}
         return {
             "owner": self.owner,
             "run": self.run,
@@ -230,6 +236,7 @@ class Grant:
             "keys": [{"snapshot": key.snapshot, "sealed": encode_bytes(key.sealed)} for key in self.keys],
             "granted_at": encode_time(self.granted_at),
             "lease_until": encode_time(self.lease_until),
+            **memory,
         }
 
     def to_document(self) -> Document:
@@ -250,6 +257,7 @@ def read_grant(value: object) -> Grant:
         keys=tuple(_read_key(item) for item in fields.items("keys")),
         granted_at=fields.time("granted_at"),
         lease_until=fields.time("lease_until"),
+        memory=read_memory_version(fields.anything("memory")) if fields.has("memory") else None,
         signature=fields.octets("signature", length=_SIGNATURE_LENGTH),
     )
     fields.close()

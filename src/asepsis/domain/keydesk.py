@@ -15,6 +15,7 @@ from typing import Final
 
 from asepsis.domain.analysis import AnalysisKind
 from asepsis.domain.documents import Document, Fields, encode_bytes
+from asepsis.domain.memory import MemoryVersion
 from asepsis.domain.names import Digest, PartyId, RunId, SnapshotId
 from asepsis.domain.snapshot import Label
 
@@ -36,7 +37,7 @@ class GrantRequest:
     ``contract``, ``job``, ``evidence`` and the signed ``statements`` are documents; ``signatures`` are those of all
     parties under the contract; ``nonce`` is the desk's own, to which the evidence is bound; ``checkpoint`` is the
     note of the ledger's checkpoint that the desk cosigned last; ``approvals`` are the owners' signatures over a
-    referral, empty for other kinds.
+    referral, empty for other kinds; ``memory`` is the version of the memory of releases that the run starts from.
     """
 
     contract: object
@@ -47,6 +48,7 @@ class GrantRequest:
     checkpoint: str
     statements: Sequence[object] = ()
     approvals: Mapping[PartyId, bytes] = field(default_factory=lambda: _NOBODY)
+    memory: object = None
 
     def to_document(self) -> Document:
         """The document form, as it travels to a desk; :func:`read_grant_request` reads it."""
@@ -59,6 +61,7 @@ class GrantRequest:
             "checkpoint": self.checkpoint,
             "statements": list(self.statements),
             "approvals": _encoded(self.approvals),
+            "memory": self.memory,
         }
 
 
@@ -74,9 +77,33 @@ def read_grant_request(value: object) -> GrantRequest:
         checkpoint=fields.text("checkpoint"),
         statements=fields.items("statements"),
         approvals=_decoded(fields, "approvals"),
+        memory=fields.anything("memory"),
     )
     fields.close()
     return request
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemoryDeposit:
+    """The step of a run to a new version of the memory of releases, and the runtime's signature over it."""
+
+    step: Document
+    signature: bytes
+
+    def to_document(self) -> Document:
+        """The document form, as it travels to a desk; :func:`read_memory_deposit` reads it."""
+        return {"step": self.step, "signature": encode_bytes(self.signature)}
+
+
+def read_memory_deposit(value: object) -> MemoryDeposit:
+    """Read the outer form of a deposit. Raises DocumentMalformed."""
+    fields = Fields(value, document="request")
+    step = fields.anything("step")
+    if not isinstance(step, dict):
+        raise fields.malformed("step", "a mapping is needed")
+    deposit = MemoryDeposit(step=step, signature=fields.octets("signature", length=64))
+    fields.close()
+    return deposit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,6 +202,15 @@ class KeptLinks:
     label: Label
     wrapped: bytes
     endorsement: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptMemory:
+    """The newest version of a contract's memory that the desk knows, and its owner's wrapped share of the key."""
+
+    contract: Digest
+    version: MemoryVersion
+    wrapped: bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

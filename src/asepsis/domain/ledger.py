@@ -77,6 +77,8 @@ class Act(StrEnum):
     RUN_FINISHED = "run.finished", "An analysis ended with a statistic or a refusal to disclose."
     RUN_FAILED = "run.failed", "An analysis ended without a statistic; its charge stays spent."
     NONCE_ISSUED = "nonce.issued", "A key desk gave a single-use nonce for evidence."
+    MEMORY_KEPT = "memory.kept", "A new version of the memory of releases was kept, before its answer left the runtime."
+    MEMORY_REFUSED = "memory.refused", "A key desk refused a version of the memory of releases."
     GRANT_INTENDED = "grant.intended", "A key desk is about to give data keys to one run."
     GRANT_GIVEN = "grant.given", "A key desk sealed data keys to the runtime of one run."
     GRANT_REFUSED = "grant.refused", "A key desk refused data keys to a run."

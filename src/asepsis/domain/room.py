@@ -1,4 +1,4 @@
-"""What the room keeps beside runs and referrals: published snapshots and decided releases."""
+"""What the room keeps beside runs and referrals: published snapshots, sealed memories, and decided releases."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from asepsis.domain.memory import MemoryStep, MemoryVersion
 from asepsis.domain.names import Digest, PartyId, ReleaseId, RunId
 from asepsis.domain.release import ReleaseStatus
 from asepsis.domain.snapshot import Manifest
@@ -26,6 +27,19 @@ class PublishedSnapshot:
     endorsements: Mapping[PartyId, bytes]
     contribution: Digest
     published_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoomMemory:
+    """A sealed version of the memory of releases: the step of the run that made it, as its runtime signed it."""
+
+    step: MemoryStep
+    signature: bytes
+
+    @property
+    def version(self) -> MemoryVersion:
+        """The version itself."""
+        return self.step.use.after
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

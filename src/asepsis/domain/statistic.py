@@ -1,8 +1,8 @@
 """Statistics: what a run hands to the room, signed by the runtime that computed it.
 
 A statistic carries a protected table and the assessment that judged it; a linkage adds the manifest of the
-sealed link map and one sealed key share per owner; a referral adds the sealed packages it wrote. Nothing in it
-is readable patient data.
+sealed link map and one sealed key share per owner; a referral adds the sealed packages it wrote; queries and methods
+name the versions of the memory of releases before and after. Nothing in it is readable patient data.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from asepsis.domain.documents import Document, Fields, encode_bytes
 from asepsis.domain.finding import Assessment, read_assessment
+from asepsis.domain.memory import MemoryUse, read_memory_use
 from asepsis.domain.names import Digest, PartyId, RunId
 from asepsis.domain.release import Released, read_released
 from asepsis.domain.snapshot import Manifest
@@ -55,9 +56,11 @@ class Statistic:
     table: Released | None = None
     links: Links | None = None
     packages: tuple[Package, ...] = ()
+    memory: MemoryUse | None = None
 
     def to_document(self) -> Document:
         """The document that the runtime signs."""
+        memory: Document = {} if self.memory is None else {"memory": self.memory.to_document()}
         return {
             "run": self.run,
             "contract": self.contract,
@@ -67,6 +70,7 @@ class Statistic:
             "table": None if self.table is None else self.table.to_document(),
             "links": None if self.links is None else _links_document(self.links),
             "packages": [package_document(package) for package in self.packages],
+            **memory,
         }
 
 
@@ -83,6 +87,7 @@ def read_statistic(value: object) -> Statistic:
         table=None if table is None else read_released(table),
         links=None if links is None else _read_links(links),
         packages=tuple(read_package(item) for item in fields.items("packages")),
+        memory=read_memory_use(fields.anything("memory")) if fields.has("memory") else None,
     )
     fields.close()
     return statistic

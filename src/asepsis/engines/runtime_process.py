@@ -14,13 +14,14 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Final
 
-from asepsis.domain.documents import Document, Fields
+from asepsis.domain.documents import Document, Fields, encode_bytes
 from asepsis.domain.names import PartyId
 from asepsis.engines.confinement.launch import Confined, best_ring, confined
 from asepsis.engines.confinement.reach import check_output, opened, reach_of, runs_unconfined
 from asepsis.engines.confinement.report import Confinement, Ring
 from asepsis.errors import AsepsisError, error_of
 from asepsis.errors.runtime import RuntimeAnswerMalformed, RuntimeLost
+from asepsis.ports import Keep
 
 _LONGEST_ANSWER: Final = 64 << 20
 
@@ -80,10 +81,21 @@ class RuntimeDialogue:
             evidence = {PartyId(owner): raw.anything(owner) for owner in raw.names()}
         return {owner: item for owner, item in evidence.items() if isinstance(item, dict)}
 
-    def finish(self, grants: Sequence[Document]) -> tuple[Document, bytes]:
-        """Hand over the grants; the runtime answers with its statistic and its signature over it."""
+    def finish(self, grants: Sequence[Document], *, keep: Keep) -> tuple[Document, bytes]:
+        """Hand over the grants; the runtime answers with its statistic and its signature over it.
+
+        ``keep`` is called with the step to a new memory of releases, if the runtime shows one before.
+        """
         self._send({"type": "grants", "grants": list(grants)})
-        answer = self._receive("statistic")
+        kind, answer = self._receive_one("memory", "statistic")
+        if kind == "memory":
+            step = answer.anything("step")
+            if not isinstance(step, dict):
+                raise RuntimeAnswerMalformed
+            check_output(self._output)
+            receipts = keep(step, answer.octets("signature", length=64))
+            self._send({"type": "receipts", "receipts": {owner: encode_bytes(one) for owner, one in receipts.items()}})
+            answer = self._receive("statistic")
         statistic = answer.anything("statistic")
         if not isinstance(statistic, dict):
             raise RuntimeAnswerMalformed
@@ -108,6 +120,9 @@ class RuntimeDialogue:
             return  # the answer that is waiting says why
 
     def _receive(self, kind: str) -> Fields:
+        return self._receive_one(kind)[1]
+
+    def _receive_one(self, *kinds: str) -> tuple[str, Fields]:
         line = self._pipes().answers.readline(_LONGEST_ANSWER)
         if not line:
             raise RuntimeLost(ended=self._pipes().ended())
@@ -119,9 +134,9 @@ class RuntimeDialogue:
         answered = fields.text("type")
         if answered == "error":
             raise _as_error(fields)
-        if answered != kind:
+        if answered not in kinds:
             raise RuntimeAnswerMalformed
-        return fields
+        return answered, fields
 
 
 def _as_error(fields: Fields) -> AsepsisError:

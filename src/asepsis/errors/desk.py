@@ -304,3 +304,30 @@ class SnapshotConflict(AsepsisError):
     code = "desk.snapshot_conflict"
     message = "The key desk of {owner} already knows another manifest or key for this snapshot."
     hint = "A snapshot never changes; contribute the data again as a new snapshot."
+
+
+class MemoryRolledBack(AsepsisError):
+    """A run should start from another memory of releases than the newest that the desk knows."""
+
+    kind = Kind.UNTRUSTED
+    code = "desk.memory_rolled_back"
+    message = "The key desk of {owner} knows a later memory of releases than version {version}."
+    hint = "The room's memory was rolled back, replaced or deleted; put its newest sealed version back in its place."
+
+
+class MemoryBehind(AsepsisError):
+    """The room names a later memory of releases than the desk was told of."""
+
+    kind = Kind.CONFLICT
+    code = "desk.memory_behind"
+    message = "The key desk of {owner} was not told of version {version} of the memory of releases."
+    hint = "Run the same command again: the room tells the desk first, and it is not charged twice."
+
+
+class MemoryRefused(AsepsisError):
+    """A new version of the memory of releases is not what a granted run may leave."""
+
+    kind = Kind.UNTRUSTED
+    code = "desk.memory_refused"
+    message = "The key desk of {owner} refused the new memory of releases: {problem}."
+    hint = "Only the runtime of a run that this desk granted can leave the next version; run the analysis again."

@@ -66,3 +66,12 @@ class SealedFileMissing(AsepsisError):
     code = "runtime.sealed_file_missing"
     message = "The sealed file {file} of a snapshot is missing or cannot be read."
     hint = "The host lost or moved it; let its owner contribute again."
+
+
+class MemoryNotKept(AsepsisError):
+    """An owner's desk has not confirmed the new version of the memory of releases."""
+
+    kind = Kind.UNTRUSTED
+    code = "runtime.memory_not_kept"
+    message = "The runtime gave no answer: {owner} has not confirmed the new memory of releases."
+    hint = "Run the same command again; it goes on as the same run and is not charged twice."

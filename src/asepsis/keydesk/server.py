@@ -22,7 +22,7 @@ from socketserver import TCPServer
 from typing import Any, Final
 
 from asepsis.domain.documents import Document, encode_bytes
-from asepsis.domain.keydesk import read_cosign_request, read_grant_request, read_share_deposit
+from asepsis.domain.keydesk import read_cosign_request, read_grant_request, read_memory_deposit, read_share_deposit
 from asepsis.domain.names import PartyId
 from asepsis.errors import AsepsisError
 from asepsis.errors.contract import DocumentMalformed
@@ -209,6 +209,10 @@ def _deposit(desk: Desk, document: object) -> Document:
     return {"endorsement": encode_bytes(desk.deposit_share(read_share_deposit(document)))}
 
 
+def _remember(desk: Desk, document: object) -> Document:
+    return {"receipt": encode_bytes(desk.remember(read_memory_deposit(document)))}
+
+
 def _cosign(desk: Desk, document: object) -> Document:
     request = read_cosign_request(document)
     return {"line": desk.cosign(request.note, proof=request.proof, room_key=request.room_key)}
@@ -229,6 +233,7 @@ VERBS: Final[Mapping[str, Verb]] = {
     "nonce": _nonce,
     "grant": _grant,
     "deposit": _deposit,
+    "remember": _remember,
     "cosign": _cosign,
     "seen": _seen,
     "public": _public,

@@ -1,4 +1,4 @@
-"""The one run of a runtime: order in, evidence out, grants in, signed statistic out.
+"""The one run of a runtime: order in, evidence out, grants in, step of the memory out, receipts in, statistic out.
 
 Errors leave as code and public names; nothing else of an exception, and no traceback, ever reaches the room.
 """
@@ -10,13 +10,16 @@ from datetime import datetime
 from typing import BinaryIO
 
 from asepsis.domain.documents import Document, Fields, encode_bytes
+from asepsis.domain.names import PartyId
 from asepsis.errors import AsepsisError
 from asepsis.runtime.frames import read_frame, write_frame
 from asepsis.runtime.identity import RuntimeIdentity
 from asepsis.runtime.order import read_order
+from asepsis.runtime.remembering import require_receipts, step_of
 from asepsis.runtime.vault import Vault
 from asepsis.runtime.work import work
 from asepsis.sealing.canonical import canonical
+from asepsis.sealing.signing import Purpose
 
 
 def serve(requests: BinaryIO, answers: BinaryIO, *, clock: Callable[[], datetime]) -> int:
@@ -43,7 +46,14 @@ def _serve(requests: BinaryIO, answers: BinaryIO, clock: Callable[[], datetime])
     keys = identity.keys(order, evidence=evidence, grants=grants.items("grants"), now=clock())
     grants.close()
     with Vault(keys) as vault:
-        statistic = work(order, vault, now=clock()).to_document()
+        found = work(order, vault, now=clock())
+    step = step_of(found)
+    if step is not None:
+        document = step.to_document()
+        signature = identity.sign(canonical(document), purpose=Purpose.MEMORY)
+        write_frame(answers, {"type": "memory", "step": document, "signature": encode_bytes(signature)})
+        require_receipts(order, step, receipts=_receipts(_expect(read_frame(requests), "receipts")))
+    statistic = found.to_document()
     write_frame(
         answers,
         {
@@ -52,6 +62,14 @@ def _serve(requests: BinaryIO, answers: BinaryIO, clock: Callable[[], datetime])
             "signature": encode_bytes(identity.sign(canonical(statistic))),
         },
     )
+
+
+def _receipts(document: Document) -> dict[PartyId, bytes]:
+    fields = Fields(document, document="receipts")
+    with fields.mapping("receipts") as raw:
+        receipts = {PartyId(name): raw.octets(name, length=64) for name in raw.names()}
+    fields.close()
+    return receipts
 
 
 def _expect(frame: Document, kind: str) -> Document:

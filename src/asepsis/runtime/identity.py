@@ -33,9 +33,9 @@ class RuntimeIdentity:
             for owner, nonce in order.nonces.items()
         }
 
-    def sign(self, payload: bytes) -> bytes:
-        """Sign a statistic."""
-        return sign(self.signing.private, purpose=Purpose.STATISTIC, payload=payload)
+    def sign(self, payload: bytes, *, purpose: Purpose = Purpose.STATISTIC) -> bytes:
+        """Sign a statistic, or the step to a new memory of releases."""
+        return sign(self.signing.private, purpose=purpose, payload=payload)
 
     def keys(
         self, order: Order, *, evidence: Mapping[PartyId, Evidence], grants: list[object], now: datetime
@@ -82,6 +82,8 @@ class RuntimeIdentity:
         )
         if bound != expected:
             raise GrantNotTrusted(owner=grant.owner, what="it is for another run")
+        if grant.memory != (None if order.memory is None else order.memory.version):
+            raise GrantNotTrusted(owner=grant.owner, what="it names another memory of releases")
         if now >= grant.lease_until:
             raise GrantNotTrusted(owner=grant.owner, what="its lease is over")
 

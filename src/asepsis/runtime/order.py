@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from asepsis.domain.access import LINKED, READS, require_allowed
+from asepsis.domain.access import LINKED, READS, REMEMBERED, require_allowed
 from asepsis.domain.analysis import AnalysisKind, Job, SnapshotInput, read_job
 from asepsis.domain.contract import Contract, Holding
 from asepsis.domain.documents import Document, Fields
+from asepsis.domain.memory import MemoryVersion, read_memory_version
 from asepsis.domain.names import Digest, PartyId, SnapshotId
 from asepsis.domain.snapshot import Manifest
 from asepsis.domain.statements import require_not_stopped
@@ -33,8 +34,19 @@ class SnapshotFolder:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MemoryFolder:
+    """A version of the memory of releases, and the folder where the room keeps it sealed."""
+
+    version: MemoryVersion
+    folder: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """A verified order. ``snapshots`` hold clinical or identity data; ``links`` is the link map, if there is one."""
+    """A verified order. ``snapshots`` hold clinical or identity data; ``links`` is the link map, if there is one.
+
+    ``memory`` is the version that the room names; it counts only if every owner's grant names the same.
+    """
 
     agreement: Agreement
     job: Job
@@ -43,6 +55,7 @@ class Order:
     links: SnapshotFolder | None
     nonces: Mapping[PartyId, bytes]
     checkpoint: Digest
+    memory: MemoryFolder | None
     output: Path
 
     @property
@@ -90,10 +103,25 @@ def read_order(document: Document, *, now: datetime) -> Order:
         links=next((folder for folder in folders if folder.holds is None), None),
         nonces=nonces,
         checkpoint=Digest(fields.text("checkpoint")),
+        memory=_read_memory(fields.anything("memory"), job.analysis.kind),
         output=Path(fields.text("output")),
     )
     fields.close()
     return order
+
+
+def _read_memory(value: object, kind: AnalysisKind) -> MemoryFolder | None:
+    """The memory of releases, for the kinds that have one and for no other."""
+    if (value is not None) != (kind in REMEMBERED):
+        raise OrderRefused(what="the memory of releases")
+    if value is None:
+        return None
+    fields = Fields(value, document="order", place="memory")
+    memory = MemoryFolder(
+        version=read_memory_version(fields.anything("version")), folder=Path(fields.text("folder", default=""))
+    )
+    fields.close()
+    return memory
 
 
 def _read_snapshot(item: object, contract: Contract) -> SnapshotFolder:

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
 
-from asepsis.domain.names import SnapshotId
+from asepsis.domain.names import PartyId, SnapshotId
 from asepsis.domain.snapshot import Manifest, SealedFile
 from asepsis.errors.runtime import GrantNotTrusted, SealedFileMissing
 from asepsis.runtime.order import SnapshotFolder
@@ -56,6 +56,13 @@ class Vault:
         check_files(manifest, lambda file_id: _open_sealed(snapshot, file_id))
         dek = self._data_key(manifest)
         return {file.table: self._unseal_file(snapshot, file, dek) for file in manifest.files}
+
+    def shared_key(self, name: SnapshotId, *, owners: Sequence[PartyId]) -> bytes:
+        """A key of which every owner granted exactly one share. Raises GrantNotTrusted where one is missing."""
+        shares = self._keys.get(name, ())
+        if len(shares) != len(owners):
+            raise GrantNotTrusted(owner=", ".join(owners), what="a share of a key is missing")
+        return combine(shares)
 
     def _data_key(self, manifest: Manifest) -> bytes:
         granted = self._keys.get(manifest.snapshot)

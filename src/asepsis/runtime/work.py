@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from asepsis.disclosure.gate import Assessed, assess
+from asepsis.disclosure.gate import Assessed
+from asepsis.disclosure.memory import Memory
 from asepsis.disclosure.profiles import profile_named
+from asepsis.disclosure.releasing import Asking, assess_counted, assess_with_memory, recall
 from asepsis.domain.analysis import AnalysisKind
+from asepsis.domain.finding import Finding
 from asepsis.domain.names import Digest
 from asepsis.domain.statistic import Statistic
 from asepsis.errors.contract import ContractForbids
@@ -15,7 +18,9 @@ from asepsis.runtime.data import open_room
 from asepsis.runtime.linking import link_patients
 from asepsis.runtime.order import Order
 from asepsis.runtime.referring import refer
+from asepsis.runtime.remembering import keep_memory, open_memory
 from asepsis.runtime.vault import Vault
+from asepsis.sealing.canonical import digest
 from asepsis.sql.planner import plan_query
 
 
@@ -36,23 +41,45 @@ def _query(order: Order, vault: Vault) -> Statistic:
     planned = plan_query(order.job.analysis.body, order.contract.catalogue)
     if planned.plan is None:
         raise ContractForbids(contract=order.contract.name, what="a query that cannot be planned")
+    plan, profile = planned.plan, profile_named(order.contract.profile)
+    memory, asking = open_memory(order, vault), _asking(order, Digest(plan.digest), notes=plan.notes)
+    known = recall(memory, asking.question)
+    if known is not None:
+        return _remembered(order, vault, known, plan=Digest(plan.digest), memory=(memory, memory))
     with open_room(order, vault) as data:
-        cells = data.room.cells(planned.plan)
-    assessed = assess(cells, planned.plan.shape, profile_named(order.contract.profile))
-    return _statistic(order, assessed, plan=Digest(planned.plan.digest))
+        cells = data.room.cells(plan)
+        contributors = data.room.contributors(plan, least=profile.threshold)
+    assessed, after = assess_with_memory(cells, contributors, plan.shape, profile, memory=memory, asking=asking)
+    return _remembered(order, vault, assessed, plan=Digest(plan.digest), memory=(memory, after))
 
 
 def _method(order: Order, vault: Vault) -> Statistic:
     analysis, contract = order.job.analysis, order.contract
     planned = plan_method(analysis.body, analysis.arguments, contract.catalogue)
-    if planned.method is None or planned.digest is None:
+    method, profile = planned.method, profile_named(contract.profile)
+    if method is None or planned.digest is None:
         raise ContractForbids(contract=contract.name, what="a method that cannot be planned")
-    with open_room(order, vault) as data:
-        assessed = planned.method.release(data.room, planned.arguments, profile_named(contract.profile))
-    return _statistic(order, assessed, plan=planned.digest)
+    memory, asking = open_memory(order, vault), _asking(order, planned.digest)
+
+    def release() -> Assessed:
+        with open_room(order, vault) as data:
+            return method.release(data.room, planned.arguments, profile)
+
+    assessed, after = assess_counted(release, profile, memory=memory, asking=asking, skeleton=method.name)
+    return _remembered(order, vault, assessed, plan=planned.digest, memory=(memory, after))
 
 
-def _statistic(order: Order, assessed: Assessed, *, plan: Digest) -> Statistic:
+def _asking(order: Order, plan: Digest, *, notes: tuple[Finding, ...] = ()) -> Asking:
+    """Who asks what of which data: equal plans on the same snapshots are one question."""
+    data = digest({"inputs": sorted(item.manifest for item in order.job.inputs)})
+    question = digest({"plan": plan, "data": data})
+    return Asking(author=order.job.analysis.author, question=question, data=data, notes=notes)
+
+
+def _remembered(
+    order: Order, vault: Vault, assessed: Assessed, *, plan: Digest, memory: tuple[Memory, Memory]
+) -> Statistic:
+    before, after = memory
     return Statistic(
         run=order.job.run,
         contract=order.agreement.digest,
@@ -60,4 +87,5 @@ def _statistic(order: Order, assessed: Assessed, *, plan: Digest) -> Statistic:
         plan=plan,
         assessment=assessed.assessment,
         table=assessed.released,
+        memory=keep_memory(order, vault, before=before, after=after),
     )

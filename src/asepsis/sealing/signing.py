@@ -31,6 +31,7 @@ class Purpose(StrEnum):
     GRANT = "grant"
     GRANT_REQUEST = "grant-request"
     STATISTIC = "statistic"
+    MEMORY = "memory"
     REVIEW = "review"
     APPROVAL = "approval"
     RELEASE = "release"

@@ -15,6 +15,7 @@ from asepsis.domain.attestation import Binding, Evidence, Grant, read_evidence, 
 from asepsis.domain.documents import Document, Fields, encode_bytes
 from asepsis.domain.keydesk import checkpoint_digest
 from asepsis.domain.ledger import Act, LedgerEntry
+from asepsis.domain.memory import MemoryVersion
 from asepsis.domain.names import Digest, PartyId, ReleaseId
 from asepsis.domain.release import Released, ReleaseStatus
 from asepsis.domain.room import PublishedSnapshot
@@ -110,7 +111,8 @@ def verify_release(document: object, *, contract: Digest, appraise: Appraise) ->
     statistic_document = fields.anything("statistic")
     statistic = read_statistic(statistic_document)
     evidence = _evidence(fields)
-    level = _check_grants(job, fields, evidence, agreement=agreement, appraise=appraise)
+    started = None if statistic.memory is None else statistic.memory.before
+    level = _check_grants(job, fields, evidence, agreement=agreement, appraise=appraise, started=started)
     _check_statistic(job, statistic, statistic_document, evidence, signature=fields.octets("signature", length=64))
     release = ReleaseId(fields.text("release"))
     position, size = _check_entry(fields, release, statistic_document, agreement, job)
@@ -173,9 +175,15 @@ def _evidence(fields: Fields) -> dict[PartyId, Evidence]:
 
 
 def _check_grants(
-    job: Job, fields: Fields, evidence: dict[PartyId, Evidence], *, agreement: Agreement, appraise: Appraise
+    job: Job,
+    fields: Fields,
+    evidence: dict[PartyId, Evidence],
+    *,
+    agreement: Agreement,
+    appraise: Appraise,
+    started: MemoryVersion | None,
 ) -> int:
-    """Every owner granted this job to this runtime, whose evidence was bound to it; returns the level."""
+    """Every owner granted this job, from this memory, to this runtime, whose evidence was bound; returns the level."""
     contract = agreement.contract
     keys = ledger_keys(contract)
     note = fields.text("checkpoint")
@@ -189,6 +197,8 @@ def _check_grants(
     for owner in contract.owners:
         grant, shown = grants[owner.id], evidence[owner.id]
         _check_grant(grant, job, shown, owner=owner.id, key=owner.signing_key)
+        if grant.memory != started:
+            raise BundleForged(what="a grant names another memory of releases than the statistic")
         binding = Binding(
             nonce=grant.nonce,
             contract=agreement.digest,

@@ -14,7 +14,7 @@ from asepsis.disclosure.contributors import Contributors
 from asepsis.disclosure.gate import Assessed
 from asepsis.disclosure.memory import Memory
 from asepsis.disclosure.profiles import Profile
-from asepsis.disclosure.releasing import Asking, assess_with_memory
+from asepsis.disclosure.releasing import Asking, assess_counted, assess_with_memory
 from asepsis.domain.analysis import Argument, read_arguments
 from asepsis.domain.catalogue import Catalogue
 from asepsis.domain.cells import CellTable
@@ -23,6 +23,8 @@ from asepsis.domain.finding import Finding
 from asepsis.domain.sealed import Sealed
 from asepsis.errors import AsepsisError
 from asepsis.errors.contract import DocumentMalformed
+from asepsis.methods.method import Method
+from asepsis.methods.parameters import Value
 from asepsis.methods.registry import plan_method
 from asepsis.sql.plan import QueryPlan
 from asepsis.sql.planner import plan_query
@@ -78,8 +80,9 @@ class Rehearsal:
             method = planned_method.method
             if method is None or planned_method.digest is None:
                 return _refusal(planned_method.findings, rewrite=None)
-            arguments = planned_method.arguments
-            return self._once(planned_method.digest, lambda: method.release(self.room, arguments, self.profile))
+            question, arguments = planned_method.digest, planned_method.arguments
+            asking = Asking(author=step.author, question=question, data=_DATA)
+            return self._once(question, lambda: self._counted(method, arguments, asking))
         planned = plan_query(step.sql, self.catalogue, parameters=_scalars(step.arguments))
         plan = planned.plan
         if plan is None:
@@ -93,6 +96,17 @@ class Rehearsal:
         asking = Asking(author=author, question=plan.digest, data=_DATA, notes=plan.notes)
         assessed, self.memory = assess_with_memory(
             cells, contributors, plan.shape, self.profile, memory=self.memory, asking=asking
+        )
+        return assessed
+
+    def _counted(self, method: Method, arguments: Mapping[str, Value], asking: Asking) -> Assessed:
+        """A method judges its own result; it counts as a question."""
+        assessed, self.memory = assess_counted(
+            lambda: method.release(self.room, arguments, self.profile),
+            self.profile,
+            memory=self.memory,
+            asking=asking,
+            skeleton=method.name,
         )
         return assessed
 

@@ -1,9 +1,10 @@
 """Runs: from a job to a signed statistic, with every owner's desk in between.
 
 The order of steps is the guarantee: the ledger knows of a run before it starts; evidence is bound to nonces of
-the desks; no key moves before every desk has looked at the job itself; the statistic counts only if the very
-runtime that got the keys signed it. A run that was interrupted goes on as the same run and the same job, so
-that no owner's budget is charged twice.
+the desks; no key moves before every desk has looked at the job itself; no statistic leaves the runtime before every
+desk knows the memory of releases that holds it; the statistic counts only if the very runtime that got the keys
+signed it. A run that was interrupted goes on as the same run and the same job, so that no owner's budget is charged
+twice.
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ from asepsis.domain.room import PublishedSnapshot
 from asepsis.domain.run import Run, RunProof, RunStatus, move
 from asepsis.domain.statistic import Statistic, read_statistic
 from asepsis.errors import AsepsisError
-from asepsis.errors.desk import CheckpointStale
-from asepsis.errors.room import LinksMissing, SnapshotsMissing
+from asepsis.errors.desk import CheckpointStale, MemoryBehind, MemoryRolledBack
+from asepsis.errors.room import LinksMissing, SnapshotsMissing, StateChanged
 from asepsis.errors.runtime import StatisticNotTrusted
 from asepsis.errors.sealing import SignatureInvalid
 from asepsis.ports import Clock, Desk, Randomness, RoomState, RuntimeLauncher, SnapshotFiles
@@ -34,6 +35,7 @@ from asepsis.sealing.links import LINKS
 from asepsis.sealing.signing import Purpose, verify
 from asepsis.services.audit import Audit
 from asepsis.services.contracts import Contracts
+from asepsis.services.memories import Memories, Start
 
 _ATTEMPTS: Final = 4
 
@@ -54,6 +56,15 @@ class Executed:
     statistic: Statistic
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opening:
+    """What one attempt of a run begins with: the ledger's checkpoint, approvals, and the memory it starts from."""
+
+    checkpoint: str
+    approvals: Mapping[PartyId, bytes]
+    memory: Start | None
+
+
 @dataclass(frozen=True, slots=True)
 class Runs:
     """Submits jobs and executes them."""
@@ -62,6 +73,7 @@ class Runs:
     files: SnapshotFiles
     desks: Mapping[PartyId, Desk]
     launcher: RuntimeLauncher
+    memories: Memories
     audit: Audit
     contracts: Contracts
     clock: Clock
@@ -126,12 +138,18 @@ class Runs:
     def _proven(
         self, run: Run, agreement: Agreement, approvals: Mapping[PartyId, bytes], progress: Progress
     ) -> tuple[RunProof, str]:
-        """The dialogue, begun anew where another run's checkpoint overtook ours at a desk."""
+        """The dialogue, begun anew where another run's checkpoint or memory overtook ours."""
         for _ in range(_ATTEMPTS):
+            memory = self.memories.start(run)
             try:
                 return self._dialogue(run, agreement, approvals, progress)
             except CheckpointStale:
                 continue
+            except MemoryBehind:
+                self.memories.tell_again(agreement)
+            except (StateChanged, MemoryRolledBack):
+                if self.memories.start(run) == memory:  # no other run came between: a desk knows more than we have
+                    raise
         return self._dialogue(run, agreement, approvals, progress)
 
     def _dialogue(
@@ -139,34 +157,28 @@ class Runs:
     ) -> tuple[RunProof, str]:
         """The proof of a run, and in one word how its runtime was confined."""
         progress("cosign")
-        checkpoint = self.audit.checkpoint()
+        opening = Opening(checkpoint=self.audit.checkpoint(), approvals=approvals, memory=self.memories.start(run))
         nonces = {owner.id: self.desks[owner.id].nonce() for owner in agreement.contract.owners}
         with self.launcher.start() as runtime:
             progress("prove")
-            evidence = runtime.prove(self._order(run, nonces=nonces, checkpoint=checkpoint, approvals=approvals))
+            evidence = runtime.prove(self._order(run, opening, nonces=nonces))
             progress("grant")
             grants = {
-                owner: self._grant(
-                    owner,
-                    run,
-                    nonce=nonce,
-                    evidence=evidence.get(owner, {}),
-                    checkpoint=checkpoint,
-                    approvals=approvals,
-                )
+                owner: self._grant(owner, run, opening, nonce=nonce, evidence=evidence.get(owner, {}))
                 for owner, nonce in nonces.items()
             }
             progress("compute")
-            statistic, signature = runtime.finish(list(grants.values()))
+            statistic, signature = runtime.finish(
+                list(grants.values()),
+                keep=lambda step, signed: self.memories.keep(run, step, signed, agreement=agreement),
+            )
             confinement = runtime.confined()
         proof = RunProof(
-            checkpoint=checkpoint, evidence=evidence, grants=grants, statistic=statistic, signature=signature
+            checkpoint=opening.checkpoint, evidence=evidence, grants=grants, statistic=statistic, signature=signature
         )
         return proof, confinement
 
-    def _order(
-        self, run: Run, *, nonces: Mapping[PartyId, bytes], checkpoint: str, approvals: Mapping[PartyId, bytes]
-    ) -> Document:
+    def _order(self, run: Run, opening: Opening, *, nonces: Mapping[PartyId, bytes]) -> Document:
         by_id = {snapshot.manifest.snapshot: snapshot for snapshot in self.state.snapshots()}
         papers = self.contracts.papers()
         return {
@@ -174,8 +186,9 @@ class Runs:
             "job": run.job.to_document(),
             "snapshots": [self._snapshot_document(by_id[item.snapshot]) for item in run.job.inputs],
             "nonces": _encoded(nonces),
-            "approvals": _encoded(approvals),
-            "checkpoint": checkpoint_digest(checkpoint.partition("\n\n")[0] + "\n"),
+            "approvals": _encoded(opening.approvals),
+            "checkpoint": checkpoint_digest(opening.checkpoint.partition("\n\n")[0] + "\n"),
+            "memory": None if opening.memory is None else opening.memory.to_document(),
             "output": str(self.files.output(run.id)),
         }
 
@@ -188,16 +201,7 @@ class Runs:
             "folder": str(self.files.folder(snapshot.manifest.snapshot)),
         }
 
-    def _grant(
-        self,
-        owner: PartyId,
-        run: Run,
-        *,
-        nonce: bytes,
-        evidence: Document,
-        checkpoint: str,
-        approvals: Mapping[PartyId, bytes],
-    ) -> Document:
+    def _grant(self, owner: PartyId, run: Run, opening: Opening, *, nonce: bytes, evidence: Document) -> Document:
         papers = self.contracts.papers()
         request = GrantRequest(
             contract=papers.contract,
@@ -206,8 +210,9 @@ class Runs:
             job=run.job.to_document(),
             evidence=evidence,
             nonce=nonce,
-            checkpoint=checkpoint,
-            approvals=approvals,
+            checkpoint=opening.checkpoint,
+            approvals=opening.approvals,
+            memory=None if opening.memory is None else opening.memory.version.to_document(),
         )
         return self.desks[owner].grant(request).to_document()
 

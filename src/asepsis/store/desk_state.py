@@ -36,8 +36,9 @@ from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from asepsis.domain.analysis import AnalysisKind
 from asepsis.domain.budget import Charge
 from asepsis.domain.documents import Document
-from asepsis.domain.keydesk import GrantedRun, Head, IssuedNonce, KeptLinks, KeptSnapshot
+from asepsis.domain.keydesk import GrantedRun, Head, IssuedNonce, KeptLinks, KeptMemory, KeptSnapshot
 from asepsis.domain.ledger import LedgerEntry
+from asepsis.domain.memory import MemoryVersion
 from asepsis.domain.names import Digest, PartyId, RunId, SnapshotId
 from asepsis.domain.snapshot import Label
 from asepsis.domain.statements import Statement, StatementKind
@@ -104,6 +105,15 @@ _LINKS: Final = Table(
     Column("label", String, nullable=False),
     Column("wrapped", LargeBinary, nullable=False),
     Column("endorsement", LargeBinary, nullable=False),
+)
+_MEMORIES: Final = Table(
+    "memories",
+    TABLES,
+    Column("contract", String, primary_key=True),
+    Column("number", Integer, nullable=False),
+    Column("root", String, nullable=False),
+    Column("size", Integer, nullable=False),
+    Column("wrapped", LargeBinary, nullable=False),
 )
 _CHARGES: Final = Table(
     "charges",
@@ -279,6 +289,20 @@ class DeskTables:
             wrapped=row.wrapped,
             endorsement=row.endorsement,
         )
+
+    def memory(self, contract: Digest) -> KeptMemory | None:
+        """The newest memory of releases of a contract that this desk knows."""
+        row = self._one(_MEMORIES, contract=contract)
+        if row is None:
+            return None
+        version = MemoryVersion(number=row.number, root=row.root, size=row.size)
+        return KeptMemory(contract=Digest(row.contract), version=version, wrapped=row.wrapped)
+
+    def put_memory(self, kept: KeptMemory) -> None:
+        """Remember a version as the newest one."""
+        values = {**kept.version.to_document(), "wrapped": kept.wrapped}
+        statement = sqlite_insert(_MEMORIES).values(contract=kept.contract, **values)
+        self._connection.execute(statement.on_conflict_do_update(index_elements=["contract"], set_=values))
 
     def charged(self, contract: Digest, *, owner: PartyId) -> int:
         """How many charges were counted under a contract."""

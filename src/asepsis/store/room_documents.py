@@ -6,10 +6,11 @@ from collections.abc import Mapping
 
 from asepsis.domain.analysis import read_analysis, read_job
 from asepsis.domain.documents import Document, Fields, encode_bytes, encode_time
+from asepsis.domain.memory import read_memory_step
 from asepsis.domain.names import Digest, PartyId, ReferralId, ReleaseId, RunId
 from asepsis.domain.referral import Referral, ReferralStatus
 from asepsis.domain.release import ReleaseStatus
-from asepsis.domain.room import PublishedSnapshot, Release
+from asepsis.domain.room import PublishedSnapshot, Release, RoomMemory
 from asepsis.domain.run import Run, RunProof, RunStatus
 from asepsis.domain.snapshot import Manifest
 from asepsis.domain.statistic import package_document, read_package
@@ -77,6 +78,17 @@ def read_snapshot(value: object) -> PublishedSnapshot:
         contribution=Digest(fields.text("contribution")),
         published_at=fields.time("published_at"),
     )
+
+
+def memory_document(kept: RoomMemory) -> Document:
+    """A version of the memory of releases as a document."""
+    return {"step": kept.step.to_document(), "signature": encode_bytes(kept.signature)}
+
+
+def read_memory(value: object) -> RoomMemory:
+    """A version of the memory of releases from its document."""
+    fields = Fields(value, document="memory")
+    return RoomMemory(step=read_memory_step(fields.anything("step")), signature=fields.octets("signature"))
 
 
 def release_document(release: Release) -> Document:

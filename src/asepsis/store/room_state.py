@@ -16,9 +16,10 @@ from sqlalchemy import Column, Connection, Engine, Integer, LargeBinary, MetaDat
 
 from asepsis.domain.documents import Document
 from asepsis.domain.ledger import LedgerEntry
+from asepsis.domain.memory import EMPTY, MemoryVersion
 from asepsis.domain.names import Digest, PartyId, ReferralId, ReleaseId, RunId
 from asepsis.domain.referral import Referral
-from asepsis.domain.room import PublishedSnapshot, Release
+from asepsis.domain.room import PublishedSnapshot, Release, RoomMemory
 from asepsis.domain.run import Run
 from asepsis.errors.contract import NoContract
 from asepsis.errors.room import RecordMissing, StateChanged
@@ -27,6 +28,8 @@ from asepsis.sealing.statement import SignedStatement, read_signed_statement
 from asepsis.store.database import open_database, reading, writing
 from asepsis.store.ledger_tables import LedgerTables, add_ledger_tables
 from asepsis.store.room_documents import (
+    memory_document,
+    read_memory,
     read_referral,
     read_release,
     read_run,
@@ -65,6 +68,13 @@ _SIGNATURES: Final = Table(
     Column("contract", String, primary_key=True),
     Column("party", String, primary_key=True),
     Column("signature", LargeBinary, nullable=False),
+)
+_MEMORIES: Final = Table(
+    "memories",
+    TABLES,
+    Column("contract", String, primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("document", LargeBinary, nullable=False),
 )
 _STATEMENTS: Final = Table(
     "statements",
@@ -108,6 +118,15 @@ class SqlRoomTables:
     def put_run(self, run: Run, *, was: Run | None) -> None:
         """Write a run, if it still is what it was. Raises StateChanged."""
         self._put(_RUNS, run.id, run_document(run), None if was is None else run_document(was))
+
+    def put_memory(self, kept: RoomMemory, *, was: MemoryVersion) -> None:
+        """Keep a new version of the memory of releases, if the newest one still is what it was. Raises StateChanged."""
+        known = _newest_memory(self._connection, kept.step.contract)
+        if (EMPTY if known is None else known.version) != was:
+            raise StateChanged(subject="memory")
+        values = {"contract": kept.step.contract, "number": kept.version.number}
+        document = canonical(memory_document(kept))
+        self._connection.execute(insert(_MEMORIES).values(**values, document=document))
 
     def put_release(self, release: Release, *, was: Release | None) -> None:
         """Write a release, if it still is what it was. Raises StateChanged."""
@@ -214,6 +233,11 @@ class SqlRoomState:
         """All published snapshots, oldest first."""
         return self._all(_SNAPSHOTS, read_snapshot)
 
+    def memory(self, contract: Digest) -> RoomMemory | None:
+        """The newest version of the memory of releases; none, if it still is empty."""
+        with reading(self._engine) as connection:
+            return _newest_memory(connection, contract)
+
     def run(self, run: RunId) -> Run:
         """One run. Raises RecordMissing."""
         return self._one(_RUNS, run, read_run)
@@ -264,3 +288,9 @@ class SqlRoomState:
         if row is None:
             raise RecordMissing(subject=table.name.removesuffix("s"), id=key)
         return read(parse_canonical(row.document))
+
+
+def _newest_memory(connection: Connection, contract: Digest) -> RoomMemory | None:
+    wanted = select(_MEMORIES.c.document).where(_MEMORIES.c.contract == contract)
+    row = connection.execute(wanted.order_by(_MEMORIES.c.number.desc()).limit(1)).one_or_none()
+    return None if row is None else read_memory(parse_canonical(row.document))

@@ -8,7 +8,8 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from asepsis.domain.names import RunId, SnapshotId
+from asepsis.domain.names import Digest, RunId, SnapshotId
+from asepsis.sealing.memory import MEMORY_FILE
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,36 @@ class LocalSnapshotFiles:
     def packages(self, run: RunId) -> Path:
         """The folder with what a run wrote: sealed packages, or a sealed link map."""
         return self.root / "packages" / run
+
+    def keep_memory(self, run: RunId, *, contract: Digest, number: int) -> Path:
+        """Move the sealed memory that a run wrote to its place; it is on disk before this returns.
+
+        The bytes are copied, so that no process that once could write the run's output can change them later.
+        """
+        written, folder = self.packages(run) / MEMORY_FILE, self.memory(run, contract=contract, number=number)
+        incoming = self.root / "incoming" / folder.name
+        shutil.rmtree(incoming, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
+        incoming.mkdir(parents=True, mode=0o700)
+        shutil.copyfile(written, incoming / MEMORY_FILE, follow_symlinks=False)
+        _flush(incoming / MEMORY_FILE)
+        _flush(incoming)
+        folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        incoming.rename(folder)
+        _flush(folder.parent)
+        written.unlink()
+        return folder / MEMORY_FILE
+
+    def memory(self, run: RunId, *, contract: Digest, number: int) -> Path:
+        """The folder of the sealed memory that a run left."""
+        return self.root / "memories" / contract / f"{number}-{run}"
+
+    def forget_memories(self, contract: Digest, *, before: int) -> None:
+        """Remove the sealed memories of earlier versions, and what was never kept beside them."""
+        for folder in (self.root / "memories" / contract).glob("*-*"):
+            number = folder.name.partition("-")[0]
+            if number.isdecimal() and int(number) < before:
+                shutil.rmtree(folder, ignore_errors=True)
 
     def adopt(self, run: RunId, *, snapshot: SnapshotId) -> None:
         """Move what a run wrote to the place of a snapshot, durably."""

@@ -12,6 +12,7 @@ from typing import Any
 
 from asepsis.attest.appraise import appraise
 from asepsis.attest.process import make_evidence, measure
+from asepsis.domain.access import REMEMBERED
 from asepsis.domain.analysis import Analysis, AnalysisKind, Job, SnapshotInput
 from asepsis.domain.attestation import Binding, Grant
 from asepsis.domain.contract import Contract, read_contract
@@ -19,6 +20,7 @@ from asepsis.domain.documents import encode_bytes
 from asepsis.domain.finding import Assessment
 from asepsis.domain.keydesk import GrantRequest, ShareDeposit, checkpoint_digest
 from asepsis.domain.ledger import LedgerEntry
+from asepsis.domain.memory import EMPTY
 from asepsis.domain.names import Digest, PartyId, RestorePointId, RunId, SnapshotId
 from asepsis.domain.snapshot import Label, Manifest, Origin, SealedFile
 from asepsis.domain.statistic import Links, Share, Statistic
@@ -257,6 +259,7 @@ class World:
             evidence=make_evidence(binding, signing_key=runtime.signing.private).to_document(),
             nonce=nonce,
             checkpoint=note,
+            memory=EMPTY.to_document() if job.analysis.kind in REMEMBERED else None,
         )
         return replace(request, **changes)
 

@@ -19,6 +19,7 @@ from asepsis.errors.desk import BudgetExhausted, SnapshotConflict, SnapshotNotOu
 from asepsis.errors.sealing import SignatureInvalid
 from asepsis.sealing.canonical import canonical
 from asepsis.sealing.links import combine
+from asepsis.sealing.memory import memory_id
 from asepsis.sealing.signing import Purpose, verify
 
 
@@ -30,7 +31,9 @@ def world(tmp_path: Path) -> World:
 def test_a_grant_opens_exactly_this_owners_snapshots_to_the_runtime(world: World) -> None:
     runtime = Runtime()
     grant = world.desks[NORTH].grant(world.request(runtime=runtime))
-    assert runtime.open(grant) == {"northgate-clinical-1": world.deks["northgate-clinical-1"]}
+    opened = runtime.open(grant)
+    assert len(opened.pop(memory_id(world.digest))) == 32
+    assert opened == {"northgate-clinical-1": world.deks["northgate-clinical-1"]}
 
 
 def test_a_grant_is_signed_by_the_owner_and_leased(world: World) -> None:

@@ -10,12 +10,13 @@ from hypothesis import strategies as st
 
 from asepsis.disclosure.audit import Bounded, audit
 from asepsis.disclosure.contributors import WHOLE, Contributors, Population
+from asepsis.disclosure.gate import Assessed
 from asepsis.disclosure.memory import BLUR, Answered, Candidate, Memory, Shown, held
 from asepsis.disclosure.memory_bytes import digest, from_bytes, to_bytes
 from asepsis.disclosure.people import People, people
 from asepsis.disclosure.profiles import PROFILES, profile_named
-from asepsis.disclosure.quotas import Asked, Quotas, exceeded
-from asepsis.disclosure.releasing import Asking, assess_with_memory, recall
+from asepsis.disclosure.quotas import FULL, QUOTA, Asked, Quotas, exceeded
+from asepsis.disclosure.releasing import Asking, assess_counted, assess_with_memory, recall
 from asepsis.domain.cells import (
     BranchShape,
     CellRow,
@@ -27,6 +28,8 @@ from asepsis.domain.cells import (
     MeasureSpec,
     Shape,
 )
+from asepsis.domain.finding import Assessment
+from asepsis.domain.release import CellAction, Released
 from asepsis.domain.sealed import Sealed
 from asepsis.errors.disclosure import MemoryMalformedError
 
@@ -320,3 +323,38 @@ def test_no_two_shown_cells_differ_by_fewer_than_the_threshold(ranges: list[tupl
     for place, left in enumerate(remembered.shown):
         for right in remembered.shown[:place]:
             assert left.persons.apart(right.persons) >= 10
+
+
+def counted(remembered: Memory, question: str, **asking: Any) -> tuple[Assessed, Memory, int]:
+    """A method's release, and how often it was computed."""
+    computed: list[None] = []
+
+    def compute() -> Assessed:
+        computed.append(None)
+        released = Released(columns=("n",), rows=((20,), (25,)), actions=((CellAction.ROUNDED,),) * 2, notes=())
+        return Assessed(released=released, assessment=Assessment(profile=STRICT.label, findings=()))
+
+    how = Asking(author="a", question=question, data="d", **asking)
+    assessed, after = assess_counted(compute, STRICT, memory=remembered, asking=how, skeleton="curve")
+    return assessed, after, len(computed)
+
+
+def test_a_method_counts_against_the_quotas_and_is_computed_once_for_equal_questions() -> None:
+    first, after, computed = counted(memory(), "q1")
+    assert (computed, [(one.skeleton, one.cells) for one in after.asked]) == (1, [("curve", 2)])
+    again, same, computed = counted(from_bytes(to_bytes(after)), "q1")
+    assert (again, computed, to_bytes(same)) == (first, 0, to_bytes(after))
+    refused, unchanged, computed = counted(after, "q2", quotas=Quotas(variants_of_one=1))
+    assert (refused.released, refused.assessment.findings, unchanged, computed) == (None, (QUOTA,), after, 0)
+    refused, unchanged, _ = counted(after, "q2", quotas=Quotas(cells_of_all=2))
+    assert (refused.released, unchanged) == (None, after)
+
+
+def test_what_the_memory_has_no_room_for_is_not_released() -> None:
+    """Guard: ``_bounded``: nothing leaves that the next question would not be compared with."""
+    before = memory()
+    refused, after, _ = counted(before, "q1", most_bytes=len(to_bytes(before)))
+    assert (refused.released, refused.assessment.findings, after) == (None, (FULL,), before)
+    released, after, _ = counted(before, "q1", most_bytes=len(to_bytes(before)) + 2_000)
+    assert released.released is not None
+    assert after is not before

@@ -22,12 +22,15 @@ LARGEST_OUTPUT: Final = 8 << 30
 
 
 def reach_of(order: Document) -> Reach:
-    """The folders of the order's snapshots for reading, its output folder for writing."""
+    """The folders of the order's snapshots and sealed memory for reading, its output folder for writing."""
     items = order.get("snapshots")
-    folders = [item.get("folder") for item in items if isinstance(item, dict)] if isinstance(items, list) else []
+    places = [*(items if isinstance(items, list) else []), order.get("memory")]
+    folders = [place.get("folder") for place in places if isinstance(place, dict)]
     output = order.get("output")
     write = (output,) if isinstance(output, str) and Path(output).is_dir() else ()
-    return Reach(read=tuple(path for path in folders if isinstance(path, str) and Path(path).is_dir()), write=write)
+    return Reach(
+        read=tuple(path for path in folders if isinstance(path, str) and path and Path(path).is_dir()), write=write
+    )
 
 
 def runs_unconfined(order: Document) -> bool:

@@ -11,14 +11,14 @@ from collections.abc import Sequence
 
 from asepsis.domain.attestation import NONCE_LENGTH, Grant
 from asepsis.domain.budget import Budget
-from asepsis.domain.keydesk import GrantRequest, PublicKeys, ShareDeposit
+from asepsis.domain.keydesk import GrantRequest, MemoryDeposit, PublicKeys, ShareDeposit
 from asepsis.domain.ledger import Act
 from asepsis.domain.names import Digest, PartyId
 from asepsis.domain.snapshot import Manifest
 from asepsis.domain.statements import StatementKind
 from asepsis.sealing.manifest import SignedManifest
 from asepsis.sealing.statement import SignedStatement
-from asepsis.services.keydesk import consent, grants, linkmap, recovery, witness
+from asepsis.services.keydesk import consent, grants, linkmap, memories, recovery, witness
 from asepsis.services.keydesk.office import Office
 
 
@@ -52,6 +52,10 @@ class KeyDesk:
     def deposit_share(self, deposit: ShareDeposit) -> bytes:
         """Keep this owner's share of a new link map's key; returns the owner's endorsement of the map's manifest."""
         return linkmap.deposit_share(self._office, deposit)
+
+    def remember(self, deposit: MemoryDeposit) -> bytes:
+        """Know a new version of a contract's memory of releases; returns the owner's receipt for its runtime."""
+        return memories.remember(self._office, deposit)
 
     def seen_size(self) -> int:
         """The size of the ledger that this desk cosigned last; 0 before the first time."""

@@ -18,9 +18,12 @@ from asepsis.errors.attest import EvidenceRefused
 from asepsis.sealing.canonical import canonical
 from asepsis.sealing.envelope import seal_to
 from asepsis.sealing.grant import grant_info
+from asepsis.sealing.memory import memory_id
 from asepsis.sealing.signing import Purpose
 from asepsis.services.keydesk.consent import kept_key
-from asepsis.services.keydesk.judgement import Case, check_budget, judge, require_going_on
+from asepsis.services.keydesk.going import require_going_on
+from asepsis.services.keydesk.judgement import Case, check_budget, judge
+from asepsis.services.keydesk.memories import own_share, require_same
 from asepsis.services.keydesk.office import Office
 from asepsis.services.keydesk.ports import DeskRecords
 
@@ -73,6 +76,7 @@ def _seal(office: Office, case: Case) -> Grant:
         keys=(),
         granted_at=case.at,
         lease_until=until,
+        memory=None if case.memory is None else case.memory.version,
     )
     info = grant_info(bare)
     keys = tuple(
@@ -86,6 +90,9 @@ def _seal(office: Office, case: Case) -> Grant:
         )
         for key in case.keys
     )
+    if case.memory is not None:
+        share = seal_to(case.evidence.sealing_key, own_share(office, case.memory), info=info)
+        keys = (*keys, SealedKey(snapshot=memory_id(case.memory.contract), sealed=share))
     full = replace(bare, keys=keys)
     return replace(full, signature=office.keys.sign(Purpose.GRANT, canonical(full.body())))
 
@@ -94,6 +101,7 @@ def _give(office: Office, case: Case, given: Grant) -> Grant:
     with office.acting() as records:
         try:
             require_going_on(office, records, case.agreement, at=case.at)  # somebody may have stopped it meanwhile
+            require_same(office, records, case.memory)
             budget = check_budget(office, records, case)
         except AsepsisError as error:
             refusal = error
@@ -123,7 +131,7 @@ def _write_grant(office: Office, records: DeskRecords, case: Case, given: Grant,
         records.add_charge(case.charge(office.owner))
         charged = {**facts, "remaining": after.remaining}
         entries.append(office.entry(Act.BUDGET_CHARGED, subject=run, facts=charged))
-    granted = {**facts, "count": len(given.keys), "label": case.label.value}
+    granted = {**facts, "count": len(case.keys), "label": case.label.value}
     records.append([*entries, office.entry(Act.GRANT_GIVEN, subject=run, facts=granted)])
 
 

@@ -19,10 +19,9 @@ from asepsis.domain.analysis import AnalysisKind, Job, SnapshotInput, read_job
 from asepsis.domain.attestation import NONCE_SECONDS, Binding, Evidence, read_evidence
 from asepsis.domain.budget import Budget, Charge, charge
 from asepsis.domain.contract import Contract, read_contract
-from asepsis.domain.keydesk import GrantRequest, checkpoint_digest
+from asepsis.domain.keydesk import GrantRequest, KeptMemory, checkpoint_digest
 from asepsis.domain.names import Digest, PartyId
 from asepsis.domain.snapshot import Label
-from asepsis.domain.statements import require_not_stopped
 from asepsis.errors.contract import ApprovalMissing, ContractNotSigned, DocumentMalformed, UnknownParty
 from asepsis.errors.desk import (
     ContractNotSignedHere,
@@ -40,6 +39,8 @@ from asepsis.sealing.canonical import digest
 from asepsis.sealing.links import LINKS
 from asepsis.sealing.statement import read_statements
 from asepsis.services.keydesk.consent import budget_of
+from asepsis.services.keydesk.going import require_going_on
+from asepsis.services.keydesk.memories import memory_for
 from asepsis.services.keydesk.office import Office
 from asepsis.services.keydesk.ports import DeskRecords
 from asepsis.services.keydesk.rules import (
@@ -76,6 +77,7 @@ class Case:
     nonce: bytes
     label: Label
     keys: tuple[WrappedKey, ...]
+    memory: KeptMemory | None
 
     def charge(self, owner: PartyId) -> Charge:
         """What the grant costs the owner."""
@@ -91,6 +93,7 @@ def judge(office: Office, records: DeskRecords, request: GrantRequest) -> Case:
         ContractNotSignedHere, ContractNotSigned: the contract is not one that this owner and all others signed.
         ContractExpired, ContractNotYetValid, ContractNotInForce, StatementNotTrusted: it is not in force.
         WrongContract, AuthorWithoutRole, AnalysisNotAllowed, HoldingRefused, InputRefused: it does not carry the job.
+        MemoryRolledBack, MemoryBehind: it starts from another memory of releases than the newest one known here.
         NonceUnknown, NonceReplayed, NonceExpired: the evidence is not fresh.
         NoCheckpoint, CheckpointStale, CheckpointForked, RoomKeyUnknown: the room's ledger is not as witnessed.
         EvidenceRefused: the evidence does not count (its subclasses say why).
@@ -104,6 +107,7 @@ def judge(office: Office, records: DeskRecords, request: GrantRequest) -> Case:
     require_going_on(office, records, agreement, at=at)
     job, job_digest = _job(office, request, agreement)
     keys = _keys(office, records, job, agreement)
+    memory = memory_for(office, records, request.memory, contract=agreement.digest, kind=job.analysis.kind)
     label = strictest([*_labels(job, agreement.contract), *(key.label for key in keys)])
     _use_nonce(office, records, request.nonce, at=at)
     evidence = _evidence(office, records, request, agreement=agreement, job=job_digest, label=label)
@@ -117,18 +121,11 @@ def judge(office: Office, records: DeskRecords, request: GrantRequest) -> Case:
         nonce=request.nonce,
         label=label,
         keys=keys,
+        memory=memory,
     )
     _check_approval(office, records, request, case)
     check_budget(office, records, case)
     return case
-
-
-def require_going_on(office: Office, records: DeskRecords, agreement: Agreement, *, at: datetime) -> None:
-    """Raise unless nothing has been stopped: neither the desk by its owner, nor the contract by time or a party."""
-    if records.is_stopped():
-        raise DeskStopped(owner=office.owner)
-    agreement.contract.require_time(at)
-    require_not_stopped(records.statements(agreement.digest), contract=agreement.contract)
 
 
 def check_budget(office: Office, records: DeskRecords, case: Case) -> Budget | None:

@@ -24,7 +24,7 @@ from asepsis.sealing.links import LINKS, share_info
 from asepsis.sealing.manifest import manifest_digest
 from asepsis.sealing.signing import Purpose, verify
 from asepsis.services.keydesk.consent import signed_contract
-from asepsis.services.keydesk.judgement import require_going_on
+from asepsis.services.keydesk.going import require_going_on
 from asepsis.services.keydesk.office import Office
 from asepsis.services.keydesk.ports import DeskRecords
 

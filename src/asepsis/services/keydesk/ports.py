@@ -9,7 +9,7 @@ from typing import Protocol
 
 from asepsis.domain.budget import Charge
 from asepsis.domain.documents import Document
-from asepsis.domain.keydesk import GrantedRun, Head, IssuedNonce, KeptLinks, KeptSnapshot, PublicKeys
+from asepsis.domain.keydesk import GrantedRun, Head, IssuedNonce, KeptLinks, KeptMemory, KeptSnapshot, PublicKeys
 from asepsis.domain.ledger import LedgerEntry
 from asepsis.domain.names import Digest, PartyId, RunId, SnapshotId
 from asepsis.domain.statements import Statement
@@ -122,6 +122,14 @@ class DeskRecords(Protocol):
 
     def links(self, snapshot: SnapshotId) -> KeptLinks | None:
         """An endorsed link map."""
+        ...
+
+    def memory(self, contract: Digest) -> KeptMemory | None:
+        """The newest memory of releases of a contract that this desk knows."""
+        ...
+
+    def put_memory(self, kept: KeptMemory) -> None:
+        """Remember a version as the newest one."""
         ...
 
     def charged(self, contract: Digest, *, owner: PartyId) -> int:
