@@ -64,6 +64,7 @@ from asepsis.errors.contract import ContractNotSigned, DocumentMalformed
 from asepsis.errors.desk import ContractNotSignedHere, NonceExpired, NonceReplayed, RequestMalformed
 from asepsis.sealing.agreement import verify_agreement
 from asepsis.sealing.canonical import digest
+from asepsis.sealing.memory import memory_id
 from asepsis.services.keydesk.desk import KeyDesk
 from asepsis.services.keydesk.office import Office
 
@@ -135,7 +136,9 @@ def folder(shared_data: Path) -> Path:
 def test_a_desk_gives_the_keys_of_real_data_to_an_attested_runtime(hardware: HardwareWorld) -> None:
     runtime = Runtime()
     grant = hardware.desks[NORTH].grant(hardware.ask(runtime=runtime))
-    assert runtime.open(grant) == {"northgate-clinical-1": hardware.deks["northgate-clinical-1"]}
+    opened = runtime.open(grant)
+    assert len(opened.pop(memory_id(hardware.digest))) == 32
+    assert opened == {"northgate-clinical-1": hardware.deks["northgate-clinical-1"]}
 
 
 def test_tr_002_a_genuine_report_with_the_debug_bit_is_refused(folder: Path, hardware: HardwareWorld) -> None:

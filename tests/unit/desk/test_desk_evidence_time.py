@@ -29,6 +29,7 @@ from asepsis.errors.attest import CertificateOutOfTime, EvidenceNotBound, Eviden
 from asepsis.ledger.note import add_signature
 from asepsis.sealing.agreement import verify_agreement
 from asepsis.sealing.canonical import canonical, digest
+from asepsis.sealing.memory import memory_id
 from asepsis.sealing.signing import Purpose
 from asepsis.services.evidence import _check_grants
 from asepsis.services.keydesk.desk import KeyDesk
@@ -72,7 +73,9 @@ def enclaves(tmp_path: Path) -> Enclaves:
 def test_a_desk_grants_real_data_to_hardware_whose_certificates_hold_now(enclaves: Enclaves) -> None:
     runtime = Runtime()
     grant = enclaves.desks[NORTH].grant(enclaves.ask(NORTH, runtime, enclaves.job()))
-    assert list(runtime.open(grant).values()) == [enclaves.deks["northgate-clinical-1"]]
+    opened = runtime.open(grant)
+    assert len(opened.pop(memory_id(enclaves.digest))) == 32
+    assert list(opened.values()) == [enclaves.deks["northgate-clinical-1"]]
     with pytest.raises(MeasurementUnknown):
         enclaves.desks[NORTH].grant(enclaves.request(job=enclaves.job(run="run-2")))
 
@@ -103,6 +106,7 @@ def check(world: Enclaves, job: Job, grants: dict[PartyId, Grant], evidence: dic
         evidence,
         agreement=verify_agreement(world.document, world.signatures),
         appraise=Appraiser(now=lambda: YEARS_LATER, trust=trust()),
+        started=grants[NORTH].memory,
     )
 
 
