@@ -197,7 +197,7 @@ def test_the_ledger_and_the_desks_hold_no_canary(canary: Canary) -> None:
 
 
 def test_a_party_holds_the_canary_only_in_its_own_files(canary: Canary) -> None:
-    """The books count; what is kept of records names, and so does the exact report. The laboratory has nothing at all."""
+    """Books count; what is kept of records names, and so does the exact report. The laboratory has nothing at all."""
     parties = canary.world.path / "parties"
     allowed = {"quarantine.parquet", "excluded.parquet", "merged.parquet", "provenance.parquet"}
     allowed |= {"quarantined_records.parquet", "persons.parquet", "quality-exact.json"}
