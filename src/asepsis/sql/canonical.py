@@ -10,7 +10,7 @@ from datetime import date
 from enum import Enum
 
 from asepsis.domain.cells import Relation
-from asepsis.sql.plan import And, Compare, Exists, Literal, Member, Missing, Or, Predicate, Scalar, Truth, Value
+from asepsis.sql.plan import And, Compare, Exists, Listed, Literal, Member, Missing, Or, Predicate, Scalar, Truth, Value
 
 _OPPOSITE = {
     Relation.EQUAL: Relation.UNEQUAL,
@@ -86,7 +86,7 @@ def negation(item: Predicate) -> Predicate:
             return _joined([negation(part) for part in item.items])
         case Or():
             return conjunction([negation(part) for part in item.items])
-        case Member() | Missing() | Exists():
+        case Member() | Listed() | Missing() | Exists():
             return dataclasses.replace(item, negated=not item.negated)
 
 

@@ -17,6 +17,7 @@ from typing import Final
 from asepsis.domain.cells import MeasureKind
 from asepsis.sql.canonical import disjunction
 from asepsis.sql.plan import (
+    LISTED,
     And,
     Appended,
     Bin,
@@ -32,6 +33,7 @@ from asepsis.sql.plan import (
     Feature,
     FeatureKind,
     Grouping,
+    Listed,
     Literal,
     LookupScan,
     Measure,
@@ -115,14 +117,14 @@ class _Printer:
 
     @staticmethod
     def alias(source: int) -> str:
-        return f"t{source}"
+        return "listed" if source == LISTED else f"t{source}"
 
     def unit(self, source: int) -> str:
         return f'{self.alias(source)}."{self.units[source]}"'
 
     # -- predicates
 
-    def predicate(self, value: Predicate) -> str:  # noqa: PLR0911 - one arm per node of a closed union
+    def predicate(self, value: Predicate) -> str:  # noqa: C901, PLR0911 - one arm per node of a closed union
         match value:
             case Truth():
                 return "TRUE" if value.value else "FALSE"
@@ -131,6 +133,8 @@ class _Printer:
             case Member():
                 values = ", ".join(self.literal(item) for item in value.values)
                 return f"({self.scalar(value.argument)} {'NOT ' if value.negated else ''}IN ({values}))"
+            case Listed():
+                return self.listed(value)
             case Missing():
                 return f"({self.scalar(value.argument)} IS {'NOT ' if value.negated else ''}NULL)"
             case And():
@@ -139,6 +143,13 @@ class _Printer:
                 return "(" + " OR ".join(self.predicate(item) for item in value.items) + ")"
             case Exists():
                 return self.exists(value)
+
+    def listed(self, value: Listed) -> str:
+        """Membership in a public list: the list is computed once, whatever the rows around it are."""
+        argument, alias = self.scalar(value.argument), self.alias(LISTED)
+        where = "" if value.where == Truth(value=True) else f" WHERE {self.predicate(value.where)}"
+        body = f'SELECT {alias}."{value.column}" FROM "{value.table}" AS {alias}{where}'
+        return f"({argument} {'NOT ' if value.negated else ''}IN ({body}))"
 
     def exists(self, value: Exists) -> str:
         body = self.rows(value.rows, tie=(value.inner, value.outer))

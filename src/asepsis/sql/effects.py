@@ -20,7 +20,7 @@ from typing import Final
 from asepsis.domain.cells import Relation
 from asepsis.sql.canonical import conjunction, disjunction, flatten_and
 from asepsis.sql.domains import RANGES, is_everything
-from asepsis.sql.plan import Compare, Exists, Grouping, Literal, Member, Missing, Or, Predicate, Scalar, Truth
+from asepsis.sql.plan import Compare, Exists, Grouping, Listed, Literal, Member, Missing, Or, Predicate, Scalar, Truth
 
 MOST_PARTS: Final = 24
 
@@ -65,7 +65,7 @@ def is_tested(part: Predicate, keys: frozenset[Scalar]) -> bool:
             return False
         case Missing():
             return not part.negated
-        case Member():
+        case Member() | Listed():
             return part.negated and part.argument not in keys
         case Compare():
             return _is_tested_comparison(part, keys)

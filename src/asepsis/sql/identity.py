@@ -22,6 +22,7 @@ from asepsis.sql.plan import (
     DatePart,
     Exists,
     Grouping,
+    Listed,
     Literal,
     LookupScan,
     Member,
@@ -103,7 +104,7 @@ def _blank(value: object) -> object:
 
 def _about(part: Predicate, keys: frozenset[Scalar]) -> bool:
     """Whether a condition is about the keys alone, and so true of every cell that there is."""
-    if isinstance(part, Member):
+    if isinstance(part, Member | Listed):
         return part.argument in keys
     if isinstance(part, Compare):
         sides = {part.left, part.right}
@@ -179,7 +180,9 @@ def _needed(source: Source, parts: list[Predicate], pins: tuple[_Pin, ...], tied
 def _rejects_missing(part: Predicate) -> bool:
     if isinstance(part, Missing):
         return part.negated
-    return isinstance(part, Compare | Member) and '"Choice"' not in canonical_text(part)
+    if isinstance(part, Listed) and part.negated:
+        return False
+    return isinstance(part, Compare | Member | Listed) and '"Choice"' not in canonical_text(part)
 
 
 def _is_free(part: Exists) -> bool:

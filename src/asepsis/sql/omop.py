@@ -30,7 +30,14 @@ _CODED_NAMES: Final = frozenset({
     "domain_id", "vocabulary_id", "concept_class_id", "standard_concept",
 })  # fmt: skip
 _LOOKUPS: Final[Mapping[str, str]] = {"concept": "concept_id", "care_site": "care_site_id", "location": "location_id"}
+_LISTS: Final = frozenset({"concept_ancestor", "concept_relationship", "concept_synonym", "drug_strength"})
+"""Tables of the vocabulary without a unique column: they are used as lists of values, and never joined to patients."""
+
 _LOOKUP_TEXTS: Final = frozenset({"concept_name", "care_site_name"})
+_VOCABULARY_TEXTS: Final = frozenset({
+    "concept_code", "invalid_reason", "relationship_id", "concept_id_1", "concept_id_2", "min_levels_of_separation",
+    "max_levels_of_separation", "concept_synonym_name",
+})  # fmt: skip
 
 
 def omop_catalogue(tables: Mapping[str, Iterable[tuple[str, ColumnType]]]) -> Catalogue:
@@ -66,6 +73,8 @@ def _column(table: str, name: str, kind: ColumnType) -> Column:
 
 def _uses(table: str, name: str, kind: ColumnType) -> frozenset[Use]:
     if table in _LOOKUPS and (name in _LOOKUP_TEXTS or name == _LOOKUPS[table]):
+        return _CODED
+    if (table == "concept" or table in _LISTS) and name in _VOCABULARY_TEXTS:
         return _CODED
     if name.endswith(("_source_concept_id", "_source_value")):
         return frozenset()

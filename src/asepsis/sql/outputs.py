@@ -53,15 +53,21 @@ _KINDS: Final = {
     Function.DEVIATION: MeasureKind.DEVIATION,
     Function.QUANTILE: MeasureKind.QUANTILE,
 }
+_ADDED: Final = frozenset({MeasureKind.ROWS, MeasureKind.SUM})
+"""Measures that grow with the number of rows."""
 
 
 @dataclass(slots=True, kw_only=True)
 class Outputs:
-    """The outputs of one grouping while they are being bound; ``single`` says that a person has at most one row."""
+    """The outputs of one grouping while they are being bound.
+
+    ``single`` says that a person has at most one row, ``multiplied`` that one record may stand in many rows.
+    """
 
     scope: Scope
     context: Context
     single: bool
+    multiplied: bool
     keys: list[Typed]
     measures: list[Measure] = field(default_factory=list)
     aliases: Mapping[str, int] = field(default_factory=dict)
@@ -70,7 +76,12 @@ class Outputs:
         """Bind one output. Raises RefusedError."""
         call = aggregate_of(node)
         if call is not None:
-            return self._call(call)
+            known = len(self.measures)
+            output = self._call(call)
+            if self.multiplied and any(measure.spec.kind in _ADDED for measure in self.measures[known:]):
+                del self.measures[known:]
+                raise RefusedError("sql.multiplied_records", call.node)
+            return output
         if has_aggregate(node):
             return self._derived(node)
         return self._plain(node)

@@ -9,11 +9,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
+from typing import Final
 
 from asepsis.domain.cells import MeasureSpec, Relation, Shape
 from asepsis.domain.finding import Finding
 
 Value = int | float | str | date
+
+LISTED: Final = -2
+"""Source number of the rows of the public look-up table of a :class:`Listed`."""
 
 
 class DateField(StrEnum):
@@ -141,6 +145,20 @@ class Member:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Listed:
+    """Membership in one column of a public look-up table, of its rows where a condition holds.
+
+    Those rows are the source ``LISTED`` of the condition, which knows nothing of the rows around it.
+    """
+
+    argument: Scalar
+    table: str
+    column: str
+    where: Predicate
+    negated: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Missing:
     """Whether a value is missing; of a :class:`UnitRef`, whether an outer join found no partner."""
 
@@ -172,7 +190,7 @@ class Exists:
     negated: bool = False
 
 
-Predicate = Truth | Compare | Member | Missing | And | Or | Exists
+Predicate = Truth | Compare | Member | Listed | Missing | And | Or | Exists
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,6 +17,7 @@ from asepsis.domain.finding import Finding
 from asepsis.sql.aggregates import has_aggregate
 from asepsis.sql.canonical import digest
 from asepsis.sql.effects import MOST_PARTS, variants
+from asepsis.sql.listings import bind_listed
 from asepsis.sql.normal import normalised
 from asepsis.sql.outputs import Outputs, bind_key, with_parts
 from asepsis.sql.parse import parse
@@ -29,6 +30,7 @@ from asepsis.sql.relations import (
     bind_names,
     bind_relation,
     group_nodes,
+    is_multiplied,
     is_single,
     output_name,
     union_parts,
@@ -105,6 +107,7 @@ def _context(catalogue: Catalogue, parameters: Mapping[str, Argument]) -> Contex
         predicate=bind_predicate,
         relation=bind_relation,
         exists=bind_exists,
+        listed=bind_listed,
     )
 
 
@@ -188,7 +191,14 @@ def _branch(
     bound = bind_rows(node, scope, context)
     units.append((bound.scope.entries[0].alias, bound.scope.entries[0].unit or ""))
     aliases = {part.alias.lower(): index for index, part in enumerate(node.expressions) if isinstance(part, exp.Alias)}
-    outputs = Outputs(scope=bound.scope, context=context, single=is_single(bound), keys=[], aliases=aliases)
+    outputs = Outputs(
+        scope=bound.scope,
+        context=context,
+        single=is_single(bound),
+        multiplied=is_multiplied(bound),
+        keys=[],
+        aliases=aliases,
+    )
     _bind_keys(node, outputs, context)
     shown = tuple(
         attempt(context, part, lambda part=part: outputs.bind(part.unalias())) or _NOTHING  # type: ignore[misc]

@@ -124,7 +124,9 @@ def _in(node: exp.Expr, scope: Scope, context: Context) -> Predicate:
 
 
 def _in_subquery(argument: Typed, query: exp.Expr, scope: Scope, context: Context) -> Predicate:
-    if not isinstance(argument.scalar, UnitRef) or scope.is_outer(argument.scalar.source):
+    if not isinstance(argument.scalar, UnitRef):
+        return context.listed(argument, query, scope, context)
+    if scope.is_outer(argument.scalar.source):
         raise RefusedError("sql.uncorrelated_subquery", query)
     related = context.relation(query, Scope(names=scope.names), context)
     if len(related.columns) != 1:

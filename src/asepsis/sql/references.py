@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TypeVar
 
-from asepsis.sql.plan import ColumnRef, Exists, Source, UnitRef
+from asepsis.sql.plan import ColumnRef, Exists, Listed, Source, UnitRef
 
 T = TypeVar("T")
 
@@ -21,6 +21,8 @@ def sources_of(value: object) -> set[int]:
         elif isinstance(current, Exists):
             found.add(current.outer)
             pending.append(current.rows)
+        elif isinstance(current, Listed):
+            pending.append(current.argument)
         elif dataclasses.is_dataclass(current) and not isinstance(current, type):
             pending += [getattr(current, field.name) for field in dataclasses.fields(current)]
         elif isinstance(current, tuple | list):

@@ -51,11 +51,15 @@ REASONS: Final[dict[str, tuple[str, str]]] = {
     ),
     "sql.lookup_key": (
         "A look-up table can be joined on its unique key only.",
-        "Join its key with one column of a table with patient data.",
+        "Join its key with one column of a table with patient data, or write … IN (SELECT column FROM look-up table).",
     ),
     "sql.uncorrelated_subquery": (
         "A subquery in a condition must be about the same person.",
         "Equate the person's key inside the subquery with the one outside.",
+    ),
+    "sql.list_subquery": (
+        "Values can be looked up in one column of one public look-up table.",
+        "Write … IN (SELECT column FROM look-up table WHERE …); nest another IN where you would join.",
     ),
     "sql.scalar_subquery": ("A subquery cannot be used as a value.", "Use a join, EXISTS or a named subquery."),
     "sql.no_person_in_subquery": (
@@ -68,6 +72,10 @@ REASONS: Final[dict[str, tuple[str, str]]] = {
     "sql.margins": (
         "Cells and their margins cannot be shown in one result.",
         "Ask for each grouping separately.",
+    ),
+    "sql.multiplied_records": (
+        "A join of several records of a person multiplies them, so they cannot be counted or added up.",
+        "Count persons, or put the conditions on the other table's records into EXISTS (…).",
     ),
     "sql.window": ("Window functions work on single rows and are not available.", "Group by person in a subquery."),
     "sql.distinct_values": (

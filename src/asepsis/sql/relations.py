@@ -116,6 +116,17 @@ def is_single(bound: Bound) -> bool:
     )
 
 
+def is_multiplied(bound: Bound) -> bool:
+    """Whether several records of a person meet several others, so that one record may stand in many rows."""
+    sources = {source.number: source for source in bound.rows.sources}
+    several = [
+        entry
+        for entry in bound.scope.entries
+        if entry.source in sources and not entry.single and sources[entry.source].key is None
+    ]
+    return len(several) > 1
+
+
 def _outputs(query: exp.Select, scope: Scope, context: Context) -> dict[str, Typed]:
     named: dict[str, Typed] = {}
     for position, node in enumerate(query.expressions):
@@ -201,6 +212,7 @@ class _Stage:
     keys: list[Typed]
     scope: Scope
     context: Context
+    multiplied: bool
     features: list[Feature] = field(default_factory=list)
 
     def column(self, position: int, typed: Typed) -> Typed:
@@ -227,6 +239,8 @@ class _Stage:
         argument = None if call.argument is None else bind_scalar(call.argument, self.scope, self.context)
         if argument is not None:
             kind, argument, where = self._argument(kind, argument, where, call)
+        if self.multiplied and kind in {FeatureKind.COUNT, FeatureKind.SUM}:
+            raise RefusedError("sql.multiplied_records", call.node)
         typed = _feature_type(kind, argument, call.node)
         scalar = None if argument is None else argument.scalar
         feature = Feature(kind=kind, argument=scalar, where=where)
@@ -293,7 +307,8 @@ def _stage(query: exp.Select, bound: Bound, context: Context) -> Related:
     keys = _stage_keys(query, bound.scope, context)
     if not any(typed.is_unit for typed in keys):
         raise RefusedError("sql.no_person_in_subquery", query)
-    stage = _Stage(keys=[typed for typed in keys if not typed.is_unit], scope=bound.scope, context=context)
+    plain = [typed for typed in keys if not typed.is_unit]
+    stage = _Stage(keys=plain, scope=bound.scope, context=context, multiplied=is_multiplied(bound))
     named: dict[str, Typed] = {}
     for position, node in enumerate(query.expressions):
         name = output_name(node, position)

@@ -113,6 +113,7 @@ class Context:
     predicate: Callable[[exp.Expr, Scope, Context], Predicate]
     relation: Callable[[exp.Expr, Scope, Context], Related]
     exists: Callable[[exp.Expr, Scope, Context], Predicate]
+    listed: Callable[[Typed, exp.Expr, Scope, Context], Predicate]
     used: set[str] = field(default_factory=set)
     sources: int = 0
     problems: list[Problem] = field(default_factory=list)
