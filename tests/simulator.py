@@ -349,7 +349,7 @@ def order_for(world: World, analysis: Analysis) -> tuple[Run, dict[str, Any], st
     run = room.runs.submit(agreement, analysis, question=question, inputs=inputs)
     checkpoint = room.audit.checkpoint()
     nonces = {owner: room.desk(owner).nonce() for owner in OWNERS}
-    opening = Opening(checkpoint=checkpoint, approvals={}, memory=room.runs.memories.start(run))
+    opening = Opening(checkpoint=checkpoint, approvals={}, memory=room.runs.memories.start(run, agreement))
     return run, room.runs._order(run, opening, nonces=nonces), checkpoint
 
 

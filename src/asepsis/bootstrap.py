@@ -30,6 +30,7 @@ from asepsis.domain.contract import Contract, read_contract
 from asepsis.domain.documents import read_name
 from asepsis.domain.keydesk import PublicKeys
 from asepsis.domain.names import Digest, PartyId, ReferralId
+from asepsis.domain.quotas import Quotas
 from asepsis.domain.referral import Referral
 from asepsis.engines.harmonise.checking import MappingRemark, check_mapping, mapping_docs
 from asepsis.engines.harmonise.kept import KeptRun
@@ -516,7 +517,8 @@ def rehearsal(data: Path, *, contract: Contract | None, profile: str) -> Iterato
                 room.load(table, found)
             room.lock()
             memory = Memory(key=secrets.token_bytes(32))
-            yield Rehearsal(room=room, catalogue=catalogue, profile=rules, memory=memory)
+            quotas = Quotas() if contract is None else contract.quotas
+            yield Rehearsal(room=room, catalogue=catalogue, profile=rules, memory=memory, quotas=quotas)
 
 
 def verify_release_bundle(document: object, *, contract: Digest) -> VerifiedRelease:

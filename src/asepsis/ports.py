@@ -132,6 +132,9 @@ class RoomState(Protocol):
     def contract(self) -> tuple[Digest, Document]:
         """The room's contract. Raises NoContract."""
 
+    def contracts(self) -> Mapping[Digest, Document]:
+        """All contracts that were ever proposed, oldest first."""
+
     def signatures(self, digest: Digest) -> Mapping[PartyId, bytes]:
         """The verified signatures under a contract."""
 
@@ -141,8 +144,8 @@ class RoomState(Protocol):
     def snapshots(self) -> Sequence[PublishedSnapshot]:
         """All published snapshots, oldest first."""
 
-    def memory(self, contract: Digest) -> RoomMemory | None:
-        """The newest version of the memory of releases; none, if it still is empty."""
+    def memory(self, lineage: Digest) -> RoomMemory | None:
+        """The newest version of a lineage's memory of releases; none, if it still is empty."""
 
     def run(self, run: RunId) -> Run:
         """One run. Raises RecordMissing."""
@@ -209,13 +212,13 @@ class SnapshotFiles(Protocol):
     def packages(self, run: RunId) -> Path:
         """The folder with what a run wrote: sealed packages, or a sealed link map."""
 
-    def keep_memory(self, run: RunId, *, contract: Digest, number: int) -> Path:
+    def keep_memory(self, run: RunId, *, lineage: Digest, number: int) -> Path:
         """Move the sealed memory that a run wrote to its place, durably; returns the file."""
 
-    def memory(self, run: RunId, *, contract: Digest, number: int) -> Path:
+    def memory(self, run: RunId, *, lineage: Digest, number: int) -> Path:
         """The folder of the sealed memory that a run left."""
 
-    def forget_memories(self, contract: Digest, *, before: int) -> None:
+    def forget_memories(self, lineage: Digest, *, before: int) -> None:
         """Remove the sealed memories of earlier versions."""
 
     def adopt(self, run: RunId, *, snapshot: SnapshotId) -> None:

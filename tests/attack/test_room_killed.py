@@ -212,7 +212,7 @@ def assert_one_memory(world: World) -> None:
         assert known is not None
         assert known.version == kept.version
     assert not list((world.path / "host" / "incoming").glob("*"))
-    assert room.files.memory(kept.step.run, contract=contract, number=1).is_dir()
+    assert room.files.memory(kept.step.run, lineage=contract, number=1).is_dir()
 
 
 def answers_after_all(case: Disturbed, world: World, warm: Nursery) -> None:

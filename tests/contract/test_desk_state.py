@@ -80,7 +80,7 @@ def test_values_come_back_as_they_were_kept(state: DeskState) -> None:
         records.add_links(links)
         records.add_grant(granted)
         records.add_grant(granted)
-        records.add_contract(ONE, document={"a": [1, "ü"]})
+        records.add_contract(ONE, lineage=ONE, document={"a": [1, "ü"]})
     with state.reading() as records:
         assert records.snapshot(SnapshotId("s")) == snapshot
         assert records.links(SnapshotId("l")) == links
@@ -101,7 +101,7 @@ def test_statements_and_approvals_are_kept_once(state: DeskState) -> None:
 
 
 def test_charges_are_counted_by_contract_and_owner(state: DeskState) -> None:
-    charge = Charge(contract=ONE, owner=NORTH, run=RunId("r"), job=TWO)
+    charge = Charge(lineage=ONE, owner=NORTH, run=RunId("r"), job=TWO)
     with state.writing() as records:
         assert not records.is_charged(charge)
         records.add_charge(charge)
@@ -112,7 +112,7 @@ def test_charges_are_counted_by_contract_and_owner(state: DeskState) -> None:
 
 
 def test_the_same_charge_or_snapshot_is_never_kept_twice(state: DeskState) -> None:
-    charge = Charge(contract=ONE, owner=NORTH, run=RunId("r"), job=TWO)
+    charge = Charge(lineage=ONE, owner=NORTH, run=RunId("r"), job=TWO)
     with state.writing() as records:
         records.add_charge(charge)
     with pytest.raises(StoreUnavailable), state.writing() as records:

@@ -48,12 +48,15 @@ def sign(
     with reported(as_json=as_json):
         from asepsis.bootstrap import open_room
         from asepsis.domain.names import PartyId
+        from asepsis.services.contracts import read_proposal
         from asepsis.yaml_files import read_yaml
 
         opened = open_room(room)
         document = read_yaml(file)
+        read_proposal(document)
+        signature = opened.sign_contract(PartyId(party), document)  # first: what a desk refuses is not proposed
         opened.contracts.propose(document)
-        state = opened.contracts.sign(PartyId(party), signature=opened.sign_contract(PartyId(party), document))
+        state = opened.contracts.sign(PartyId(party), signature=signature)
         opened.audit.checkpoint()
         _show(state, as_json=as_json)
 
@@ -65,6 +68,22 @@ def status(room: RoomOption = DEFAULT_ROOM, as_json: JsonOption = False) -> None
         from asepsis.bootstrap import open_room
 
         _show(open_room(room).contracts.status(), as_json=as_json)
+
+
+@app.command("amend")
+def amend(
+    file: Annotated[Path, typer.Argument(help="Where to write it; nothing is overwritten.")],
+    room: RoomOption = DEFAULT_ROOM,
+    as_json: JsonOption = False,
+) -> None:
+    """Write the next version of the contract that all have signed, to be edited; nothing is signed."""
+    with reported(as_json=as_json):
+        from asepsis.bootstrap import open_room
+
+        document = open_room(room).contracts.amendment()
+        draft.write(file, document)
+        text = f"{file}\nnext: edit it, then: asepsis contract plan {file}, and all parties sign"
+        emit({"file": str(file), "contract": document}, as_json=as_json, text=text)
 
 
 @app.command("suspend")

@@ -57,7 +57,7 @@ def run(
             terms, _enrolled(opened), datasets=_datasets(opened), measurement=runtime_measurement()
         )
         contract = read_contract(document)
-        _write(file, document)
+        write(file, document)
         emit(
             {"file": str(file), "contract": contract.to_document()},
             as_json=as_json,
@@ -108,7 +108,7 @@ def _datasets(room: Room) -> Mapping[PartyId, set[str]]:
     return found
 
 
-def _write(path: Path, document: Document) -> None:
+def write(path: Path, document: Document) -> None:
     """Write a new file, and never over another. Raises FileKept or FileUnreadable."""
     import yaml
 

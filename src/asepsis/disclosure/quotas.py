@@ -10,19 +10,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from asepsis.domain.finding import Finding, Severity
+from asepsis.domain.quotas import Quotas
 
 MOST_BYTES: Final = 256 << 20
 """Bytes of a memory: what a runtime can surely hold beside its tables."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Quotas:
-    """Most distinct cells, and most variants of one question (the same but for its literals)."""
-
-    cells_of_one: int = 5_000
-    cells_of_all: int = 50_000
-    variants_of_one: int = 200
-    variants_of_all: int = 1_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,9 +19,10 @@ from asepsis.disclosure.memory import Answered, Candidate, Memory, Shown, held
 from asepsis.disclosure.memory_bytes import to_bytes
 from asepsis.disclosure.people import people
 from asepsis.disclosure.profiles import Profile
-from asepsis.disclosure.quotas import FULL, MOST_BYTES, QUOTA, Asked, Quotas, exceeded
+from asepsis.disclosure.quotas import FULL, MOST_BYTES, QUOTA, Asked, exceeded
 from asepsis.domain.cells import CellTable, MeasureKind, Shape
 from asepsis.domain.finding import Assessment, Finding, Severity, read_assessment
+from asepsis.domain.quotas import Quotas
 from asepsis.domain.release import Cell, read_released
 from asepsis.domain.sealed import Sealed
 

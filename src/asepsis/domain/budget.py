@@ -1,5 +1,7 @@
 """Budgets: how many runs an owner's key desk grants under one contract, counted once each, never refunded.
 
+All versions of a contract share what was used: an amendment changes the limit alone.
+
 A charge belongs to one run *and* one job. The same job of the same run, asked again after a crash, is the same
 charge; another job under the same run is another charge.
 """
@@ -28,9 +30,9 @@ class Budget:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Charge:
-    """One run of one job, counted against the owner's budget under one contract."""
+    """One run of one job, counted against the owner's budget under all versions of a contract."""
 
-    contract: Digest
+    lineage: Digest
     owner: PartyId
     run: RunId
     job: Digest

@@ -6,8 +6,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Final
@@ -15,6 +16,7 @@ from typing import Final
 from asepsis.domain.catalogue import Catalogue, read_table, table_document
 from asepsis.domain.documents import Document, Fields, encode_bytes, encode_time
 from asepsis.domain.names import Digest, PartyId
+from asepsis.domain.quotas import Quotas, read_quotas
 from asepsis.domain.snapshot import Label
 from asepsis.errors.contract import (
     ContractExpired,
@@ -28,6 +30,7 @@ from asepsis.errors.contract import (
 SCHEMA_VERSION: Final = 1
 KEY_LENGTH: Final = 32
 _HIGHEST_LEVEL: Final = 2
+_HEX_256: Final = re.compile(r"[0-9a-f]{64}")
 
 
 class Role(StrEnum):
@@ -94,8 +97,20 @@ class Dataset:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Amends:
+    """Which version a contract takes the place of, and the first version of that line; both by digest."""
+
+    contract: Digest
+    lineage: Digest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Contract:
-    """What the parties agree on. Budgets count runs that an owner's key desk grants."""
+    """What the parties agree on. Budgets count runs that an owner's key desk grants.
+
+    ``amends`` makes it a new version of a contract: memory of releases, quotas and budgets go on. ``beside`` names
+    the lineages of other contracts over the owners' data whose memories are not compared with this one.
+    """
 
     name: str
     title: str
@@ -116,6 +131,9 @@ class Contract:
     level: int
     measurements: tuple[str, ...]
     ledger_origin: str
+    amends: Amends | None = None
+    beside: frozenset[Digest] = frozenset()
+    quotas: Quotas = field(default_factory=Quotas)
 
     def party(self, party: PartyId) -> Party:
         """The party of that name. Raises UnknownParty."""
@@ -162,8 +180,8 @@ class Contract:
             raise ContractExpired(contract=self.name, until=encode_time(self.valid_until))
 
     def to_document(self) -> Document:
-        """The document whose canonical form (RFC 8785) the parties sign."""
-        return {
+        """The document whose canonical form (RFC 8785) the parties sign; a clause at its default is left out."""
+        document: Document = {
             "version": SCHEMA_VERSION,
             "name": self.name,
             "title": self.title,
@@ -175,11 +193,22 @@ class Contract:
             "datasets": {dataset.name: _dataset_document(dataset) for dataset in self.datasets},
             "tables": {table.name: table_document(table) for table in self.catalogue.tables},
             "analyses": {"queries": self.queries, "methods": list(self.methods), "referrals": self.referrals},
-            "disclosure": {"profile": self.profile, "automatic_release": sorted(self.automatic_release)},
+            "disclosure": self._disclosure_document(),
             "budgets": dict(self.budgets),
             "runtime": {"level": self.level, "measurements": list(self.measurements)},
             "ledger": {"origin": self.ledger_origin},
         }
+        if self.amends is not None:
+            document["amends"] = {"contract": self.amends.contract, "lineage": self.amends.lineage}
+        return document
+
+    def _disclosure_document(self) -> Document:
+        document: Document = {"profile": self.profile, "automatic_release": sorted(self.automatic_release)}
+        if self.beside:
+            document["beside"] = sorted(self.beside)
+        if self.quotas != Quotas():
+            document["quotas"] = self.quotas.to_document()
+        return document
 
 
 def read_contract(document: object) -> Contract:
@@ -197,6 +226,8 @@ def read_contract(document: object) -> Contract:
     with fields.mapping("disclosure") as disclosure:
         profile = disclosure.text("profile")
         automatic = frozenset(PartyId(name) for name in disclosure.texts("automatic_release", default=()))
+        beside = frozenset(_digest(name, disclosure, "beside") for name in disclosure.texts("beside", default=()))
+        quotas = _read_quotas(disclosure)
     with fields.mapping("runtime") as runtime:
         level, measurements = runtime.integer("level"), runtime.texts("measurements")
         if level > _HIGHEST_LEVEL:
@@ -223,10 +254,36 @@ def read_contract(document: object) -> Contract:
         level=level,
         measurements=measurements,
         ledger_origin=origin,
+        amends=_read_amends(fields),
+        beside=beside,
+        quotas=quotas,
     )
     fields.close()
     _check_references(contract, fields)
     return contract
+
+
+def _read_amends(fields: Fields) -> Amends | None:
+    if not fields.has("amends"):
+        return None
+    with fields.mapping("amends") as amends:
+        return Amends(
+            contract=_digest(amends.text("contract"), amends, "contract"),
+            lineage=_digest(amends.text("lineage"), amends, "lineage"),
+        )
+
+
+def _read_quotas(disclosure: Fields) -> Quotas:
+    if not disclosure.has("quotas"):
+        return Quotas()
+    with disclosure.mapping("quotas") as quotas:
+        return read_quotas(quotas)
+
+
+def _digest(text: str, fields: Fields, key: str) -> Digest:
+    if _HEX_256.fullmatch(text) is None:
+        raise fields.malformed(key, "the digest of a contract is needed: 64 hexadecimal digits")
+    return Digest(text)
 
 
 def _read_party(name: str, fields: Fields) -> Party:

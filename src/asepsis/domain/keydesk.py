@@ -206,9 +206,9 @@ class KeptLinks:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeptMemory:
-    """The newest version of a contract's memory that the desk knows, and its owner's wrapped share of the key."""
+    """The newest version of a lineage's memory that the desk knows, and its owner's wrapped share of the key."""
 
-    contract: Digest
+    lineage: Digest
     version: MemoryVersion
     wrapped: bytes
 

@@ -1,6 +1,7 @@
 """The memory of releases as parties speak of it: a version, its digest, and the step of one run to the next version.
 
-What is inside is known to runtimes only. There is one memory per contract; version 0 is empty and has no file.
+What is inside is known to runtimes only. There is one memory for all versions of a contract, named by its
+lineage; version 0 is empty and has no file.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Final
 from asepsis.domain.documents import Document, Fields
 from asepsis.domain.names import Digest, RunId
 
-FORMAT: Final = "asepsis/memory-step/1"
+FORMAT: Final = "asepsis/memory-step/2"
 
 _HEX_256: Final = re.compile(r"[0-9a-f]{64}")
 
@@ -52,12 +53,14 @@ class MemoryStep:
 
     run: RunId
     contract: Digest
+    lineage: Digest
     job: Digest
     use: MemoryUse
 
     def to_document(self) -> Document:
         """The document that the runtime signs; :func:`read_memory_step` reads it."""
-        return {"format": FORMAT, "run": self.run, "contract": self.contract, "job": self.job, **self.use.to_document()}
+        named = {"run": self.run, "contract": self.contract, "lineage": self.lineage, "job": self.job}
+        return {"format": FORMAT, **named, **self.use.to_document()}
 
 
 def read_memory_version(value: object) -> MemoryVersion:
@@ -88,6 +91,7 @@ def read_memory_step(value: object) -> MemoryStep:
     step = MemoryStep(
         run=RunId(fields.text("run")),
         contract=Digest(fields.text("contract")),
+        lineage=Digest(fields.text("lineage")),
         job=Digest(fields.text("job")),
         use=_read_use(fields),
     )

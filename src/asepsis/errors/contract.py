@@ -111,3 +111,21 @@ class NoContract(AsepsisError):
     code = "contract.none"
     message = "The room has no contract yet."
     hint = "Propose one with 'asepsis contract sign room.yaml'."
+
+
+class AmendmentRefused(AsepsisError):
+    """A text that amends a contract is no new version of the one it names."""
+
+    kind = Kind.INVALID
+    code = "contract.amendment_refused"
+    message = "The contract {contract} cannot amend what it names: {problem}."
+    hint = "Start from 'asepsis contract amend room.yaml'; what cannot be amended needs a contract of its own."
+
+
+class ContractSuperseded(AsepsisError):
+    """A newer version took the contract's place."""
+
+    kind = Kind.CONFLICT
+    code = "contract.superseded"
+    message = "A newer version has taken the place of this version of the contract {contract}."
+    hint = "Sign and use the newest version, or write an amendment of it with 'asepsis contract amend room.yaml'."

@@ -331,3 +331,12 @@ class MemoryRefused(AsepsisError):
     code = "desk.memory_refused"
     message = "The key desk of {owner} refused the new memory of releases: {problem}."
     hint = "Only the runtime of a run that this desk granted can leave the next version; run the analysis again."
+
+
+class MemoryLeftBehind(AsepsisError):
+    """A contract would start with another memory of releases over an owner's data than the one that exists."""
+
+    kind = Kind.DENIED
+    code = "desk.memory_left_behind"
+    message = "{owner} has answered questions under another contract, with which {contract} would not be compared."
+    hint = "Amend that contract instead, or list its lineage, {lineage}, under 'disclosure.beside', for all to sign."

@@ -47,7 +47,7 @@ def _serve(requests: BinaryIO, answers: BinaryIO, clock: Callable[[], datetime])
     grants.close()
     with Vault(keys) as vault:
         found = work(order, vault, now=clock())
-    step = step_of(found)
+    step = step_of(order, found)
     if step is not None:
         document = step.to_document()
         signature = identity.sign(canonical(document), purpose=Purpose.MEMORY)

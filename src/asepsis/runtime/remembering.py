@@ -50,7 +50,7 @@ def open_memory(order: Order, vault: Vault) -> Memory:
         sealed = (place.folder / MEMORY_FILE).open("rb")
     except OSError:
         raise SealedFileMissing(file=MEMORY_FILE) from None
-    context = memory_context(order.agreement.digest, number=number)
+    context = memory_context(order.agreement.lineage, number=number)
     with sealed:
         unseal(sealed, target, key=memory_key(dek, number=number), context=context, root=place.version.root)
     return from_bytes(unpad(target.getvalue()))
@@ -67,18 +67,20 @@ def keep_memory(order: Order, vault: Vault, *, before: Memory, after: Memory) ->
             io.BytesIO(pad(to_bytes(after))),
             target,
             key=memory_key(_data_key(order, vault), number=number),
-            context=memory_context(order.agreement.digest, number=number),
+            context=memory_context(order.agreement.lineage, number=number),
         )
     version = MemoryVersion(number=number, root=receipt.root, size=receipt.sealed_length)
     return MemoryUse(before=known, after=version)
 
 
-def step_of(statistic: Statistic) -> MemoryStep | None:
+def step_of(order: Order, statistic: Statistic) -> MemoryStep | None:
     """The step that has to be kept before this statistic may leave; none, if nothing new is remembered."""
     use = statistic.memory
     if use is None or use.before == use.after:
         return None
-    return MemoryStep(run=statistic.run, contract=statistic.contract, job=statistic.job, use=use)
+    return MemoryStep(
+        run=statistic.run, contract=statistic.contract, lineage=order.agreement.lineage, job=statistic.job, use=use
+    )
 
 
 def require_receipts(order: Order, step: MemoryStep, *, receipts: Mapping[PartyId, bytes]) -> None:
@@ -99,4 +101,5 @@ def _place(order: Order) -> MemoryFolder:
 
 
 def _data_key(order: Order, vault: Vault) -> bytes:
-    return vault.shared_key(memory_id(order.agreement.digest), owners=[owner.id for owner in order.contract.owners])
+    owners = [owner.id for owner in order.contract.owners]
+    return vault.shared_key(memory_id(order.agreement.lineage), owners=owners)

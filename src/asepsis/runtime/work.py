@@ -73,7 +73,8 @@ def _asking(order: Order, plan: Digest, *, notes: tuple[Finding, ...] = ()) -> A
     """Who asks what of which data: equal plans on the same snapshots are one question."""
     data = digest({"inputs": sorted(item.manifest for item in order.job.inputs)})
     question = digest({"plan": plan, "data": data})
-    return Asking(author=order.job.analysis.author, question=question, data=data, notes=notes)
+    author, quotas = order.job.analysis.author, order.contract.quotas
+    return Asking(author=author, question=question, data=data, notes=notes, quotas=quotas)
 
 
 def _remembered(

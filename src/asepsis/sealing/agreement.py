@@ -25,6 +25,16 @@ class Agreement:
     contract: Contract
     digest: Digest
 
+    @property
+    def lineage(self) -> Digest:
+        """The first version of the contract, to which its memory of releases, quotas and budgets belong."""
+        return lineage_of(self.contract, digest=self.digest)
+
+
+def lineage_of(contract: Contract, *, digest: Digest) -> Digest:
+    """The lineage that a contract names, or begins. Owners' desks check at signing that it names the right one."""
+    return digest if contract.amends is None else contract.amends.lineage
+
 
 def contract_payload(contract: Contract) -> bytes:
     """The bytes that every party signs (RFC 8785 canonical form)."""

@@ -1,7 +1,8 @@
 """The sealed memory of releases: one file per version, under a key that only all owners together can give.
 
-The data key is the XOR of one random share per owner, drawn by each owner's desk for one contract, like the key of
-a link map. The file is padded to a power of two, so that its length does not tell how many persons a cell has.
+The data key is the XOR of one random share per owner, drawn by each owner's desk for the lineage of a contract, like
+the key of a link map; every version of the contract goes on with it. The file is padded to a power of two, so that its
+length does not tell how many persons a cell has.
 """
 
 from __future__ import annotations
@@ -20,19 +21,19 @@ MEMORY: Final = "memory"
 MEMORY_FILE: Final = "memory.sealed"
 
 
-def memory_id(contract: Digest) -> SnapshotId:
-    """Under which name grants bring the shares of a contract's memory."""
-    return SnapshotId(f"{MEMORY}-{contract}")
+def memory_id(lineage: Digest) -> SnapshotId:
+    """Under which name grants bring the shares of the memory of a contract's lineage."""
+    return SnapshotId(f"{MEMORY}-{lineage}")
 
 
-def share_binding(owner: PartyId, *, contract: Digest) -> bytes:
+def share_binding(owner: PartyId, *, lineage: Digest) -> bytes:
     """What a wrapped share is bound to."""
-    return snapshot_binding(owner, dataset=MEMORY, snapshot=memory_id(contract))
+    return snapshot_binding(owner, dataset=MEMORY, snapshot=memory_id(lineage))
 
 
-def memory_context(contract: Digest, *, number: int) -> bytes:
+def memory_context(lineage: Digest, *, number: int) -> bytes:
     """What the sealed file of a version is bound to."""
-    return canonical({"format": "asepsis/memory-context/1", "contract": contract, "number": number})
+    return canonical({"format": "asepsis/memory-context/1", "contract": lineage, "number": number})
 
 
 def memory_key(dek: bytes, *, number: int) -> bytes:

@@ -6,15 +6,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from asepsis.disclosure.profiles import PROFILES
+from asepsis.domain.amendment import check_amendment
 from asepsis.domain.contract import Contract, ContractState, ContractStatus, read_contract
 from asepsis.domain.documents import Document, encode_bytes
 from asepsis.domain.ledger import Act, LedgerEntry
-from asepsis.domain.names import PartyId
+from asepsis.domain.names import Digest, PartyId
 from asepsis.domain.statements import StatementKind, standing
-from asepsis.errors.contract import ContractNotInForce, DocumentMalformed, NoContract
+from asepsis.errors.contract import (
+    AmendmentRefused,
+    ContractNotInForce,
+    ContractSuperseded,
+    DocumentMalformed,
+    NoContract,
+)
 from asepsis.methods.registry import METHODS
 from asepsis.ports import Clock, RoomState
-from asepsis.sealing.agreement import Agreement, contract_digest, verify_agreement, verify_signature
+from asepsis.sealing.agreement import Agreement, contract_digest, lineage_of, verify_agreement, verify_signature
 from asepsis.sealing.statement import SignedStatement, verify_statement
 
 
@@ -63,10 +70,19 @@ class Contracts:
     host: PartyId
 
     def propose(self, document: object) -> ContractState:
-        """Put a contract before all parties; the same text again changes nothing. Raises DocumentMalformed."""
+        """Put a contract before all parties; the same text again changes nothing.
+
+        From then on nothing runs under the one before, until all parties have signed the new one.
+
+        Raises:
+            DocumentMalformed: the text is no contract.
+                AmendmentRefused: it amends a text that this room does not know, or what cannot be amended.
+            ContractSuperseded: it was proposed before, and another one took its place.
+        """
         contract = read_proposal(document)
         digest = contract_digest(contract)
         if not self._is_current(digest):
+            self._check_place(contract, digest)
             entry = self._entry(Act.CONTRACT_PROPOSED, contract.name, self.host, contract=digest)
             with self.state.acting(entry) as tables:
                 tables.put_contract(digest, document=contract.to_document())
@@ -81,7 +97,8 @@ class Contracts:
             return before
         entries = [self._entry(Act.CONTRACT_SIGNED, contract.name, party, contract=before.digest)]
         if before.waiting_for == (party,):
-            entries.append(self._entry(Act.CONTRACT_IN_FORCE, contract.name, self.host, contract=before.digest))
+            act = Act.CONTRACT_IN_FORCE if contract.amends is None else Act.CONTRACT_AMENDED
+            entries.append(self._entry(act, contract.name, self.host, contract=before.digest))
         with self.state.acting(*entries) as tables:
             tables.put_signature(before.digest, party=party, signature=signature)
         return self.status()
@@ -111,9 +128,24 @@ class Contracts:
         self.status().require_in_force(self.clock())
         return self._signed_agreement()
 
-    def papers(self) -> Papers:
-        """The contract as the desks and the runtime verify it themselves. Raises NoContract."""
-        digest, document = self.state.contract()
+    def amendment(self) -> Document:
+        """The contract that all signed last, as the beginning of its next version, to be edited. Raises NoContract."""
+        for digest, document in reversed(list(self.state.contracts().items())):
+            contract = read_contract(document)
+            if {party.id for party in contract.parties} <= set(self.state.signatures(digest)):
+                amends = {"contract": digest, "lineage": lineage_of(contract, digest=digest)}
+                return {**contract.to_document(), "amends": amends}
+        raise NoContract
+
+    def papers(self, digest: Digest | None = None) -> Papers:
+        """A contract as the desks and the runtime verify it themselves: the newest, or an earlier one by its digest.
+
+        Raises NoContract.
+        """
+        newest, document = self.state.contract()
+        if digest is not None and digest != newest:
+            document = self.state.contracts().get(digest, {})
+        digest = digest or newest
         return Papers(
             contract=document,
             signatures=self.state.signatures(digest),
@@ -130,6 +162,19 @@ class Contracts:
             raise ContractNotInForce(contract=state.contract.name, status=state.status.value)
         digest, document = self.state.contract()
         return verify_agreement(document, self.state.signatures(digest))
+
+    def _check_place(self, contract: Contract, digest: Digest) -> None:
+        """A text that was not proposed before and, if it amends one, amends one of this room's."""
+        known = self.state.contracts()
+        if digest in known:
+            raise ContractSuperseded(contract=contract.name)
+        if contract.amends is None:
+            return
+        document = known.get(contract.amends.contract)
+        if document is None:
+            raise AmendmentRefused(contract=contract.name, problem="the room does not know the version that it names")
+        before, named = read_contract(document), contract.amends.contract
+        check_amendment(contract, before=before, digest=named, lineage=lineage_of(before, digest=named))
 
     def _is_current(self, digest: str) -> bool:
         try:

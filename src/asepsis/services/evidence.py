@@ -75,7 +75,7 @@ class Evidences:
         manifests = [_manifest(item) for item in self.state.snapshots() if item.manifest.snapshot in pinned]
         return {
             "format": FORMAT,
-            **self.contracts.papers().to_document(),
+            **self.contracts.papers(release.contract).to_document(),
             "release": release.id,
             "job": run.job.to_document(),
             "manifests": manifests,

@@ -50,14 +50,15 @@ class Memories:
     clock: Clock
     host: PartyId
 
-    def start(self, run: Run) -> Start | None:
+    def start(self, run: Run, agreement: Agreement) -> Start | None:
         """What a run starts from now; none for kinds that have no memory."""
         if run.job.analysis.kind not in REMEMBERED:
             return None
-        kept = self.state.memory(run.contract)
+        lineage = agreement.lineage
+        kept = self.state.memory(lineage)
         if kept is None:
             return Start(version=EMPTY, folder="")
-        folder = self.files.memory(kept.step.run, contract=run.contract, number=kept.version.number)
+        folder = self.files.memory(kept.step.run, lineage=lineage, number=kept.version.number)
         return Start(version=kept.version, folder=str(folder))
 
     def keep(self, run: Run, document: Document, signature: bytes, *, agreement: Agreement) -> dict[PartyId, bytes]:
@@ -69,10 +70,11 @@ class Memories:
             MemoryRefused, MemoryRolledBack, MemoryBehind: a desk does not follow.
         """
         step = read_memory_step(document)
-        if (step.run, step.contract, step.job) != (run.id, run.contract, digest(run.job.to_document())):
+        bound = (run.id, run.contract, agreement.lineage, digest(run.job.to_document()))
+        if (step.run, step.contract, step.lineage, step.job) != bound:
             raise RuntimeAnswerMalformed
         after = step.use.after
-        path = self.files.keep_memory(run.id, contract=run.contract, number=after.number)
+        path = self.files.keep_memory(run.id, lineage=step.lineage, number=after.number)
         with path.open("rb") as sealed:
             check_root(sealed, after.root, name=path.name)
         kept = RoomMemory(step=step, signature=signature)
@@ -86,12 +88,12 @@ class Memories:
         with self.state.acting(entry) as tables:
             tables.put_memory(kept, was=step.use.before)
         receipts = self._tell(kept, agreement)
-        self.files.forget_memories(run.contract, before=after.number - KEPT_BEFORE)
+        self.files.forget_memories(step.lineage, before=after.number - KEPT_BEFORE)
         return receipts
 
     def tell_again(self, agreement: Agreement) -> None:
         """Tell every desk the newest version, which changes nothing at those that know it."""
-        kept = self.state.memory(agreement.digest)
+        kept = self.state.memory(agreement.lineage)
         if kept is not None:
             self._tell(kept, agreement)
 

@@ -20,6 +20,7 @@ from asepsis.domain.catalogue import Catalogue
 from asepsis.domain.cells import CellTable
 from asepsis.domain.documents import Document, Fields
 from asepsis.domain.finding import Finding
+from asepsis.domain.quotas import Quotas
 from asepsis.domain.sealed import Sealed
 from asepsis.errors import AsepsisError
 from asepsis.errors.contract import DocumentMalformed
@@ -63,6 +64,7 @@ class Rehearsal:
     catalogue: Catalogue
     profile: Profile
     memory: Memory
+    quotas: Quotas = field(default_factory=Quotas)
     answered: dict[str, Document] = field(default_factory=dict)
 
     def run(self, steps: tuple[Step, ...]) -> Iterator[Document]:
@@ -81,7 +83,7 @@ class Rehearsal:
             if method is None or planned_method.digest is None:
                 return _refusal(planned_method.findings, rewrite=None)
             question, arguments = planned_method.digest, planned_method.arguments
-            asking = Asking(author=step.author, question=question, data=_DATA)
+            asking = Asking(author=step.author, question=question, data=_DATA, quotas=self.quotas)
             return self._once(question, lambda: self._counted(method, arguments, asking))
         planned = plan_query(step.sql, self.catalogue, parameters=_scalars(step.arguments))
         plan = planned.plan
@@ -93,7 +95,7 @@ class Rehearsal:
         """Judge the cells by the profile and by everything that this rehearsal has released before."""
         cells = self.room.cells(plan)
         contributors = self.room.contributors(plan, least=self.profile.threshold)
-        asking = Asking(author=author, question=plan.digest, data=_DATA, notes=plan.notes)
+        asking = Asking(author=author, question=plan.digest, data=_DATA, notes=plan.notes, quotas=self.quotas)
         assessed, self.memory = assess_with_memory(
             cells, contributors, plan.shape, self.profile, memory=self.memory, asking=asking
         )

@@ -140,7 +140,7 @@ class Runs:
     ) -> tuple[RunProof, str]:
         """The dialogue, begun anew where another run's checkpoint or memory overtook ours."""
         for _ in range(_ATTEMPTS):
-            memory = self.memories.start(run)
+            memory = self.memories.start(run, agreement)
             try:
                 return self._dialogue(run, agreement, approvals, progress)
             except CheckpointStale:
@@ -148,7 +148,7 @@ class Runs:
             except MemoryBehind:
                 self.memories.tell_again(agreement)
             except (StateChanged, MemoryRolledBack):
-                if self.memories.start(run) == memory:  # no other run came between: a desk knows more than we have
+                if memory == self.memories.start(run, agreement):  # no other run came between: a desk knows more
                     raise
         return self._dialogue(run, agreement, approvals, progress)
 
@@ -157,7 +157,8 @@ class Runs:
     ) -> tuple[RunProof, str]:
         """The proof of a run, and in one word how its runtime was confined."""
         progress("cosign")
-        opening = Opening(checkpoint=self.audit.checkpoint(), approvals=approvals, memory=self.memories.start(run))
+        memory = self.memories.start(run, agreement)
+        opening = Opening(checkpoint=self.audit.checkpoint(), approvals=approvals, memory=memory)
         nonces = {owner.id: self.desks[owner.id].nonce() for owner in agreement.contract.owners}
         with self.launcher.start() as runtime:
             progress("prove")

@@ -16,6 +16,7 @@ def _sentences(party: Party, contract: Contract) -> list[str]:
         names = ", ".join(dataset.name for dataset in contract.datasets_of(party.id))
         lines.append(f"Gives {names}; the keys stay at its own key desk.")
         lines.append(f"Its desk grants at most {contract.budgets[party.id]} runs, and can stop everything alone.")
+        lines += _memories(contract)
         automatic = party.id in contract.automatic_release
         lines.append(
             "Outputs that pass every check are released automatically."
@@ -25,9 +26,31 @@ def _sentences(party: Party, contract: Contract) -> list[str]:
     if Role.RESEARCHER in party.roles:
         kinds = (["queries"] if contract.queries else []) + [f"the method {name}" for name in contract.methods]
         lines.append(f"May ask {', '.join(kinds)}; sees results protected under {contract.profile}, never a row.")
+        lines.append(_quotas(contract))
     if Role.CLINICIAN in party.roles and contract.referrals:
         lines.append(f"Receives rows of {party.team_of}'s own patients by referral, after every owner approved.")
     if Role.HOST in party.roles:
         lines.append("Runs the room and signs its ledger; holds no data key.")
     lines.append(f"Signs until {contract.valid_until:%Y-%m-%d}, for: {contract.purpose}")
+    return lines
+
+
+def _quotas(contract: Contract) -> str:
+    """How much may be asked in all."""
+    quotas = contract.quotas
+    return (
+        f"Sees at most {quotas.cells_of_one} distinct cells and asks {quotas.variants_of_one} variants of a question; "
+        f"all researchers together {quotas.cells_of_all} and {quotas.variants_of_all}."
+    )
+
+
+def _memories(contract: Contract) -> list[str]:
+    """What an owner should know about earlier releases before it signs."""
+    lines = [_quotas(contract).replace("Sees", "A researcher sees", 1)]
+    if contract.amends is not None:
+        before = contract.amends.contract[:16]
+        lines.append(f"Goes on with the memory, quotas and budgets of {before}, which ends at its desk by signing.")
+    if contract.beside:
+        names = ", ".join(sorted(digest[:16] for digest in contract.beside))
+        lines.append(f"Earlier releases over its data are NOT compared with new ones: those under {names}.")
     return lines

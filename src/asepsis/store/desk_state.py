@@ -73,6 +73,13 @@ _CONTRACTS: Final = Table(
     Column("contract", String, primary_key=True),
     Column("document", LargeBinary, nullable=False),
 )
+_VERSIONS: Final = Table(
+    "versions",
+    TABLES,
+    Column("number", Integer, primary_key=True),
+    Column("contract", String, nullable=False, unique=True),
+    Column("lineage", String, nullable=False, index=True),
+)
 _STATEMENTS: Final = Table(
     "statements",
     TABLES,
@@ -109,7 +116,7 @@ _LINKS: Final = Table(
 _MEMORIES: Final = Table(
     "memories",
     TABLES,
-    Column("contract", String, primary_key=True),
+    Column("lineage", String, primary_key=True),
     Column("number", Integer, nullable=False),
     Column("root", String, nullable=False),
     Column("size", Integer, nullable=False),
@@ -118,7 +125,7 @@ _MEMORIES: Final = Table(
 _CHARGES: Final = Table(
     "charges",
     TABLES,
-    Column("contract", String, primary_key=True),
+    Column("lineage", String, primary_key=True),
     Column("owner", String, primary_key=True),
     Column("run", String, primary_key=True),
     Column("job", String, primary_key=True),
@@ -155,9 +162,12 @@ _LAST_TURN: Final = select(_SWITCH.c.stopped).order_by(_SWITCH.c.turn.desc()).li
 _FORGET_NONCES: Final = delete(_NONCES).where(_NONCES.c.issued_at < bindparam("before"))
 _USE_NONCE: Final = update(_NONCES).where(_NONCES.c.nonce == bindparam("used_up")).values(used=True)
 _SIGNED: Final = select(_CONTRACTS.c.contract).where(_CONTRACTS.c.contract == bindparam("contract"))
+_VERSIONS_OF: Final = (
+    select(_VERSIONS.c.contract).where(_VERSIONS.c.lineage == bindparam("lineage")).order_by(_VERSIONS.c.number)
+)
 _ABOUT: Final = select(_STATEMENTS).where(_STATEMENTS.c.contract == bindparam("contract"))
 _CHARGED: Final = select(func.count()).where(
-    _CHARGES.c.contract == bindparam("contract"), _CHARGES.c.owner == bindparam("owner")
+    _CHARGES.c.lineage == bindparam("lineage"), _CHARGES.c.owner == bindparam("owner")
 )
 _OF_RUN: Final = select(_GRANTS).where(_GRANTS.c.run == bindparam("run")).order_by(_GRANTS.c.number)
 
@@ -199,9 +209,10 @@ class DeskTables:
         self._connection.execute(_USE_NONCE, {"used_up": nonce})
         return IssuedNonce(issued_at=_to_time(row.issued_at), used=bool(row.used))
 
-    def add_contract(self, contract: Digest, *, document: Document) -> None:
-        """Remember a contract text that the owner signed at this desk."""
+    def add_contract(self, contract: Digest, *, lineage: Digest, document: Document) -> None:
+        """Remember a contract text that the owner signed at this desk, as the newest version of its lineage."""
         self._add(_CONTRACTS, contract=contract, document=canonical(document))
+        self._add(_VERSIONS, contract=contract, lineage=lineage)
 
     def is_signed(self, contract: Digest) -> bool:
         """Whether the owner signed this contract text at this desk."""
@@ -211,6 +222,10 @@ class DeskTables:
         """The text of a contract that the owner signed at this desk."""
         row = self._one(_CONTRACTS, contract=contract)
         return None if row is None else parse_canonical(row.document)
+
+    def versions(self, lineage: Digest) -> list[Digest]:
+        """All versions of a lineage that the owner signed at this desk, oldest first."""
+        return [Digest(row.contract) for row in self._connection.execute(_VERSIONS_OF, {"lineage": lineage})]
 
     def add_statement(self, statement: Statement) -> bool:
         """Remember a verified statement; says whether it is new."""
@@ -290,23 +305,24 @@ class DeskTables:
             endorsement=row.endorsement,
         )
 
-    def memory(self, contract: Digest) -> KeptMemory | None:
-        """The newest memory of releases of a contract that this desk knows."""
-        row = self._one(_MEMORIES, contract=contract)
-        if row is None:
-            return None
-        version = MemoryVersion(number=row.number, root=row.root, size=row.size)
-        return KeptMemory(contract=Digest(row.contract), version=version, wrapped=row.wrapped)
+    def memory(self, lineage: Digest) -> KeptMemory | None:
+        """The newest memory of releases of a lineage that this desk knows."""
+        row = self._one(_MEMORIES, lineage=lineage)
+        return None if row is None else _kept_memory(row)
+
+    def memories(self) -> list[KeptMemory]:
+        """The newest memory of every lineage that this desk knows."""
+        return [_kept_memory(row) for row in self._connection.execute(select(_MEMORIES).order_by(_MEMORIES.c.lineage))]
 
     def put_memory(self, kept: KeptMemory) -> None:
         """Remember a version as the newest one."""
         values = {**kept.version.to_document(), "wrapped": kept.wrapped}
-        statement = sqlite_insert(_MEMORIES).values(contract=kept.contract, **values)
-        self._connection.execute(statement.on_conflict_do_update(index_elements=["contract"], set_=values))
+        statement = sqlite_insert(_MEMORIES).values(lineage=kept.lineage, **values)
+        self._connection.execute(statement.on_conflict_do_update(index_elements=["lineage"], set_=values))
 
-    def charged(self, contract: Digest, *, owner: PartyId) -> int:
-        """How many charges were counted under a contract."""
-        count: int = self._connection.execute(_CHARGED, {"contract": contract, "owner": owner}).scalar_one()
+    def charged(self, lineage: Digest, *, owner: PartyId) -> int:
+        """How many charges were counted under all versions of a contract."""
+        count: int = self._connection.execute(_CHARGED, {"lineage": lineage, "owner": owner}).scalar_one()
         return count
 
     def is_charged(self, charge: Charge) -> bool:
@@ -382,6 +398,11 @@ def _kept_snapshot(row: Row[Any]) -> KeptSnapshot:
     )
 
 
+def _kept_memory(row: Row[Any]) -> KeptMemory:
+    version = MemoryVersion(number=row.number, root=row.root, size=row.size)
+    return KeptMemory(lineage=Digest(row.lineage), version=version, wrapped=row.wrapped)
+
+
 class SqlDeskState:
     """One desk's memory in one file of its owner."""
 
@@ -406,7 +427,7 @@ class SqlDeskState:
 
 
 def _charge_values(charge: Charge) -> Mapping[str, str]:
-    return {"contract": charge.contract, "owner": charge.owner, "run": charge.run, "job": charge.job}
+    return {"lineage": charge.lineage, "owner": charge.owner, "run": charge.run, "job": charge.job}
 
 
 def _to_number(moment: datetime) -> int:

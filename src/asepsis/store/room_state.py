@@ -72,7 +72,7 @@ _SIGNATURES: Final = Table(
 _MEMORIES: Final = Table(
     "memories",
     TABLES,
-    Column("contract", String, primary_key=True),
+    Column("lineage", String, primary_key=True),
     Column("number", Integer, primary_key=True, autoincrement=False),
     Column("document", LargeBinary, nullable=False),
 )
@@ -121,10 +121,10 @@ class SqlRoomTables:
 
     def put_memory(self, kept: RoomMemory, *, was: MemoryVersion) -> None:
         """Keep a new version of the memory of releases, if the newest one still is what it was. Raises StateChanged."""
-        known = _newest_memory(self._connection, kept.step.contract)
+        known = _newest_memory(self._connection, kept.step.lineage)
         if (EMPTY if known is None else known.version) != was:
             raise StateChanged(subject="memory")
-        values = {"contract": kept.step.contract, "number": kept.version.number}
+        values = {"lineage": kept.step.lineage, "number": kept.version.number}
         document = canonical(memory_document(kept))
         self._connection.execute(insert(_MEMORIES).values(**values, document=document))
 
@@ -217,6 +217,12 @@ class SqlRoomState:
             raise NoContract
         return Digest(row.id), parse_canonical(row.document)
 
+    def contracts(self) -> Mapping[Digest, Document]:
+        """All contracts that were ever proposed, oldest first."""
+        with reading(self._engine) as connection:
+            rows = connection.execute(select(_CONTRACTS).order_by(_CONTRACTS.c.number)).all()
+        return {Digest(row.id): parse_canonical(row.document) for row in rows}
+
     def signatures(self, digest: Digest) -> Mapping[PartyId, bytes]:
         """The verified signatures under a contract."""
         with reading(self._engine) as connection:
@@ -233,10 +239,10 @@ class SqlRoomState:
         """All published snapshots, oldest first."""
         return self._all(_SNAPSHOTS, read_snapshot)
 
-    def memory(self, contract: Digest) -> RoomMemory | None:
-        """The newest version of the memory of releases; none, if it still is empty."""
+    def memory(self, lineage: Digest) -> RoomMemory | None:
+        """The newest version of a lineage's memory of releases; none, if it still is empty."""
         with reading(self._engine) as connection:
-            return _newest_memory(connection, contract)
+            return _newest_memory(connection, lineage)
 
     def run(self, run: RunId) -> Run:
         """One run. Raises RecordMissing."""
@@ -290,7 +296,7 @@ class SqlRoomState:
         return read(parse_canonical(row.document))
 
 
-def _newest_memory(connection: Connection, contract: Digest) -> RoomMemory | None:
-    wanted = select(_MEMORIES.c.document).where(_MEMORIES.c.contract == contract)
+def _newest_memory(connection: Connection, lineage: Digest) -> RoomMemory | None:
+    wanted = select(_MEMORIES.c.document).where(_MEMORIES.c.lineage == lineage)
     row = connection.execute(wanted.order_by(_MEMORIES.c.number.desc()).limit(1)).one_or_none()
     return None if row is None else read_memory(parse_canonical(row.document))

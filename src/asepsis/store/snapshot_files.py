@@ -57,12 +57,12 @@ class LocalSnapshotFiles:
         """The folder with what a run wrote: sealed packages, or a sealed link map."""
         return self.root / "packages" / run
 
-    def keep_memory(self, run: RunId, *, contract: Digest, number: int) -> Path:
+    def keep_memory(self, run: RunId, *, lineage: Digest, number: int) -> Path:
         """Move the sealed memory that a run wrote to its place; it is on disk before this returns.
 
         The bytes are copied, so that no process that once could write the run's output can change them later.
         """
-        written, folder = self.packages(run) / MEMORY_FILE, self.memory(run, contract=contract, number=number)
+        written, folder = self.packages(run) / MEMORY_FILE, self.memory(run, lineage=lineage, number=number)
         incoming = self.root / "incoming" / folder.name
         shutil.rmtree(incoming, ignore_errors=True)
         shutil.rmtree(folder, ignore_errors=True)
@@ -76,13 +76,13 @@ class LocalSnapshotFiles:
         written.unlink()
         return folder / MEMORY_FILE
 
-    def memory(self, run: RunId, *, contract: Digest, number: int) -> Path:
+    def memory(self, run: RunId, *, lineage: Digest, number: int) -> Path:
         """The folder of the sealed memory that a run left."""
-        return self.root / "memories" / contract / f"{number}-{run}"
+        return self.root / "memories" / lineage / f"{number}-{run}"
 
-    def forget_memories(self, contract: Digest, *, before: int) -> None:
+    def forget_memories(self, lineage: Digest, *, before: int) -> None:
         """Remove the sealed memories of earlier versions, and what was never kept beside them."""
-        for folder in (self.root / "memories" / contract).glob("*-*"):
+        for folder in (self.root / "memories" / lineage).glob("*-*"):
             number = folder.name.partition("-")[0]
             if number.isdecimal() and int(number) < before:
                 shutil.rmtree(folder, ignore_errors=True)

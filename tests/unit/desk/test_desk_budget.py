@@ -13,7 +13,7 @@ from asepsis.errors.desk import BudgetExhausted
 
 
 def one(run: str) -> Charge:
-    return Charge(contract=Digest("c"), owner=PartyId("northgate"), run=RunId(run), job=Digest("j"))
+    return Charge(lineage=Digest("c"), owner=PartyId("northgate"), run=RunId(run), job=Digest("j"))
 
 
 @given(runs=st.lists(st.sampled_from("abcdef")), limit=st.integers(0, 8))

@@ -15,7 +15,7 @@ from asepsis.disclosure.memory import BLUR, Answered, Candidate, Memory, Shown, 
 from asepsis.disclosure.memory_bytes import digest, from_bytes, to_bytes
 from asepsis.disclosure.people import People, people
 from asepsis.disclosure.profiles import PROFILES, profile_named
-from asepsis.disclosure.quotas import FULL, QUOTA, Asked, Quotas, exceeded
+from asepsis.disclosure.quotas import FULL, QUOTA, Asked, exceeded
 from asepsis.disclosure.releasing import Asking, assess_counted, assess_with_memory, recall
 from asepsis.domain.cells import (
     BranchShape,
@@ -29,6 +29,7 @@ from asepsis.domain.cells import (
     Shape,
 )
 from asepsis.domain.finding import Assessment
+from asepsis.domain.quotas import Quotas
 from asepsis.domain.release import CellAction, Released
 from asepsis.domain.sealed import Sealed
 from asepsis.errors.disclosure import MemoryMalformedError

@@ -11,16 +11,25 @@ import re
 from datetime import datetime, timedelta
 from typing import Final
 
+from asepsis.domain.amendment import check_amendment
 from asepsis.domain.budget import Budget
 from asepsis.domain.contract import Contract, ContractStatus, Role, move, read_contract
 from asepsis.domain.keydesk import KeptSnapshot
 from asepsis.domain.ledger import Act
+from asepsis.domain.memory import EMPTY
 from asepsis.domain.names import Digest, SnapshotId
-from asepsis.domain.snapshot import Manifest
+from asepsis.domain.snapshot import Label, Manifest
 from asepsis.domain.statements import Statement, StatementKind, standing
-from asepsis.errors.contract import UnknownParty
-from asepsis.errors.desk import ContractNotSignedHere, NotThisOwner, ReferralUnknown, SnapshotConflict, SnapshotNotOurs
-from asepsis.sealing.agreement import contract_digest, contract_payload
+from asepsis.errors.contract import AmendmentRefused, UnknownParty
+from asepsis.errors.desk import (
+    ContractNotSignedHere,
+    MemoryLeftBehind,
+    NotThisOwner,
+    ReferralUnknown,
+    SnapshotConflict,
+    SnapshotNotOurs,
+)
+from asepsis.sealing.agreement import contract_digest, contract_payload, lineage_of
 from asepsis.sealing.approval import approval_payload
 from asepsis.sealing.context import snapshot_binding
 from asepsis.sealing.links import LINKS
@@ -46,21 +55,42 @@ _TICK: Final = timedelta(microseconds=1)
 
 
 def sign_contract(office: Office, document: object) -> bytes:
-    """Sign a contract text as the owner; from then on the desk may grant under it.
+    """Sign a contract text as the owner; from then on the desk may grant under it, and no more under what it amends.
 
     Raises:
         DocumentMalformed: the text is no contract.
         NotThisOwner: it does not name this owner with the keys of this desk.
+        AmendmentRefused: it amends a version that was not signed here, or what cannot be amended.
+        MemoryLeftBehind: there is a memory of releases over this owner's data that it neither goes on with nor names.
     """
     contract = read_contract(document)
     _check_is_ours(office, contract)
     digest = contract_digest(contract)
-    signature = office.keys.sign(Purpose.CONTRACT, contract_payload(contract))
     with office.acting() as records:
         if not records.is_signed(digest):
-            records.add_contract(digest, document=contract.to_document())
+            _check_lineage(records, contract)
+            lineage = lineage_of(contract, digest=digest)
+            require_named(office, records, contract, lineage=lineage)
+            records.add_contract(digest, lineage=lineage, document=contract.to_document())
             office.write(records, Act.CONTRACT_SIGNED, subject=digest, level=contract.level)
-    return signature
+    return office.keys.sign(Purpose.CONTRACT, contract_payload(contract))
+
+
+def require_named(office: Office, records: DeskRecords, contract: Contract, *, lineage: Digest) -> None:
+    """Raise MemoryLeftBehind if the owner's persons stand in another memory, and neither contract names the other.
+
+    It counts whose persons they are, and not under which name their dataset is known: that is soon changed.
+    """
+    for kept in records.memories():
+        if kept.lineage == lineage or kept.version == EMPTY or kept.lineage in contract.beside:
+            continue
+        if not any(lineage in other.beside for other in _versions(records, kept.lineage)):
+            raise MemoryLeftBehind(owner=office.owner, contract=contract.name, lineage=kept.lineage)
+
+
+def labels_of(records: DeskRecords, lineage: Digest) -> list[Label]:
+    """How all versions of a contract label the data whose persons its memory may hold."""
+    return [dataset.label for version in _versions(records, lineage) for dataset in version.datasets]
 
 
 def signed_contract(office: Office, records: DeskRecords, digest: Digest) -> Contract:
@@ -168,7 +198,27 @@ def budget(office: Office, contract: Digest) -> Budget:
 
 def budget_of(office: Office, records: DeskRecords, contract: Contract, *, digest: Digest) -> Budget:
     """The budget as the records of one transaction show it."""
-    return Budget(limit=contract.budgets[office.owner], used=records.charged(digest, owner=office.owner))
+    used = records.charged(lineage_of(contract, digest=digest), owner=office.owner)
+    return Budget(limit=contract.budgets[office.owner], used=used)
+
+
+def _versions(records: DeskRecords, lineage: Digest) -> list[Contract]:
+    documents = (records.contract(digest) for digest in records.versions(lineage))
+    return [read_contract(document) for document in documents if document is not None]
+
+
+def _check_lineage(records: DeskRecords, contract: Contract) -> None:
+    """The version that a text amends is one of its lineage that the owner signed here.
+
+    It need not be the newest: a version that some party did not sign is given up by amending the one before it.
+    """
+    if contract.amends is None:
+        return
+    digest, lineage = contract.amends.contract, contract.amends.lineage
+    document = records.contract(digest) if digest in records.versions(lineage) else None
+    if document is None:
+        raise AmendmentRefused(contract=contract.name, problem="the version that it names was not signed here")
+    check_amendment(contract, before=read_contract(document), digest=digest, lineage=lineage)
 
 
 def _check_is_ours(office: Office, contract: Contract) -> None:

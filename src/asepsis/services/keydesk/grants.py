@@ -92,7 +92,7 @@ def _seal(office: Office, case: Case) -> Grant:
     )
     if case.memory is not None:
         share = seal_to(case.evidence.sealing_key, own_share(office, case.memory), info=info)
-        keys = (*keys, SealedKey(snapshot=memory_id(case.memory.contract), sealed=share))
+        keys = (*keys, SealedKey(snapshot=memory_id(case.memory.lineage), sealed=share))
     full = replace(bare, keys=keys)
     return replace(full, signature=office.keys.sign(Purpose.GRANT, canonical(full.body())))
 

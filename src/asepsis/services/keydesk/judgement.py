@@ -38,7 +38,7 @@ from asepsis.sealing.approval import verify_approvals
 from asepsis.sealing.canonical import digest
 from asepsis.sealing.links import LINKS
 from asepsis.sealing.statement import read_statements
-from asepsis.services.keydesk.consent import budget_of
+from asepsis.services.keydesk.consent import budget_of, labels_of
 from asepsis.services.keydesk.going import require_going_on
 from asepsis.services.keydesk.memories import memory_for
 from asepsis.services.keydesk.office import Office
@@ -81,7 +81,7 @@ class Case:
 
     def charge(self, owner: PartyId) -> Charge:
         """What the grant costs the owner."""
-        return Charge(contract=self.agreement.digest, owner=owner, run=self.job.run, job=self.job_digest)
+        return Charge(lineage=self.agreement.lineage, owner=owner, run=self.job.run, job=self.job_digest)
 
 
 def judge(office: Office, records: DeskRecords, request: GrantRequest) -> Case:
@@ -92,7 +92,9 @@ def judge(office: Office, records: DeskRecords, request: GrantRequest) -> Case:
         RequestMalformed: a part of the request does not follow its schema.
         ContractNotSignedHere, ContractNotSigned: the contract is not one that this owner and all others signed.
         ContractExpired, ContractNotYetValid, ContractNotInForce, StatementNotTrusted: it is not in force.
+        ContractSuperseded: the owner signed an amendment of it here.
         WrongContract, AuthorWithoutRole, AnalysisNotAllowed, HoldingRefused, InputRefused: it does not carry the job.
+        MemoryLeftBehind: another memory of releases over the owner's data exists, which the contracts do not name.
         MemoryRolledBack, MemoryBehind: it starts from another memory of releases than the newest one known here.
         NonceUnknown, NonceReplayed, NonceExpired: the evidence is not fresh.
         NoCheckpoint, CheckpointStale, CheckpointForked, RoomKeyUnknown: the room's ledger is not as witnessed.
@@ -107,8 +109,9 @@ def judge(office: Office, records: DeskRecords, request: GrantRequest) -> Case:
     require_going_on(office, records, agreement, at=at)
     job, job_digest = _job(office, request, agreement)
     keys = _keys(office, records, job, agreement)
-    memory = memory_for(office, records, request.memory, contract=agreement.digest, kind=job.analysis.kind)
-    label = strictest([*_labels(job, agreement.contract), *(key.label for key in keys)])
+    memory = memory_for(office, records, request.memory, agreement=agreement, kind=job.analysis.kind)
+    remembered = [] if memory is None else labels_of(records, memory.lineage)
+    label = strictest([*_labels(job, agreement.contract), *(key.label for key in keys), *remembered])
     _use_nonce(office, records, request.nonce, at=at)
     evidence = _evidence(office, records, request, agreement=agreement, job=job_digest, label=label)
     case = Case(
@@ -216,7 +219,7 @@ def _links_key(
     if kind not in LINKED:
         raise InputRefused(owner=office.owner, problem=f"a {kind.value} does not read a link map")
     kept = records.links(item.snapshot)
-    if kept is None or kept.contract != agreement.digest:
+    if kept is None or kept.contract not in records.versions(agreement.lineage):
         raise InputRefused(owner=office.owner, problem="the link map was not endorsed here under this contract")
     if kept.manifest != item.manifest:
         raise InputRefused(owner=office.owner, problem="the link map is not the endorsed one")

@@ -21,19 +21,20 @@ from asepsis.sealing.canonical import canonical
 from asepsis.sealing.keys import KEY_LENGTH
 from asepsis.sealing.memory import receipt_payload, share_binding
 from asepsis.sealing.signing import Purpose, verify
-from asepsis.services.keydesk.consent import signed_contract
+from asepsis.services.keydesk.consent import require_named, signed_contract
 from asepsis.services.keydesk.going import require_going_on
 from asepsis.services.keydesk.office import Office
 from asepsis.services.keydesk.ports import DeskRecords
 
 
 def memory_for(
-    office: Office, records: DeskRecords, named: object, *, contract: Digest, kind: AnalysisKind
+    office: Office, records: DeskRecords, named: object, *, agreement: Agreement, kind: AnalysisKind
 ) -> KeptMemory | None:
     """The memory that a run of this kind starts from, if the request names the newest one; none for other kinds.
 
     Raises:
         RequestMalformed: a version is missing, malformed, or named for a kind that has none.
+        MemoryLeftBehind: another memory over this owner's data exists, which the contracts do not name.
         MemoryRolledBack, MemoryBehind: it is not the newest version that this desk knows.
     """
     if kind not in REMEMBERED:
@@ -41,7 +42,8 @@ def memory_for(
             raise RequestMalformed(part="memory", owner=office.owner)
         return None
     version = office.read("memory", lambda: read_memory_version(named))
-    kept = records.memory(contract) or _begin(office, records, contract)
+    require_named(office, records, agreement.contract, lineage=agreement.lineage)
+    kept = records.memory(agreement.lineage) or _begin(office, records, agreement.lineage)
     if version.number > kept.version.number:
         raise MemoryBehind(owner=office.owner, version=version.number)
     if version != kept.version:
@@ -51,12 +53,12 @@ def memory_for(
 
 def own_share(office: Office, kept: KeptMemory) -> bytes:
     """This owner's share of the memory's key. Raises KeyUnwrapRefused."""
-    return office.keys.unwrap(kept.wrapped, binding=share_binding(office.owner, contract=kept.contract))
+    return office.keys.unwrap(kept.wrapped, binding=share_binding(office.owner, lineage=kept.lineage))
 
 
 def require_same(office: Office, records: DeskRecords, kept: KeptMemory | None) -> None:
     """Raise MemoryRolledBack if another run has left a newer version since."""
-    if kept is not None and records.memory(kept.contract) != kept:
+    if kept is not None and records.memory(kept.lineage) != kept:
         raise MemoryRolledBack(owner=office.owner, version=kept.version.number)
 
 
@@ -77,11 +79,11 @@ def remember(office: Office, deposit: MemoryDeposit) -> bytes:
     raise refusal
 
 
-def _begin(office: Office, records: DeskRecords, contract: Digest) -> KeptMemory:
-    """Draw the owner's share for a contract whose memory is still empty."""
+def _begin(office: Office, records: DeskRecords, lineage: Digest) -> KeptMemory:
+    """Draw the owner's share for a lineage whose memory is still empty."""
     share = office.randomness(KEY_LENGTH)
-    wrapped = office.keys.wrap(share, binding=share_binding(office.owner, contract=contract))
-    kept = KeptMemory(contract=contract, version=EMPTY, wrapped=wrapped)
+    wrapped = office.keys.wrap(share, binding=share_binding(office.owner, lineage=lineage))
+    kept = KeptMemory(lineage=lineage, version=EMPTY, wrapped=wrapped)
     records.put_memory(kept)
     return kept
 
@@ -90,9 +92,10 @@ def _remember(office: Office, records: DeskRecords, deposit: MemoryDeposit) -> b
     step = office.read("memory", lambda: read_memory_step(deposit.step))
     _granted(office, records, step, signature=deposit.signature)
     contract = signed_contract(office, records, step.contract)
-    require_going_on(office, records, Agreement(contract=contract, digest=step.contract), at=office.now())
-    kept = records.memory(step.contract)
-    if kept is None:
+    agreement = Agreement(contract=contract, digest=step.contract)
+    require_going_on(office, records, agreement, at=office.now())
+    kept = records.memory(agreement.lineage)
+    if kept is None or step.lineage != agreement.lineage:
         raise MemoryRefused(owner=office.owner, problem="no run under this contract was granted here")
     if kept.version != step.use.after:
         _go_on(office, records, kept, step)
@@ -122,7 +125,7 @@ def _go_on(office: Office, records: DeskRecords, kept: KeptMemory, step: MemoryS
         raise MemoryBehind(owner=office.owner, version=before.number)
     if before != kept.version:
         raise MemoryRolledBack(owner=office.owner, version=before.number)
-    records.put_memory(KeptMemory(contract=kept.contract, version=after, wrapped=kept.wrapped))
+    records.put_memory(KeptMemory(lineage=kept.lineage, version=after, wrapped=kept.wrapped))
     office.write(
         records,
         Act.MEMORY_KEPT,

@@ -76,8 +76,8 @@ class DeskRecords(Protocol):
         """Use a nonce up and say what it was before; nothing, if this desk did not issue it."""
         ...
 
-    def add_contract(self, contract: Digest, *, document: Document) -> None:
-        """Remember a contract text that the owner signed here."""
+    def add_contract(self, contract: Digest, *, lineage: Digest, document: Document) -> None:
+        """Remember a contract text that the owner signed here, as the newest version of its lineage."""
         ...
 
     def is_signed(self, contract: Digest) -> bool:
@@ -86,6 +86,10 @@ class DeskRecords(Protocol):
 
     def contract(self, contract: Digest) -> Document | None:
         """The text of a contract that the owner signed here."""
+        ...
+
+    def versions(self, lineage: Digest) -> list[Digest]:
+        """All versions of a lineage that the owner signed here, oldest first."""
         ...
 
     def add_statement(self, statement: Statement) -> bool:
@@ -124,16 +128,20 @@ class DeskRecords(Protocol):
         """An endorsed link map."""
         ...
 
-    def memory(self, contract: Digest) -> KeptMemory | None:
-        """The newest memory of releases of a contract that this desk knows."""
+    def memory(self, lineage: Digest) -> KeptMemory | None:
+        """The newest memory of releases of a lineage that this desk knows."""
+        ...
+
+    def memories(self) -> list[KeptMemory]:
+        """The newest memory of every lineage that this desk knows."""
         ...
 
     def put_memory(self, kept: KeptMemory) -> None:
         """Remember a version as the newest one."""
         ...
 
-    def charged(self, contract: Digest, *, owner: PartyId) -> int:
-        """How many charges were counted under a contract."""
+    def charged(self, lineage: Digest, *, owner: PartyId) -> int:
+        """How many charges were counted under all versions of a contract."""
         ...
 
     def is_charged(self, charge: Charge) -> bool:
