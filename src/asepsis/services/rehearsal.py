@@ -58,12 +58,16 @@ class Step:
 
 @dataclass(slots=True, kw_only=True)
 class Rehearsal:
-    """One rehearsal, from an empty memory; steps are run in order."""
+    """One rehearsal, from an empty memory; steps are run in order.
+
+    ``data`` names the tables: where they change between steps, as a refreshed snapshot does, so does their name.
+    """
 
     room: LocalRoom
     catalogue: Catalogue
     profile: Profile
     memory: Memory
+    data: str = _DATA
     quotas: Quotas = field(default_factory=Quotas)
     answered: dict[str, Document] = field(default_factory=dict)
 
@@ -89,7 +93,10 @@ class Rehearsal:
         plan = planned.plan
         if plan is None:
             return _refusal(planned.findings, rewrite=planned.rewrite)
-        return self._once(plan.digest, lambda: self._remembered(plan, step.author))
+        return self._once(self._asked(plan.digest), lambda: self._remembered(plan, step.author))
+
+    def _asked(self, digest: str) -> str:
+        return f"{digest}@{self.data}"
 
     def _remembered(self, plan: QueryPlan, author: str) -> Assessed:
         """Judge the cells by the profile and by everything that this rehearsal has released before."""
