@@ -86,8 +86,8 @@ class Rehearsal:
             method = planned_method.method
             if method is None or planned_method.digest is None:
                 return _refusal(planned_method.findings, rewrite=None)
-            question, arguments = planned_method.digest, planned_method.arguments
-            asking = Asking(author=step.author, question=question, data=_DATA, quotas=self.quotas)
+            question, arguments = self._asked(planned_method.digest), planned_method.arguments
+            asking = Asking(author=step.author, question=question, data=self.data, quotas=self.quotas)
             return self._once(question, lambda: self._counted(method, arguments, asking))
         planned = plan_query(step.sql, self.catalogue, parameters=_scalars(step.arguments))
         plan = planned.plan
@@ -102,7 +102,13 @@ class Rehearsal:
         """Judge the cells by the profile and by everything that this rehearsal has released before."""
         cells = self.room.cells(plan)
         contributors = self.room.contributors(plan, least=self.profile.threshold)
-        asking = Asking(author=author, question=plan.digest, data=_DATA, notes=plan.notes, quotas=self.quotas)
+        asking = Asking(
+            author=author,
+            question=self._asked(plan.digest),
+            data=self.data,
+            notes=plan.notes,
+            quotas=self.quotas,
+        )
         assessed, self.memory = assess_with_memory(
             cells, contributors, plan.shape, self.profile, memory=self.memory, asking=asking
         )
