@@ -156,7 +156,7 @@ One word per thing, everywhere: in the code, in the ledger, on the command line 
 | --- | --- |
 """
 
-LATER = "Template, Training, Program, Transfer, Baseline, Control, Observation, Divergence, Continuity pack, Amendment"
+LATER = "Template, Training, Program, Transfer, Baseline, Control, Observation, Divergence, Continuity pack"
 
 WORDS: Mapping[str, str] = {
     "Party": "asepsis.domain.contract:Party",
@@ -189,6 +189,7 @@ WORDS: Mapping[str, str] = {
     "Review": "A person's decision on an output; nobody decides on their own.",
     "Referral": "asepsis.domain.referral:Referral",
     "Budget": "asepsis.domain.budget:Budget",
+    "Amendment": "asepsis.domain.contract:Amendment",
     "Charge": "asepsis.domain.budget:Charge",
     "Evidence": "asepsis.domain.attestation:Evidence",
     "Measurement": "A digest over the program that computes; the contract names the ones that may run.",

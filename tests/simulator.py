@@ -333,6 +333,13 @@ def sign(world: World, document: Mapping[str, Any], *, without: PartyId | None =
     room.audit.checkpoint()
 
 
+def amend(world: World, **changes: Any) -> dict[str, Any]:
+    """The next version of the contract that all have signed, as ``asepsis contract amend`` writes it, edited."""
+    document = {**json.loads(json.dumps(world.room().contracts.amendment())), **changes}
+    world.contract_file.write_text(yaml.safe_dump(document, sort_keys=False))
+    return document
+
+
 def between(begin: timedelta, end: timedelta) -> dict[str, str]:
     """The times of a contract, relative to now."""
     present: datetime = now()

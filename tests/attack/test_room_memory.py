@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from asepsis.bootstrap import verify_release_bundle
+from asepsis.domain.contract import Amendment
 from asepsis.domain.keydesk import MemoryDeposit
 from asepsis.domain.memory import MemoryVersion
 from asepsis.domain.names import PartyId
@@ -19,6 +22,7 @@ from asepsis.errors.desk import DeskUnreachable, MemoryRolledBack
 from asepsis.errors.runtime import MemoryNotKept
 from asepsis.services.keydesk.desk import KeyDesk
 from simulator import (
+    AT_NORTHGATE,
     COMMON,
     FEW,
     LABORATORY,
@@ -28,16 +32,22 @@ from simulator import (
     RIVERSIDE,
     Answer,
     World,
+    amend,
     call,
+    contribute,
+    draft,
     edited,
     grant_request,
     no_receipts,
     order_for,
+    patient_record,
     persons_with,
     question,
+    sign,
 )
 
 GAUCHER = persons_with(RARE)
+CURVE = ("method", "kaplan_meier", "--as", LABORATORY, "--set", "step_days=364", "--json")
 
 
 def born_in(years: range) -> str:
@@ -272,3 +282,86 @@ def test_a_curve_is_remembered_and_counted_as_a_question(world: World) -> None:
     assert (again.code, again.document()["table"]) == (first.code, first.document()["table"])
     assert again.document()["findings"] == first.document()["findings"]
     assert version(world) == 1
+
+
+def test_an_amended_contract_goes_on_with_the_memory_and_the_budget(world: World) -> None:
+    """Guard: the lineage in ``runtime.remembering`` and at the desks; the first release stays under its own text."""
+    room = world.room()
+    first, document = room.contracts.status().digest, ask(world, MANY).document()
+    assert document["table"]["rows"] == [[40]]
+    budgets = dict.fromkeys(OWNERS, 50)
+    sign(world, amend(world, title="With a larger budget", budgets=budgets))
+    second = world.room().contracts.status()
+    assert (second.contract.amends, second.contract.budgets) == (Amendment(contract=first, lineage=first), budgets)
+    used = world.budgets()
+    assert_held(ask(world, ALL_BUT_ONE))
+    again = ask(world, MANY).document()
+    assert again["table"] == document["table"]
+    assert again["release"] != document["release"]  # a release under the new text, of the remembered answer
+    assert world.budgets() == {owner: count + 2 for owner, count in used.items()}
+    kept = world.room().state.memory(first)
+    assert kept is not None
+    assert (kept.version.number, kept.step.contract, kept.step.lineage) == (2, second.digest, first)
+    for release, contract in ((document["release"], first), (again["release"], second.digest)):
+        bundle = world.room().evidences.bundle(release)
+        assert verify_release_bundle(bundle, contract=contract).contract == contract
+
+
+def test_a_desk_does_not_sign_a_new_contract_beside_a_memory_and_the_old_one_goes_on(world: World) -> None:
+    """Guard: ``require_named`` at the desks, before the text is proposed to anybody."""
+    assert rows(ask(world, MANY)) == [[40]]
+    document = draft(world, name="again")
+    answer = call(*world.command("contract", "sign", str(world.contract_file), "--as", NORTHGATE))
+    assert (answer.code, answer.error) == (3, "desk.memory_left_behind")
+    assert_held(ask(world, ALL_BUT_ONE))
+    profile = {**document["disclosure"], "beside": [world.room().contracts.status().digest]}
+    sign(world, draft(world, name="again", disclosure=profile))
+    assert rows(ask(world, ALL_BUT_ONE)) == [[40]]  # what all owners signed for, in so many words
+
+
+@pytest.mark.long
+def test_a_refreshed_snapshot_is_compared_with_what_was_shown_of_the_one_before(world: World) -> None:
+    """Guard: one memory for all snapshots of a dataset: the refresh alone adds one person to the count."""
+    source = world.source(NORTHGATE) / "PATMAST.DAT"
+    everybody = source.read_bytes()
+    assert rows(ask(world, MANY)) == [[40]]
+    source.write_bytes(everybody + patient_record(replace(AT_NORTHGATE[-1], number=120)))
+    contribute(world, NORTHGATE)
+    world.room().linkage.link()
+    assert_held(ask(world, ALL_BUT_ONE))
+    assert version(world) == 2
+
+
+@pytest.mark.long
+def test_the_quotas_of_the_contract_hold_and_an_amendment_widens_them_without_a_fresh_start(world: World) -> None:
+    """Guard: ``quotas`` in ``runtime.work._asking``."""
+
+    def limited(variants: int) -> dict[str, Any]:
+        disclosure = world.room().contracts.contract().to_document()["disclosure"]
+        quotas = {"variants_of_one": variants, "variants_of_all": variants}
+        return amend(world, disclosure={**dict(disclosure), "quotas": quotas})  # type: ignore[call-overload]
+
+    assert rows(ask(world, GAUCHER)) == [[15]]
+    sign(world, limited(1))
+    spent = ask(world, persons_with(COMMON))
+    assert_held(spent)
+    assert spent.document()["findings"][-1]["code"] == "disclosure.quota"
+    assert rows(ask(world, GAUCHER)) == [[15]]
+    sign(world, limited(2))
+    assert rows(ask(world, persons_with(COMMON))) == [[40]]
+
+
+@pytest.mark.long
+def test_a_count_that_differs_by_few_persons_from_a_curve_is_held_and_the_other_way_round(
+    world: World, linked_world: World, tmp_path: Path
+) -> None:
+    """Guard: the persons of a curve in the memory, in ``runtime.work._method``."""
+    other = linked_world.copy(tmp_path / "other")
+    cohort = "SELECT count(DISTINCT person_id) AS persons FROM condition_occurrence WHERE condition_concept_id"
+    curve = world.command(*CURVE, "--set", f"condition_concept_ids={COMMON}")
+    shown = call(*curve).document()["table"]
+    assert shown is not None
+    assert_held(ask(world, f"{cohort} IN ({COMMON}, {FEW})"))
+    assert rows(ask(world, f"{cohort} = {COMMON}")) == [[40]]  # by logic the persons of the curve
+    assert rows(ask(other, f"{cohort} IN ({COMMON}, {FEW})")) == [[40]]
+    assert_held(call(*other.command(*CURVE, "--set", f"condition_concept_ids={COMMON}")))

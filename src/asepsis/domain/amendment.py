@@ -6,7 +6,7 @@ who owns the data (its key needs a share of each), how persons are recognised, a
 
 from __future__ import annotations
 
-from asepsis.domain.contract import Amends, Contract
+from asepsis.domain.contract import Amendment, Contract
 from asepsis.domain.names import Digest
 from asepsis.errors.contract import AmendmentRefused
 
@@ -17,7 +17,7 @@ def check_amendment(new: Contract, *, before: Contract, digest: Digest, lineage:
     Raises:
         AmendmentRefused: it names another version, or changes what the memory of releases rests on.
     """
-    if new.amends != Amends(contract=digest, lineage=lineage):
+    if new.amends != Amendment(contract=digest, lineage=lineage):
         raise AmendmentRefused(contract=new.name, problem="it names another version, or another beginning")
     if {owner.id for owner in new.owners} != {owner.id for owner in before.owners}:
         raise AmendmentRefused(contract=new.name, problem="the owners must stay the same")

@@ -97,7 +97,7 @@ class Dataset:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Amends:
+class Amendment:
     """Which version a contract takes the place of, and the first version of that line; both by digest."""
 
     contract: Digest
@@ -131,7 +131,7 @@ class Contract:
     level: int
     measurements: tuple[str, ...]
     ledger_origin: str
-    amends: Amends | None = None
+    amends: Amendment | None = None
     beside: frozenset[Digest] = frozenset()
     quotas: Quotas = field(default_factory=Quotas)
 
@@ -263,11 +263,11 @@ def read_contract(document: object) -> Contract:
     return contract
 
 
-def _read_amends(fields: Fields) -> Amends | None:
+def _read_amends(fields: Fields) -> Amendment | None:
     if not fields.has("amends"):
         return None
     with fields.mapping("amends") as amends:
-        return Amends(
+        return Amendment(
             contract=_digest(amends.text("contract"), amends, "contract"),
             lineage=_digest(amends.text("lineage"), amends, "lineage"),
         )

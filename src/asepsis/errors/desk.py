@@ -338,5 +338,5 @@ class MemoryLeftBehind(AsepsisError):
 
     kind = Kind.DENIED
     code = "desk.memory_left_behind"
-    message = "{owner} has answered questions under another contract, with which {contract} would not be compared."
-    hint = "Amend that contract instead, or list its lineage, {lineage}, under 'disclosure.beside', for all to sign."
+    message = "The contract {contract} would begin with an empty memory beside the releases of {owner} under {lineage}."
+    hint = "Amend that contract instead, or name its lineage under 'disclosure.beside' and let all parties sign that."
