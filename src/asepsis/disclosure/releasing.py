@@ -6,14 +6,14 @@ findings name the rules and never say which of them held a cell back, or that an
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
 import numpy as np
 
 from asepsis.disclosure.contributors import WHOLE, Contributors, Population
-from asepsis.disclosure.gate import Assessed, assess, protected_measures
+from asepsis.disclosure.gate import NOTHING_SHOWN, Assessed, assess, protected_measures
 from asepsis.disclosure.measures import Protected
 from asepsis.disclosure.memory import Answered, Candidate, Memory, Shown, held
 from asepsis.disclosure.memory_bytes import to_bytes
@@ -23,15 +23,16 @@ from asepsis.disclosure.quotas import FULL, MOST_BYTES, QUOTA, Asked, exceeded
 from asepsis.domain.cells import CellTable, MeasureKind, Shape
 from asepsis.domain.finding import Assessment, Finding, Severity, read_assessment
 from asepsis.domain.quotas import Quotas
-from asepsis.domain.release import Cell, read_released
+from asepsis.domain.release import Cell, Released, read_released
 from asepsis.domain.sealed import Sealed
 
+_MEMORY_WORD: Final = Finding(
+    code="disclosure.memory",
+    severity=Severity.PASS,
+    reason="Nothing is shown that is about the persons of another release, or all but a few of them.",
+)
 _WORDS: Final = (
-    Finding(
-        code="disclosure.memory",
-        severity=Severity.PASS,
-        reason="Nothing is shown that is about the persons of another release, or all but a few of them.",
-    ),
+    _MEMORY_WORD,
     Finding(
         code="disclosure.low_effect",
         severity=Severity.PASS,
@@ -96,21 +97,74 @@ def assess_with_memory(
     return _bounded(assessed, memory, after, profile, asking)
 
 
-def assess_counted(
-    compute: Callable[[], Assessed], profile: Profile, *, memory: Memory, asking: Asking, skeleton: str
+def assess_method(
+    compute: Callable[[], tuple[Assessed, Sealed[Contributors]]],
+    profile: Profile,
+    *,
+    memory: Memory,
+    asking: Asking,
+    skeleton: str,
 ) -> tuple[Assessed, Memory]:
-    """Count a method that judges its own result against the quotas; equal questions get the stored answer.
+    """Judge a method, which protects its own result, by everything released before; the memory that knows it, too.
 
-    The persons behind it are not remembered, so nothing is compared with it.
+    The first column of its table is the stratum; the persons behind it come by stratum, or all together. A stratum
+    is held where a cell with these persons would be. It tells no bounds that the linear programs see.
     """
     known = recall(memory, asking.question)
     if known is not None:
         return known, memory
     if exceeded(memory.asked, author=asking.author, skeleton=skeleton, quotas=asking.quotas):
         return _refused(profile, asking, QUOTA), memory
-    assessed = compute()
+    judged, contributors = compute()
+    behind = contributors.unseal()
+    numbered, places = memory.numbered(behind.tokens)
+    strata = _strata(judged.released, behind, profile, data=asking.data, places=places)
+    candidates = list(strata.values())
+    out = held(candidates, numbered, threshold=profile.threshold, width=profile.width)
+    let_out = {stratum: one.shown for place, (stratum, one) in enumerate(strata.items()) if place not in out}
+    assessed = _with_strata(judged, let_out, (_MEMORY_WORD, *asking.notes))
     cells = 0 if assessed.released is None else len(assessed.released.rows)
-    return _bounded(assessed, memory, _answered(memory, assessed, asking, skeleton, cells=cells), profile, asking)
+    after = _answered(_with_shown(numbered, list(let_out.values())), assessed, asking, skeleton, cells=cells)
+    return _bounded(assessed, memory, after, profile, asking)
+
+
+def _strata(
+    released: Released | None,
+    behind: Contributors,
+    profile: Profile,
+    *,
+    data: str,
+    places: np.ndarray[tuple[int], np.dtype[np.uint32]],
+) -> dict[Cell, Candidate]:
+    """The persons behind every stratum that the method shows; those of a stratum without any stay inside."""
+    shown = dict.fromkeys(row[0] for row in released.rows) if released is not None else {}
+    found: dict[Cell, Candidate] = {}
+    for population in behind.populations:
+        stratum = population.keys[0] if population.keys else next(iter(shown), None)
+        if stratum not in shown or stratum in found:
+            continue
+        persons = people(places[population.places])
+        cell = Shown(
+            identity=f"{population.identity}@{data}", persons=persons, low=profile.threshold, high=float("inf")
+        )
+        found[stratum] = Candidate(
+            shown=cell, table=population.branch, plain=population.plain, effect=population.effect
+        )
+    return found
+
+
+def _with_strata(judged: Assessed, let_out: Mapping[Cell, Shown], words: tuple[Finding, ...]) -> Assessed:
+    """The strata that may go; where none is left, the words are those of a result of which nothing can be shown."""
+    findings = tuple(one for one in judged.assessment.findings if one != NOTHING_SHOWN)
+    rows = [] if judged.released is None else list(zip(judged.released.rows, judged.released.actions, strict=True))
+    left = [(row, actions) for row, actions in rows if row[0] in let_out]
+    if judged.released is None or not left:
+        assessment = replace(judged.assessment, findings=(*findings, *words, NOTHING_SHOWN))
+        return Assessed(released=None, assessment=assessment)
+    released = replace(
+        judged.released, rows=tuple(row for row, _ in left), actions=tuple(actions for _, actions in left)
+    )
+    return Assessed(released=released, assessment=replace(judged.assessment, findings=(*findings, *words)))
 
 
 def _refused(profile: Profile, asking: Asking, finding: Finding) -> Assessed:
@@ -169,10 +223,14 @@ def _bounds(
 
 
 def _remembered(memory: Memory, shown: list[Shown], assessed: Assessed, asking: Asking, skeleton: str) -> Memory:
+    remembering = _with_shown(memory, shown)
+    return _answered(remembering, assessed, asking, skeleton, cells=len(remembering.shown) - len(memory.shown))
+
+
+def _with_shown(memory: Memory, shown: list[Shown]) -> Memory:
     known = {(one.identity, one.low, one.high, one.persons.size) for one in memory.shown}
     fresh = [one for one in shown if (one.identity, one.low, one.high, one.persons.size) not in known]
-    remembering = replace(memory, shown=(*memory.shown, *fresh))
-    return _answered(remembering, assessed, asking, skeleton, cells=len(fresh))
+    return replace(memory, shown=(*memory.shown, *fresh))
 
 
 def _answered(memory: Memory, assessed: Assessed, asking: Asking, skeleton: str, *, cells: int) -> Memory:

@@ -107,6 +107,24 @@ def release(room: Statements, arguments: Mapping[str, Value], profile: Profile) 
     )
 
 
+def persons(arguments: Mapping[str, Value]) -> str:
+    """The persons with the diagnosis, by stratum. Who of them is followed up is the method's rule and nobody's choice.
+
+    Raises:
+        TypeError: the arguments were not read by the method's parameters.
+    """
+    concepts, stratify = arguments["condition_concept_ids"], str(arguments["stratify_by"])
+    if not isinstance(concepts, tuple):
+        raise TypeError
+    listed = ", ".join(str(int(concept)) for concept in concepts)
+    having = f"FROM condition_occurrence AS c {{}} WHERE c.condition_concept_id IN ({listed})"
+    counted = "count(DISTINCT c.person_id) AS persons"
+    if stratify == NO_STRATA:
+        return f"SELECT {counted} {having.format('')}"
+    joined = having.format("JOIN person AS p ON p.person_id = c.person_id")
+    return f"SELECT p.{stratify} AS stratum, {counted} {joined} GROUP BY p.{stratify}"
+
+
 def _curves(course: Sealed[Tabular], *, everybody: bool) -> Sealed[tuple[Curve, ...]]:
     """One curve per stratum, still sealed."""
     strata: dict[Cell, list[dict[str, int]]] = {}
@@ -167,4 +185,5 @@ METHOD: Final = Method(
     parameters=_PARAMETERS,
     tables=_TABLES,
     release=release,
+    persons=persons,
 )

@@ -30,13 +30,18 @@ class Statements(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Method:
-    """One predefined method. ``tables`` names the columns that it reads."""
+    """One predefined method. ``tables`` names the columns that it reads.
+
+    ``persons`` is a query that counts the persons behind its result, by stratum where it has strata: by what the
+    author chose, before anything that the method itself leaves out. The memory of releases compares those.
+    """
 
     name: str
     summary: str
     parameters: tuple[Parameter, ...]
     tables: Mapping[str, tuple[str, ...]]
     release: Callable[[Statements, Mapping[str, Value], Profile], Assessed]
+    persons: Callable[[Mapping[str, Value]], str]
 
     def require_tables(self, catalogue: Catalogue) -> None:
         """Raise MethodTableError unless the contract offers every column that the method reads."""

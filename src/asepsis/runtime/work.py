@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from asepsis.disclosure.contributors import Contributors
 from asepsis.disclosure.gate import Assessed
 from asepsis.disclosure.memory import Memory
 from asepsis.disclosure.profiles import profile_named
-from asepsis.disclosure.releasing import Asking, assess_counted, assess_with_memory, recall
+from asepsis.disclosure.releasing import Asking, assess_method, assess_with_memory, recall
 from asepsis.domain.analysis import AnalysisKind
 from asepsis.domain.finding import Finding
 from asepsis.domain.names import Digest
+from asepsis.domain.sealed import Sealed
 from asepsis.domain.statistic import Statistic
 from asepsis.errors.contract import ContractForbids
 from asepsis.methods.registry import plan_method
@@ -56,16 +58,17 @@ def _query(order: Order, vault: Vault) -> Statistic:
 def _method(order: Order, vault: Vault) -> Statistic:
     analysis, contract = order.job.analysis, order.contract
     planned = plan_method(analysis.body, analysis.arguments, contract.catalogue)
-    method, profile = planned.method, profile_named(contract.profile)
-    if method is None or planned.digest is None:
+    method, persons, profile = planned.method, planned.persons, profile_named(contract.profile)
+    if method is None or persons is None or planned.digest is None:
         raise ContractForbids(contract=contract.name, what="a method that cannot be planned")
     memory, asking = open_memory(order, vault), _asking(order, planned.digest)
 
-    def release() -> Assessed:
+    def release() -> tuple[Assessed, Sealed[Contributors]]:
         with open_room(order, vault) as data:
-            return method.release(data.room, planned.arguments, profile)
+            contributors = data.room.contributors(persons, least=profile.threshold)
+            return method.release(data.room, planned.arguments, profile), contributors
 
-    assessed, after = assess_counted(release, profile, memory=memory, asking=asking, skeleton=method.name)
+    assessed, after = assess_method(release, profile, memory=memory, asking=asking, skeleton=method.name)
     return _remembered(order, vault, assessed, plan=planned.digest, memory=(memory, after))
 
 

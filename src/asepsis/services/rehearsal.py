@@ -14,7 +14,7 @@ from asepsis.disclosure.contributors import Contributors
 from asepsis.disclosure.gate import Assessed
 from asepsis.disclosure.memory import Memory
 from asepsis.disclosure.profiles import Profile
-from asepsis.disclosure.releasing import Asking, assess_counted, assess_with_memory
+from asepsis.disclosure.releasing import Asking, assess_method, assess_with_memory
 from asepsis.domain.analysis import Argument, read_arguments
 from asepsis.domain.catalogue import Catalogue
 from asepsis.domain.cells import CellTable
@@ -83,12 +83,12 @@ class Rehearsal:
     def _answer(self, step: Step) -> Document:
         if step.method:
             planned_method = plan_method(step.method, step.arguments, self.catalogue)
-            method = planned_method.method
-            if method is None or planned_method.digest is None:
+            method, persons = planned_method.method, planned_method.persons
+            if method is None or persons is None or planned_method.digest is None:
                 return _refusal(planned_method.findings, rewrite=None)
             question, arguments = self._asked(planned_method.digest), planned_method.arguments
             asking = Asking(author=step.author, question=question, data=self.data, quotas=self.quotas)
-            return self._once(question, lambda: self._counted(method, arguments, asking))
+            return self._once(question, lambda: self._compared(method, arguments, persons, asking))
         planned = plan_query(step.sql, self.catalogue, parameters=_scalars(step.arguments))
         plan = planned.plan
         if plan is None:
@@ -114,10 +114,13 @@ class Rehearsal:
         )
         return assessed
 
-    def _counted(self, method: Method, arguments: Mapping[str, Value], asking: Asking) -> Assessed:
-        """A method judges its own result; it counts as a question."""
-        assessed, self.memory = assess_counted(
-            lambda: method.release(self.room, arguments, self.profile),
+    def _compared(self, method: Method, arguments: Mapping[str, Value], persons: QueryPlan, asking: Asking) -> Assessed:
+        """A method judges its own result; the persons behind it are compared like those of cells."""
+        assessed, self.memory = assess_method(
+            lambda: (
+                method.release(self.room, arguments, self.profile),
+                self.room.contributors(persons, least=self.profile.threshold),
+            ),
             self.profile,
             memory=self.memory,
             asking=asking,

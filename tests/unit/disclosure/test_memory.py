@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from asepsis.disclosure.memory_bytes import digest, from_bytes, to_bytes
 from asepsis.disclosure.people import People, people
 from asepsis.disclosure.profiles import PROFILES, profile_named
 from asepsis.disclosure.quotas import FULL, QUOTA, Asked, exceeded
-from asepsis.disclosure.releasing import Asking, assess_counted, assess_with_memory, recall
+from asepsis.disclosure.releasing import Asking, assess_method, assess_with_memory, recall
 from asepsis.domain.cells import (
     BranchShape,
     CellRow,
@@ -326,18 +327,95 @@ def test_no_two_shown_cells_differ_by_fewer_than_the_threshold(ranges: list[tupl
             assert left.persons.apart(right.persons) >= 10
 
 
-def counted(remembered: Memory, question: str, **asking: Any) -> tuple[Assessed, Memory, int]:
-    """A method's release, and how often it was computed."""
+def persons_behind(**persons: Iterable[int]) -> Sealed[Contributors]:
+    """The persons behind strata; those without a key are behind the whole."""
+    populations = tuple(
+        Population(
+            branch=0,
+            keys=() if name == "all" else (name,),
+            measures=(0,),
+            places=np.array(sorted(who), np.uint32),
+            identity=f"id-{name}",
+            plain=True,
+        )
+        for name, who in persons.items()
+    )
+    return Sealed(Contributors(tokens=np.arange(300, dtype=np.uint64), populations=populations, skeleton="s"))
+
+
+F_AND_M: dict[str, Iterable[int]] = {"f": range(20), "m": range(30, 55)}
+
+
+def counted(
+    remembered: Memory, question: str, *, behind: Mapping[str, Iterable[int]] = F_AND_M, **asking: Any
+) -> tuple[Assessed, Memory, int]:
+    """A method's release with one row for each stratum, and how often it was computed."""
     computed: list[None] = []
 
-    def compute() -> Assessed:
+    def compute() -> tuple[Assessed, Sealed[Contributors]]:
         computed.append(None)
-        released = Released(columns=("n",), rows=((20,), (25,)), actions=((CellAction.ROUNDED,),) * 2, notes=())
-        return Assessed(released=released, assessment=Assessment(profile=STRICT.label, findings=()))
+        rows = tuple((name, 20) for name in behind)
+        actions = ((CellAction.SHOWN, CellAction.ROUNDED),) * len(rows)
+        released = Released(columns=("stratum", "n"), rows=rows, actions=actions, notes=())
+        judged = Assessed(released=released, assessment=Assessment(profile=STRICT.label, findings=()))
+        return judged, persons_behind(**behind)
 
     how = Asking(author="a", question=question, data="d", **asking)
-    assessed, after = assess_counted(compute, STRICT, memory=remembered, asking=how, skeleton="curve")
+    assessed, after = assess_method(compute, STRICT, memory=remembered, asking=how, skeleton="curve")
     return assessed, after, len(computed)
+
+
+def strata(assessed: Assessed) -> list[object]:
+    return [] if assessed.released is None else [row[0] for row in assessed.released.rows]
+
+
+@pytest.mark.parametrize("more", [0, 1, 5, 9])
+def test_a_curve_of_nearly_the_persons_of_a_released_cell_is_held_and_the_other_way_round(more: int) -> None:
+    """Guard: ``held`` in ``assess_method``, and its strata in the memory; whether one differs or nobody is the same."""
+    cell = table(g=range(40 + more))
+    assessed, after = assess_with_memory(*cell, SHAPE, STRICT, memory=memory(), asking=asking("q"))
+    assert assessed.released is not None
+    held_back, _, _ = counted(after, "curve", behind={"all": range(40)})
+    _, after, _ = counted(memory(), "curve", behind={"all": range(40)})
+    assert len(after.shown) == 1
+    assert assess_with_memory(*cell, SHAPE, STRICT, memory=after, asking=asking("q"))[0].released is None
+    none, _, _ = counted(memory(), "curve", behind={})
+    assert held_back == none  # as if there were no such curve
+
+
+def test_one_stratum_is_held_and_the_others_are_shown() -> None:
+    _, after, _ = counted(memory(), "q1", behind={"f": range(40)})
+    other, after, _ = counted(after, "q2", behind={"g": range(41), "m": range(100, 140)})
+    assert strata(other) == ["m"]
+    assert [one.persons.size for one in after.shown] == [40, 40]
+
+
+def test_two_curves_that_differ_by_few_persons_are_not_both_shown() -> None:
+    """As two lists of diagnoses would be of which one adds a rare disease; the complement of an arm as well."""
+    _, after, _ = counted(memory(), "q1", behind={"all": range(60)})
+    assert strata(counted(after, "q2", behind={"everybody": range(63)})[0]) == []
+    assert strata(counted(after, "q3", behind={"f": range(55)})[0]) == []  # the others are five
+
+
+def test_the_same_persons_by_logic_are_shown_again() -> None:
+    """Another grid of days over the same curve is a new question about nobody else."""
+    _, after, _ = counted(memory(), "q1")
+    again, after, _ = counted(after, "q2")
+    assert strata(again) == ["f", "m"]
+    assert len(after.shown) == 2
+
+
+def test_a_stratum_of_which_the_persons_are_unknown_stays_inside() -> None:
+    """Guard: fail closed in ``_strata``."""
+
+    def compute() -> tuple[Assessed, Sealed[Contributors]]:
+        released = Released(
+            columns=("stratum", "n"), rows=(("x", 20),), actions=((CellAction.SHOWN, CellAction.ROUNDED),), notes=()
+        )
+        judged = Assessed(released=released, assessment=Assessment(profile=STRICT.label, findings=()))
+        return judged, persons_behind(f=range(40))
+
+    assert strata(assess_method(compute, STRICT, memory=memory(), asking=asking("q"), skeleton="curve")[0]) == []
 
 
 def test_a_method_counts_against_the_quotas_and_is_computed_once_for_equal_questions() -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 from asepsis.disclosure.curves import BAND, Curve, Step, assess_curves, midpoint, protected
 from asepsis.disclosure.gate import Assessed
 from asepsis.disclosure.profiles import profile_named
-from asepsis.domain.catalogue import Catalogue, ColumnType
+from asepsis.domain.catalogue import Catalogue, Column, ColumnType, Use
 from asepsis.domain.sealed import Sealed
 from asepsis.engines.query.room import QueryRoom
 from asepsis.errors.sql import MethodArgumentError, UnknownMethodError
@@ -24,6 +25,7 @@ from asepsis.methods.kaplan_meier import NAME
 from asepsis.methods.registry import METHODS, plan_method, run_method
 from asepsis.methods.survival import Estimator
 from asepsis.sql.omop import omop_catalogue
+from asepsis.sql.planner import plan_query
 
 STRICT = profile_named("strict-10")
 WHOLE, DAY = ColumnType.INTEGER, ColumnType.DATE
@@ -135,6 +137,52 @@ def test_a_cohort_below_the_threshold_looks_like_none(open_cohort: Any) -> None:
 
 def test_a_death_before_entry_is_no_follow_up(open_cohort: Any) -> None:
     assert curve_of(open_cohort([(-5, True)] * 50)).released is None
+
+
+@pytest.mark.parametrize("stratify", ["none", "gender_concept_id"])
+def test_the_persons_behind_a_curve_are_those_of_the_count_that_an_author_would_ask_for(
+    stratify: str, open_cohort: Any
+) -> None:
+    """Those who are not followed up are among them: nobody chose to leave them out. Guard: ``kaplan_meier.persons``."""
+    room = open_cohort([(2000, place % 4 == 0) for place in range(200)] + [(-5, True)] * 6)
+    planned = plan_method(NAME, {"condition_concept_ids": (1,), "stratify_by": stratify}, CATALOGUE)
+    assert planned.persons is not None
+    found = room.contributors(planned.persons, least=10).unseal()
+    texts = {(): "SELECT count(DISTINCT person_id) AS n FROM condition_occurrence WHERE condition_concept_id = 1"}
+    if stratify != "none":
+        joined = "FROM person p JOIN condition_occurrence c USING (person_id) WHERE c.condition_concept_id = 1"
+        texts = {
+            (sex,): f"SELECT count(DISTINCT person_id) AS n {joined} AND p.gender_concept_id = {sex}"
+            for sex in (8507, 8532)
+        }
+    assert {one.keys: len(one.places) for one in found.populations} == dict.fromkeys(texts, 206 // len(texts))
+    for one in found.populations:
+        plan = plan_query(texts[one.keys], CATALOGUE).plan
+        assert plan is not None
+        assert room.contributors(plan, least=10).unseal().populations[0].identity == one.identity
+
+
+def test_a_contract_that_offers_a_diagnosis_to_the_method_alone_still_lets_the_persons_be_compared() -> None:
+    """Guard: ``_opened``: what a query may not compare, the memory of releases may."""
+
+    def closed(column: Column) -> Column:
+        return column if Use.UNIT in column.uses else replace(column, uses=frozenset({Use.DATE}))
+
+    tables = tuple(replace(table, columns=tuple(map(closed, table.columns))) for table in CATALOGUE.tables)
+    arguments = {"condition_concept_ids": (1, 2), "stratify_by": "gender_concept_id"}
+    assert plan_method(NAME, arguments, Catalogue(tables=tables)).persons is not None
+
+
+def test_a_contract_that_does_not_say_who_the_persons_are_offers_no_method() -> None:
+    """Guard: ``_persons``: nothing is shown that the memory could not compare."""
+
+    def nobody(column: Column) -> Column:
+        return replace(column, uses=frozenset({Use.AGGREGATE})) if Use.UNIT in column.uses else column
+
+    tables = tuple(replace(table, columns=tuple(map(nobody, table.columns))) for table in CATALOGUE.tables)
+    planned = plan_method(NAME, {"condition_concept_ids": (1,)}, Catalogue(tables=tables))
+    assert (planned.method, planned.persons) == (None, None)
+    assert planned.findings[0].code == "method.table"
 
 
 COURSES = st.lists(

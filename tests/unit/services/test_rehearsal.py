@@ -8,6 +8,7 @@ import duckdb
 import pytest
 
 from asepsis.bootstrap import rehearsal
+from asepsis.domain.quotas import Quotas
 from asepsis.errors.contract import DocumentMalformed
 from asepsis.errors.engine import EngineFolderError
 from asepsis.services.rehearsal import read_steps
@@ -100,3 +101,36 @@ def test_the_list_of_steps_has_a_closed_schema(steps: object) -> None:
 def test_a_folder_without_tables_is_one_clear_error(tmp_path: Path) -> None:
     with pytest.raises(EngineFolderError), rehearsal(tmp_path, contract=None, profile="strict-10"):
         pass
+
+
+def test_a_curve_and_a_count_of_nearly_its_persons_are_not_both_shown(data: Path) -> None:
+    """Guard: the persons of a method in the memory: of sixty, all but the four with condition 7."""
+    with duckdb.connect() as connection:
+        for table, column, rows in (
+            ("death", "death_date", 0),
+            ("observation_period", "observation_period_end_date", 60),
+        ):
+            connection.execute(
+                f"COPY (SELECT i AS person_id, DATE '2019-01-01' AS {column} FROM range({rows}) r(i)) "
+                f"TO '{data / table}.parquet' (FORMAT parquet)"
+            )
+    counting = "SELECT count(DISTINCT person_id) AS n FROM condition_occurrence WHERE condition_concept_id"
+    curve = {"method": "kaplan_meier", "args": {"condition_concept_ids": [9], "step_days": 364}}
+    everybody = {"sql": f"{counting} IN (7, 9)"}
+    assert [one["status"] for one in rehearse(data, curve, everybody)] == ["released", "suppressed"]
+    assert [one["status"] for one in rehearse(data, everybody, curve)] == ["released", "suppressed"]
+    assert [one["status"] for one in rehearse(data, curve, {"sql": f"{counting} = 9"})] == ["released", "released"]
+
+
+def test_a_rehearsal_counts_against_the_quotas_of_the_contract(data: Path) -> None:
+    """Guard: ``quotas`` of a contract in ``bootstrap.rehearsal``."""
+    counting = "SELECT count(DISTINCT person_id) AS n FROM condition_occurrence WHERE condition_concept_id = "
+    steps = read_steps([{"sql": counting + "9"}, {"sql": counting + "7"}, {"sql": counting + "9"}])
+    with rehearsal(data, contract=None, profile="strict-10") as prepared:
+        prepared.quotas = Quotas(variants_of_one=1, variants_of_all=1)
+        answers = list(prepared.run(steps))
+    assert [(one["status"], one["code"]) for one in answers] == [
+        ("released", ""),
+        ("suppressed", "disclosure.quota"),
+        ("released", ""),
+    ]

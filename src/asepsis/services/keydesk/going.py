@@ -17,7 +17,7 @@ from asepsis.services.keydesk.ports import DeskRecords
 
 
 def require_going_on(office: Office, records: DeskRecords, agreement: Agreement, *, at: datetime) -> None:
-    """Raise unless nothing has been stopped: neither the desk by its owner, nor the contract by time, party or version."""
+    """Raise unless nothing was stopped: neither the desk by its owner, nor the contract by time, party or version."""
     if records.is_stopped():
         raise DeskStopped(owner=office.owner)
     if records.versions(agreement.lineage)[-1:] != [agreement.digest]:
