@@ -307,6 +307,7 @@ def test_an_amended_contract_goes_on_with_the_memory_and_the_budget(world: World
         assert verify_release_bundle(bundle, contract=contract).contract == contract
 
 
+@pytest.mark.long
 def test_a_desk_does_not_sign_a_new_contract_beside_a_memory_and_the_old_one_goes_on(world: World) -> None:
     """Guard: ``require_named`` at the desks, before the text is proposed to anybody."""
     assert rows(ask(world, MANY)) == [[40]]
@@ -316,6 +317,7 @@ def test_a_desk_does_not_sign_a_new_contract_beside_a_memory_and_the_old_one_goe
     assert_held(ask(world, ALL_BUT_ONE))
     profile = {**document["disclosure"], "beside": [world.room().contracts.status().digest]}
     sign(world, draft(world, name="again", disclosure=profile))
+    world.room().linkage.link()
     assert rows(ask(world, ALL_BUT_ONE)) == [[40]]  # what all owners signed for, in so many words
 
 
