@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import duckdb
 import pytest
 
 from asepsis.bootstrap import rehearsal
-from asepsis.domain.quotas import Quotas
+from asepsis.domain.contract import Contract, read_contract
+from asepsis.domain.keydesk import PublicKeys
+from asepsis.domain.names import Digest, PartyId
+from asepsis.domain.snapshot import Label
 from asepsis.errors.contract import DocumentMalformed
 from asepsis.errors.engine import EngineFolderError
+from asepsis.services.drafting import Enrolled, Terms, draft_contract
 from asepsis.services.rehearsal import read_steps
 
 CANARY = "kanarienvogel"
+ROLES = ("host", "owner", "researcher")
 
 
 @pytest.fixture
@@ -126,11 +132,29 @@ def test_a_rehearsal_counts_against_the_quotas_of_the_contract(data: Path) -> No
     """Guard: ``quotas`` of a contract in ``bootstrap.rehearsal``."""
     counting = "SELECT count(DISTINCT person_id) AS n FROM condition_occurrence WHERE condition_concept_id = "
     steps = read_steps([{"sql": counting + "9"}, {"sql": counting + "7"}, {"sql": counting + "9"}])
-    with rehearsal(data, contract=None, profile="strict-10") as prepared:
-        prepared.quotas = Quotas(variants_of_one=1, variants_of_all=1)
+    with rehearsal(data, contract=contract(variants_of_one=1), profile="strict-10") as prepared:
         answers = list(prepared.run(steps))
     assert [(one["status"], one["code"]) for one in answers] == [
         ("released", ""),
         ("suppressed", "disclosure.quota"),
         ("released", ""),
     ]
+
+
+def contract(**quotas: int) -> Contract:
+    """A contract of one hospital and one laboratory, with these quotas."""
+    terms = Terms(
+        name="trial",
+        title="A trial",
+        purpose="Count",
+        legal_basis="None needed",
+        label=Label.SYNTHETIC,
+        valid_from=datetime(2026, 5, 4, tzinfo=UTC),
+        valid_days=30,
+        researchers=frozenset({PartyId("researcher")}),
+        teams={},
+    )
+    keys = {PartyId(name): PublicKeys(signing=name[:1].encode() * 32, sealing=b"s" * 32) for name in ROLES}
+    enrolled = Enrolled(host=PartyId("host"), owners=frozenset({PartyId("owner")}), keys=keys, origin="asepsis.local/t")
+    document = draft_contract(terms, enrolled, datasets={}, measurement=Digest("ab" * 32))
+    return read_contract({**document, "disclosure": {"profile": "strict-10", "quotas": quotas}})

@@ -1,0 +1,132 @@
+"""Amendments in a room: written from the text in force, planned in words, signed by all, and never a way back."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from asepsis.bootstrap import Room, create_room, open_room
+from asepsis.cli.main import app
+from asepsis.domain.contract import ContractStatus
+from asepsis.domain.names import PartyId
+from asepsis.errors.contract import AmendmentRefused, ContractSuperseded
+
+HOSPITAL, LABORATORY = PartyId("northgate"), PartyId("lab")
+STATED = ["--title", "t", "--purpose", "p", "--legal-basis", "b", "--researcher", "lab", "--label", "synthetic"]
+
+
+def call(*arguments: str | Path) -> tuple[int, dict[str, Any]]:
+    result = CliRunner().invoke(app, [*map(str, arguments), "--json"])
+    return result.exit_code, json.loads(result.stdout)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    made = create_room(tmp_path / "room", origin="asepsis.local/test")
+    made.enrol(HOSPITAL, owner=True)
+    made.enrol(LABORATORY, owner=False)
+    assert call("contract", "draft", tmp_path / "room.yaml", "--room", tmp_path / "room", *STATED)[0] == 0
+    return tmp_path
+
+
+def room_of(folder: Path) -> Room:
+    return open_room(folder / "room")
+
+
+def sign(folder: Path, name: str, party: str) -> tuple[int, dict[str, Any]]:
+    return call("contract", "sign", folder / name, "--as", party, "--room", folder / "room")
+
+
+def everybody(folder: Path, name: str) -> dict[str, Any]:
+    """Every party signs a text."""
+    document = yaml.safe_load((folder / name).read_text())
+    for party in sorted(document["parties"]):
+        code, answer = sign(folder, name, party)
+        assert code == 0, answer
+    return answer
+
+
+def amended(folder: Path, name: str, **changes: Any) -> dict[str, Any]:
+    """What the command writes, edited."""
+    code, answer = call("contract", "amend", folder / name, "--room", folder / "room")
+    assert code == 0, answer
+    document: dict[str, Any] = {**yaml.safe_load((folder / name).read_text()), **changes}
+    (folder / name).write_text(yaml.safe_dump(document))
+    return document
+
+
+def test_a_contract_that_nobody_signed_yet_cannot_be_amended(folder: Path) -> None:
+    code, answer = call("contract", "amend", folder / "next.yaml", "--room", folder / "room")
+    assert (code, answer["error"]["code"]) == (4, "contract.none")
+    sign(folder, "room.yaml", HOSPITAL)
+    code, answer = call("contract", "amend", folder / "next.yaml", "--room", folder / "room")
+    assert (code, answer["error"]["code"]) == (4, "contract.none")
+    assert not (folder / "next.yaml").exists()
+
+
+def test_an_amendment_takes_the_place_of_the_version_before_once_all_have_signed(folder: Path) -> None:
+    first = everybody(folder, "room.yaml")["digest"]
+    document = amended(folder, "next.yaml", title="Version 2", budgets={HOSPITAL: 99})
+    assert document["amends"] == {"contract": first, "lineage": first}
+    assert sign(folder, "next.yaml", HOSPITAL)[1]["status"] == ContractStatus.PROPOSED
+    second = everybody(folder, "next.yaml")
+    assert (second["status"], second["digest"] != first) == ("in force", True)
+    acts = [
+        entry.act.value for entry in room_of(folder).state.ledger().entries(0, room_of(folder).state.ledger().size())
+    ]
+    assert (acts.count("contract.in_force"), acts.count("contract.amended")) == (1, 1)
+    third = amended(folder, "third.yaml", title="Version 3")
+    assert third["amends"] == {"contract": second["digest"], "lineage": first}
+
+
+def test_an_amendment_says_in_words_what_goes_on_and_what_is_not_compared(folder: Path) -> None:
+    first = everybody(folder, "room.yaml")["digest"]
+    quotas = {"cells_of_one": 77, "variants_of_one": 5, "variants_of_all": 6}
+    disclosure = {"profile": "strict-10", "beside": ["e" * 64], "quotas": quotas}
+    amended(folder, "next.yaml", disclosure=disclosure)
+    code, answer = call("contract", "plan", folder / "next.yaml")
+    owner, researcher = ("\n".join(answer["parties"][party]) for party in (HOSPITAL, LABORATORY))
+    assert code == 0
+    assert f"Goes on with the memory, quotas and budgets of {first[:16]}" in owner
+    assert "NOT compared with new ones: those under eeeeeeeeeeeeeeee." in owner
+    assert "A researcher sees at most 77 distinct cells and asks 5 variants of a question" in owner
+    assert (
+        "Sees at most 77 distinct cells and asks 5 variants of a question; all researchers together 50000" in researcher
+    )
+    assert "beside" not in yaml.safe_load((folder / "room.yaml").read_text())["disclosure"]
+
+
+def test_what_a_desk_refuses_to_sign_is_not_proposed_to_anybody(folder: Path) -> None:
+    """Guard: the order in ``contract sign``: the contract in force stays in force."""
+    first = everybody(folder, "room.yaml")["digest"]
+    amended(folder, "next.yaml", disclosure={"profile": "opensafely-mid6"})
+    code, answer = sign(folder, "next.yaml", HOSPITAL)
+    assert (code, answer["error"]["code"]) == (2, "contract.amendment_refused")
+    status = room_of(folder).contracts.status()
+    assert (status.digest, status.status) == (first, ContractStatus.IN_FORCE)
+
+
+def test_the_room_checks_the_chain_before_a_party_without_a_desk_signs(folder: Path) -> None:
+    """Guard: ``_check_place``: also where no desk was asked first."""
+    everybody(folder, "room.yaml")
+    contracts = room_of(folder).contracts
+    for change in ({"contract": "f" * 64}, {"lineage": "f" * 64}):
+        document = contracts.amendment()
+        amends = document["amends"]
+        assert isinstance(amends, dict)
+        with pytest.raises(AmendmentRefused):
+            contracts.propose({**document, "amends": {**amends, **change}})
+
+
+def test_an_earlier_version_does_not_come_back(folder: Path) -> None:
+    """Guard: ``_check_place``: going back takes an amendment with the old words."""
+    everybody(folder, "room.yaml")
+    amended(folder, "next.yaml", title="Version 2")
+    everybody(folder, "next.yaml")
+    with pytest.raises(ContractSuperseded):
+        room_of(folder).contracts.propose(yaml.safe_load((folder / "room.yaml").read_text()))
