@@ -2,30 +2,28 @@
 """Attacks over several questions, in neighbouring worlds: A as planted, B without the target's condition, C without the target.
 
 The whole way of a question: text, plan, cells and contributors from the engine, gate with memory. About 20,000 persons
-from one seed. What a researcher sees of every step must be the same in all worlds, or must not tell them apart.
+from one seed. What a researcher sees of every step must be the same in all worlds, or must not tell them apart. The listed cases are
+run by test_disclosure_suite.py.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import os
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import duckdb
 import numpy as np
 import pytest
-import yaml
 
 from asepsis.disclosure.gate import Assessed
 from asepsis.disclosure.memory import Memory
 from asepsis.disclosure.memory_bytes import from_bytes, to_bytes
 from asepsis.disclosure.profiles import profile_named
-from asepsis.domain.quotas import Quotas
 from asepsis.disclosure.releasing import Asking, assess_with_memory, recall
 from asepsis.domain.catalogue import Catalogue, ColumnType
 from asepsis.domain.names import PartyId
+from asepsis.domain.quotas import Quotas
 from asepsis.engines.query.room import QueryRoom
 from asepsis.sql import plan_query
 from asepsis.sql.omop import omop_catalogue
@@ -370,47 +368,3 @@ def test_persons_keep_their_places_when_the_memory_is_read_again(rooms: dict[str
     after = desk.memory()
     assert np.array_equal(after.tokens[: len(before.tokens)], before.tokens)
     assert len(after.tokens) == len(before.tokens) + 1
-
-
-SHARED = Path(__file__).resolve().parents[2] / os.environ.get("ASEPSIS_SHARED", "../shared")
-LISTED = SHARED / "attacks" / "disclosure.yaml"
-FAMILIES = {
-    "differencing",
-    "tracker",
-    "averaging",
-    "set_operation",
-    "having_order_limit",
-    "weighting",
-    "singling_out",
-    "covert",
-    "null_handling",
-    "join_fanout",
-}
-
-
-def listed() -> list[Any]:
-    """The listed cases of attacks over several questions that consist of SQL alone."""
-    if not LISTED.is_file():
-        return [pytest.param({}, marks=pytest.mark.skip(reason="the attack cases are not here; set ASEPSIS_SHARED"))]
-    cases = yaml.safe_load(LISTED.read_text())["attacks"]
-    return [
-        pytest.param(case, id=f"{case['id']} {case['title']}")
-        for case in cases
-        if case["family"] in FAMILIES
-        and case["mode"] in {"both", "sdc"}
-        and not any("@protocol" in step or "@method" in step for step in case["steps"])
-    ]
-
-
-@pytest.mark.parametrize("case", listed())
-def test_a_listed_attack_looks_the_same_in_all_worlds(rooms: dict[str, QueryRoom], case: dict[str, Any]) -> None:
-    """All steps in order, as one researcher. What was refused, withheld and shown must not tell the worlds apart."""
-    texts = tuple(step for step in case["steps"] if not step.startswith("-- @"))
-    answers = seen(rooms, texts, key=9)
-    refused = {tuple(answer is None for answer in steps) for steps in answers.values()}
-    assert len(refused) == 1
-    assert len({str(steps) for steps in answers.values()}) == 1
-    if case["check"] in {"refused", "same_refusal"}:
-        assert refused == {(True,) * len(texts)}
-    if case["check"] == "sticky":
-        assert len({str(answer) for answer in answers["A"]}) == 1

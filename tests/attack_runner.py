@@ -1,0 +1,471 @@
+"""Runs the cases of `attacks/disclosure.yaml` against the room, as a researcher would: three worlds, one memory each.
+
+A case is a list of statements and directives (`-- @…`). Every world gets a fresh deployment: its own memory of
+releases with a new key, over the same locked engine. What a researcher gets is recorded as :class:`Record`, and the
+case's check judges the records of the three worlds. Nothing here knows a case by its id or its text.
+
+A kind of protection is a :class:`Mode`: the profile that the worlds are opened under. A mode that is not there
+(``profile`` None) runs no cases; which of them wait, and for what, is what :func:`obstacle` says.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+import resource
+import secrets
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import sqlglot
+
+from asepsis.disclosure.memory import Memory
+from asepsis.disclosure.profiles import Profile, profile_named
+from asepsis.domain.catalogue import Catalogue
+from asepsis.domain.cells import MeasureOutput
+from asepsis.domain.names import PartyId
+from asepsis.domain.quotas import Quotas
+from asepsis.engines.query.room import QueryRoom
+from asepsis.methods.registry import METHODS
+from asepsis.services.rehearsal import Rehearsal, Step
+from asepsis.sql import plan_query
+from asepsis.sql.duckdb import cells_sql
+from attack_worlds import CATALOGUE, HIV, TARGET, WORLDS, write_fakes, write_worlds
+
+OWNER: Final = PartyId("north")
+ATTACKER: Final = PartyId("attacker")
+FAKES: Final = 9
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mode:
+    """One kind of protection: the profile that rooms are opened under, and the one for rooms of several owners."""
+
+    name: str
+    profile: str | None
+    shared: str | None
+
+
+SDC: Final = Mode(name="sdc", profile="strict-10", shared="strict-10-owners")
+DP: Final = Mode(name="dp", profile=None, shared=None)
+"""Not there yet: with the name of a noisy profile its cases run, and noisy answers are judged by a classifier."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """One case of the file."""
+
+    id: str
+    title: str
+    family: str
+    mode: str
+    check: str
+    steps: tuple[str, ...]
+
+    @property
+    def label(self) -> str:
+        """Id and title, the name of its test."""
+        return f"{self.id} {self.title}"
+
+    @property
+    def directives(self) -> tuple[str, ...]:
+        """The directives, without their mark."""
+        return tuple(step.removeprefix("-- @") for step in self.steps if step.startswith("-- @"))
+
+
+def read_cases(document: Mapping[str, Any]) -> tuple[Case, ...]:
+    """The cases of the file's document."""
+    names = ("id", "title", "family", "mode", "check")
+    return tuple(
+        Case(**{name: case[name] for name in names}, steps=tuple(case["steps"])) for case in document["attacks"]
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """What a researcher got for one step, and how long it took in seconds of processor time."""
+
+    text: str
+    author: str
+    answer: Mapping[str, Any]
+    seconds: float
+    timed: bool
+
+    @property
+    def status(self) -> str:
+        """released, suppressed, refused, review or error."""
+        return str(self.answer["status"])
+
+    @property
+    def rows(self) -> tuple[tuple[Any, ...], ...]:
+        """The rows that were released."""
+        return tuple(tuple(row) for row in self.answer["rows"])
+
+    @property
+    def words(self) -> str:
+        """Everything that was said: what must be the same in all worlds for a step that releases nothing.
+
+        Without the places in the text and the rewrite, which are the author's own words.
+        """
+        findings = [
+            {key: value for key, value in finding.items() if key != "place"} for finding in self.answer["findings"]
+        ]
+        return str((self.status, self.answer["code"], findings))
+
+    @property
+    def seen(self) -> str:
+        """All that the researcher sees but the time."""
+        return str({key: value for key, value in self.answer.items() if key != "step"})
+
+
+@dataclass(slots=True, kw_only=True)
+class Rooms:
+    """Locked engines by world and state: opened once, used by many deployments."""
+
+    folder: Path
+    seed: int = 0
+    catalogue: Catalogue = CATALOGUE
+    opened: dict[str, QueryRoom] = field(default_factory=dict)
+    folders: dict[str, Path] = field(default_factory=dict)
+
+    def room(self, world: str, *, fakes: bool = False) -> QueryRoom:
+        """The engine of a world; with ``fakes`` a second owner, the attacker's, brought invented persons."""
+        name = f"{world}{'+' if fakes else ''}"
+        if name not in self.opened:
+            self.opened[name] = self._open(world, fakes=fakes)
+        return self.opened[name]
+
+    def paths(self) -> Mapping[str, Path]:
+        """The folders of the worlds."""
+        if not self.folders:
+            self.folders = write_worlds(self.folder, seed=self.seed)
+        return self.folders
+
+    def close(self) -> None:
+        """Close all engines."""
+        for room in self.opened.values():
+            room.close()
+
+    def _open(self, world: str, *, fakes: bool) -> QueryRoom:
+        owners = {OWNER: self.paths()[world]}
+        if fakes:
+            folder = self.folder / "fakes"
+            owners[ATTACKER] = folder if folder.is_dir() else write_fakes(folder, FAKES)
+        room = QueryRoom(threads=1)
+        for table in self.catalogue.tables:
+            room.load(table, {owner: folder / f"{table.name}.parquet" for owner, folder in owners.items()})
+        room.lock()
+        return room
+
+
+@dataclass(slots=True, kw_only=True)
+class Deployment:
+    """One fresh room in one world: a new key, an empty memory, and the records of what was asked."""
+
+    rooms: Rooms
+    world: str
+    mode: Mode = SDC
+    most_repeats: int | None = None
+    quotas: Quotas = field(default_factory=Quotas)
+    key: bytes = field(default_factory=lambda: secrets.token_bytes(32))
+    records: list[Record] = field(default_factory=list)
+
+    def profile(self, *, shared: bool = False) -> Profile:
+        """The profile of this kind of protection."""
+        return profile_named(str(self.mode.shared if shared else self.mode.profile))
+
+    def run(self, case: Case) -> list[Record]:
+        """Run all steps of a case in order."""
+        session = _Session(deployment=self, rehearsal=self._rehearsal(case))
+        for step in case.steps:
+            if step.startswith("-- @"):
+                word, _, rest = step.removeprefix("-- @").partition(" ")
+                _DIRECTIVES[word](session, rest.strip())
+            else:
+                session.ask(Step(sql=step, arguments=dict(session.parameters), author=session.author))
+        return self.records
+
+    def rehearsal(self, *, shared: bool = False) -> Rehearsal:
+        """A rehearsal over this world, from an empty memory."""
+        return Rehearsal(
+            room=self.rooms.room(self.world, fakes=shared),
+            catalogue=self.rooms.catalogue,
+            profile=self.profile(shared=shared),
+            memory=Memory(key=self.key),
+            quotas=self.quotas,
+        )
+
+    def _rehearsal(self, case: Case) -> Rehearsal:
+        rehearsal = self.rehearsal(shared=any("uploads 9 fake" in one for one in case.directives))
+        if any(one.startswith(("protocol refresh", "protocol dataset")) for one in case.directives):
+            rehearsal.room, rehearsal.data = self.rooms.room(before(self.world)), "before"
+        return rehearsal
+
+
+def before(world: str) -> str:
+    """The world as it was before the target's records came in."""
+    return "C" if world == "C" else "B"
+
+
+@dataclass(slots=True, kw_only=True)
+class _Session:
+    """The state of one run of a case."""
+
+    deployment: Deployment
+    rehearsal: Rehearsal
+    author: str = "mallory"
+    parameters: dict[str, str] = field(default_factory=dict)
+    repeats: int = 1
+    timed: bool = False
+    datasets: list[str] = field(default_factory=list)
+
+    def ask(self, step: Step) -> None:
+        """One step, as often as the directive before it says."""
+        most = self.deployment.most_repeats
+        for _ in range(self.repeats if most is None else min(self.repeats, most)):
+            began = time.process_time()
+            (answer,) = self.rehearsal.run((step,))
+            seconds = time.process_time() - began
+            record = Record(
+                text=step.sql or step.method, author=self.author, answer=answer, seconds=seconds, timed=self.timed
+            )
+            self.deployment.records.append(record)
+        self.repeats, self.timed = 1, False
+
+    def go_on(self) -> None:
+        """The tables are those of the world itself from here on."""
+        self.rehearsal.room = self.deployment.rooms.room(self.deployment.world)
+        self.rehearsal.data = "after"
+
+
+def _actor(session: _Session, rest: str) -> None:
+    session.author = rest
+
+
+def _repeat(session: _Session, rest: str) -> None:
+    session.repeats = int(rest)
+
+
+def _time(session: _Session, _rest: str) -> None:
+    session.timed = True
+
+
+def _param(session: _Session, rest: str) -> None:
+    name, _, value = rest.partition("=")
+    session.parameters[name.strip()] = value.strip().strip('"')
+
+
+def _generate(session: _Session, rest: str) -> None:
+    found = re.fullmatch(r"(?P<head>.*\()1,2,\.\.\.,(?P<last>\d+)(?P<tail>\).*)", rest)
+    if found is None:
+        raise ValueError(rest)
+    numbers = ",".join(map(str, range(1, int(found["last"]) + 1)))
+    session.ask(Step(sql=f"{found['head']}{numbers}{found['tail']}", arguments={}, author=session.author))
+
+
+_WORDS: Final = {"group": "stratify_by"}
+"""What the file calls an argument that the room calls otherwise."""
+
+_NEEDED: Final[Mapping[str, Mapping[str, Any]]] = {"kaplan_meier": {"condition_concept_ids": (HIV,)}}
+"""Arguments that the room asks for and the file leaves open."""
+
+
+def _method(session: _Session, rest: str) -> None:
+    name, *given = rest.split(" ")
+    pairs = (word.partition("=") for word in given)
+    arguments: dict[str, Any] = {_WORDS.get(key, key): value or "yes" for key, _, value in pairs}
+    session.ask(Step(method=name, arguments={**_NEEDED.get(name, {}), **arguments}, author=session.author))
+
+
+def _protocol(session: _Session, rest: str) -> None:
+    """Actions outside SQL. Those of :data:`_NOTHING_TO_DO` meet no door of the room at all."""
+    if rest.startswith("refresh") or (rest.startswith("dataset") and session.datasets):
+        session.go_on()
+    if rest.startswith("dataset"):
+        session.datasets.append(rest)
+
+
+_PROTOCOLS: Final = ("refresh", "dataset", "attacker's hospital uploads 9 fake", "attacker uploads a list", "download")
+_DIRECTIVES: Final = {
+    "actor": _actor,
+    "repeat": _repeat,
+    "time": _time,
+    "param": _param,
+    "generate": _generate,
+    "method": _method,
+    "protocol": _protocol,
+}
+
+
+def obstacle(case: Case, modes: Sequence[Mode] = (SDC, DP)) -> str | None:
+    """Why a case cannot run here, or None if it can."""
+    if not any(mode.profile is not None and case.mode in {"both", mode.name} for mode in modes):
+        return f"mode {case.mode}"
+    for directive in case.directives:
+        word, _, rest = directive.partition(" ")
+        if word not in _DIRECTIVES:
+            return f"directive {word}"
+        if word == "protocol" and not rest.startswith(_PROTOCOLS):
+            return "protocol"
+        # A method that is not there is refused, which is all that the check `refused` asks for.
+        if word == "method" and rest.split(" ")[0] not in METHODS and case.check != "refused":
+            return "method"
+    if case.check == "timing" and "actor" in {directive.partition(" ")[0] for directive in case.directives}:
+        return "time grid"
+    return None
+
+
+# -- checks: each judges the records of the three worlds and raises AssertionError
+
+
+Outcomes = Mapping[str, Sequence[Record]]
+
+
+def judge(case: Case, outcomes: Outcomes, rooms: Rooms, profile: Profile) -> None:
+    """Apply the check of a case. Raises AssertionError."""
+    for records in outcomes.values():
+        assert records, "nothing was asked"
+        assert all(record.status != "error" for record in records), "an error instead of an answer"
+    patterns = {tuple(record.status for record in records) for records in outcomes.values()}
+    assert len(patterns) == 1, "what is refused or withheld tells the worlds apart"
+    withheld = {world: [r.words for r in records if not r.rows] for world, records in outcomes.items()}
+    assert withheld["A"] == withheld["B"] == withheld["C"], "the words of a refusal tell the worlds apart"
+    said = " ".join(itertools.chain(*withheld.values()))
+    assert not any(secret in said for secret in SECRETS), "a literal of a protected column in a refusal"
+    _CHECKS[case.check](outcomes, rooms, profile)
+
+
+def _refused(outcomes: Outcomes, _rooms: Rooms, _profile: Profile) -> None:
+    assert {record.status for records in outcomes.values() for record in records} == {"refused"}
+
+
+def _same_refusal(outcomes: Outcomes, rooms: Rooms, profile: Profile) -> None:
+    _refused(outcomes, rooms, profile)
+    assert len({record.words for records in outcomes.values() for record in records}) == 1
+
+
+def _indistinct(outcomes: Outcomes, _rooms: Rooms, _profile: Profile) -> None:
+    """Answers without noise must be equal: whoever knows everybody else would see any difference."""
+    assert len({tuple(record.seen for record in records) for records in outcomes.values()}) == 1
+
+
+def _suppressed(outcomes: Outcomes, rooms: Rooms, profile: Profile) -> None:
+    """The cell is absent, the same way whether the target is in it or not; counts are never below the threshold."""
+    _indistinct(outcomes, rooms, profile)
+    for record in itertools.chain(*outcomes.values()):
+        plan = plan_query(record.text, rooms.catalogue).plan if record.rows else None
+        for branch in () if plan is None else plan.shape.branches:
+            counted = {place for place, output in enumerate(branch.outputs) if isinstance(output, MeasureOutput)}
+            shown = [row[place] for row in record.rows for place in counted if isinstance(row[place], int)]
+            assert min(shown, default=profile.threshold) >= profile.threshold
+
+
+def _sticky(outcomes: Outcomes, _rooms: Rooms, _profile: Profile) -> None:
+    for records in outcomes.values():
+        assert len({str(record.rows) for record in records if record.status != "refused"}) <= 1
+
+
+def _budget(outcomes: Outcomes, rooms: Rooms, profile: Profile) -> None:
+    """Equal questions are one release; the parts of one total leave more than one value for it."""
+    for records in outcomes.values():
+        by_text: dict[str, set[str]] = {}
+        for record in records:
+            by_text.setdefault(record.text, set()).add(record.seen)
+        assert all(len(answers) == 1 for answers in by_text.values())
+    _no_exact_value(outcomes, rooms, profile)
+
+
+def _no_exact_value(outcomes: Outcomes, _rooms: Rooms, profile: Profile) -> None:
+    """Values have few digits, and a total less its shown parts leaves more than one value for what was withheld."""
+    for records in outcomes.values():
+        for value in itertools.chain(*(row for record in records for row in record.rows)):
+            assert not isinstance(value, float) or value == float(f"{value:.{profile.digits - 1}e}")
+        for total, parts in itertools.permutations([record for record in records if record.rows], 2):
+            if len(total.rows) == len(total.rows[0]) == 1 and len(parts.rows[0]) > 1:
+                low, high = rest_of(total, parts, profile)
+                assert high > low
+
+
+def rest_of(total: Record, parts: Record, profile: Profile) -> tuple[int, int]:
+    """What a total and its shown parts tell about the number of persons in the parts that were withheld."""
+    low, high = profile.bounds(int(total.rows[0][0]))
+    shown = [profile.bounds(int(row[-1])) for row in parts.rows]
+    return max(0, low - sum(most for _, most in shown)), max(0, high - sum(least for least, _ in shown))
+
+
+def _regenerated(outcomes: Outcomes, rooms: Rooms, profile: Profile) -> None:
+    """Refused, or answered as the checked tree means: comments and quotes of the text say nothing to the engine."""
+    for world, records in outcomes.items():
+        for record in records:
+            plan = plan_query(record.text, rooms.catalogue).plan
+            assert (plan is None) == (record.status == "refused")
+            if plan is None:
+                continue
+            meant = sqlglot.parse_one(record.text, dialect="duckdb").sql(dialect="duckdb", comments=False)
+            truth = rooms.room(world).statement(meant).unseal().to_pylist()
+            assert record.rows == tuple((profile.round_count(*row.values()),) for row in truth)
+            generated = cells_sql(plan.groupings[0], owners=1).text
+            assert not any(mark in generated for mark in ("--", "/*", "$x$"))
+
+
+def _resource_bounded(outcomes: Outcomes, rooms: Rooms, profile: Profile) -> None:
+    for world, records in outcomes.items():
+        assert all(record.seconds < SECONDS for record in records)
+        (other,) = Deployment(rooms=rooms, world=world).rehearsal().run((ORDINARY,))
+        assert other["status"] == "released"
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < MEGABYTES * 1024 or profile is None
+
+
+def _timing(outcomes: Outcomes, rooms: Rooms, profile: Profile) -> None:
+    """What is refused before anything runs takes the time of its text, and less than one step of the grid."""
+    _refused(outcomes, rooms, profile)
+    assert all(record.seconds < GRID for records in outcomes.values() for record in records if record.timed)
+
+
+SECRETS: Final = (str(TARGET), str(HIV), "48211")
+ORDINARY: Final = Step(
+    sql="SELECT gender_concept_id, count(*) AS n FROM person GROUP BY gender_concept_id", arguments={}, author="alice"
+)
+SECONDS: Final = 2.0
+MEGABYTES: Final = 2048
+"""Of this whole process, which holds three worlds."""
+
+GRID: Final = 0.25
+_CHECKS: Final = {
+    "refused": _refused,
+    "same_refusal": _same_refusal,
+    "world_indistinct": _indistinct,
+    "suppressed": _suppressed,
+    "no_exact_value": _no_exact_value,
+    "sticky": _sticky,
+    "budget": _budget,
+    "regenerated": _regenerated,
+    "resource_bounded": _resource_bounded,
+    "timing": _timing,
+}
+
+
+def run_case(case: Case, rooms: Rooms, *, mode: Mode = SDC, most_repeats: int | None = None) -> dict[str, list[Record]]:
+    """Run a case in fresh deployments of the three worlds."""
+    return {
+        world: Deployment(rooms=rooms, world=world, mode=mode, most_repeats=most_repeats).run(case) for world in WORLDS
+    }
+
+
+def accuracy(left: Sequence[str], right: Sequence[str]) -> float:
+    """Of the best guess between two worlds, from what was seen in neighbouring pairs of them (0.5 is a coin).
+
+    ``left[i]`` and ``right[i]`` are of the same deployment but for the target: an attacker who knows everybody else is
+    right whenever the two differ, and guesses otherwise.
+    """
+    differ = sum(one != other for one, other in zip(left, right, strict=True))
+    return 0.5 + differ / len(left) / 2
+
+
+def numbers(records: Sequence[Record]) -> Iterator[float]:
+    """All numbers that were released, in order: what a classifier of noisy answers works on."""
+    for record in records:
+        yield from (float(value) for row in record.rows for value in row if isinstance(value, int | float))
