@@ -166,6 +166,20 @@ def write_northgate(folder: Path) -> Path:
     return folder
 
 
+def follow_up(world: World) -> None:
+    """Northgate sees its patients with the common condition again, years later, and contributes that."""
+    table = world.source(NORTHGATE) / "DXHIST.DBF"
+    rows = [
+        (str(10_000_000 + person.number), day, _CODES[COMMON][0])
+        for person in _who()[COMMON]
+        if person in AT_NORTHGATE
+        for day in (f"{1995 + person.number % 15}0{1 + person.number % 9}15", f"{2012 + person.number % 5}0615")
+    ]
+    table.write_bytes(dbase_table(rows))
+    contribute(world, NORTHGATE)
+    world.room().linkage.link()
+
+
 def write_riverside(folder: Path) -> Path:
     """Riverside's folder: a FHIR bulk export."""
     folder.mkdir(parents=True)

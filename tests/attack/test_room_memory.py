@@ -37,6 +37,7 @@ from simulator import (
     contribute,
     draft,
     edited,
+    follow_up,
     grant_request,
     no_receipts,
     order_for,
@@ -47,7 +48,6 @@ from simulator import (
 )
 
 GAUCHER = persons_with(RARE)
-CURVE = ("method", "kaplan_meier", "--as", LABORATORY, "--set", "step_days=364", "--json")
 
 
 def born_in(years: range) -> str:
@@ -355,15 +355,16 @@ def test_the_quotas_of_the_contract_hold_and_an_amendment_widens_them_without_a_
 
 @pytest.mark.long
 def test_a_count_that_differs_by_few_persons_from_a_curve_is_held_and_the_other_way_round(
-    world: World, linked_world: World, tmp_path: Path
+    world: World, tmp_path: Path
 ) -> None:
     """Guard: the persons of a curve in the memory, in ``runtime.work._method``."""
-    other = linked_world.copy(tmp_path / "other")
-    cohort = "SELECT count(DISTINCT person_id) AS persons FROM condition_occurrence WHERE condition_concept_id"
-    curve = world.command(*CURVE, "--set", f"condition_concept_ids={COMMON}")
-    shown = call(*curve).document()["table"]
-    assert shown is not None
-    assert_held(ask(world, f"{cohort} IN ({COMMON}, {FEW})"))
-    assert rows(ask(world, f"{cohort} = {COMMON}")) == [[40]]  # by logic the persons of the curve
-    assert rows(ask(other, f"{cohort} IN ({COMMON}, {FEW})")) == [[40]]
-    assert_held(call(*other.command(*CURVE, "--set", f"condition_concept_ids={COMMON}")))
+    follow_up(world)
+    other = world.copy(tmp_path / "other")
+    counting = "SELECT count(DISTINCT person_id) AS persons FROM condition_occurrence WHERE condition_concept_id"
+    curve = ["method", "kaplan_meier", "--as", LABORATORY, "--set", "step_days=364", "--json"]
+    curve += ["--set", f"condition_concept_ids={COMMON}"]
+    assert call(*world.command(*curve)).document()["table"] is not None
+    assert_held(ask(world, f"{counting} IN ({COMMON}, {FEW})"))
+    assert rows(ask(world, f"{counting} = {COMMON}")) == [[40]]  # by logic the persons of the curve
+    assert rows(ask(other, f"{counting} IN ({COMMON}, {FEW})")) == [[40]]
+    assert_held(call(*other.command(*curve)))
