@@ -33,7 +33,7 @@ from asepsis.methods.registry import METHODS
 from asepsis.services.rehearsal import Rehearsal, Step
 from asepsis.sql import plan_query
 from asepsis.sql.duckdb import cells_sql
-from attack_worlds import CATALOGUE, HIV, TARGET, WORLDS, write_fakes, write_worlds
+from attack_worlds import CATALOGUE, HIV, PERSONS, TARGET, WORLDS, write_fakes, write_worlds
 
 OWNER: Final = PartyId("north")
 ATTACKER: Final = PartyId("attacker")
@@ -127,6 +127,7 @@ class Rooms:
 
     folder: Path
     seed: int = 0
+    persons: int = PERSONS
     catalogue: Catalogue = CATALOGUE
     opened: dict[str, QueryRoom] = field(default_factory=dict)
     folders: dict[str, Path] = field(default_factory=dict)
@@ -141,7 +142,7 @@ class Rooms:
     def paths(self) -> Mapping[str, Path]:
         """The folders of the worlds."""
         if not self.folders:
-            self.folders = write_worlds(self.folder, seed=self.seed)
+            self.folders = write_worlds(self.folder, seed=self.seed, persons=self.persons)
         return self.folders
 
     def close(self) -> None:
