@@ -16,6 +16,7 @@ from asepsis.domain.cells import (
     Condition,
     ConstantOutput,
     KeyOutput,
+    MarginOutput,
     MeasureKind,
     MeasureOutput,
     MeasureSpec,
@@ -37,7 +38,7 @@ class ProtectedRow:
     cells: tuple[Cell, ...] = ()
 
 
-def value_of(output: Output, row: ProtectedRow) -> Cell:
+def value_of(output: Output, row: ProtectedRow) -> Cell:  # noqa: PLR0911 - one arm per node of a closed union
     """The value of an output in a protected row."""
     match output:
         case KeyOutput():
@@ -46,6 +47,8 @@ def value_of(output: Output, row: ProtectedRow) -> Cell:
             return row.measures[output.index]
         case ConstantOutput():
             return output.value
+        case MarginOutput():
+            return None
         case ColumnOutput():
             return row.cells[output.index]
         case RoundedOutput():
@@ -57,6 +60,8 @@ def value_of(output: Output, row: ProtectedRow) -> Cell:
 
 def action_of(output: Output, value: Cell, measures: tuple[MeasureSpec, ...]) -> CellAction:
     """What protection did to a cell."""
+    if isinstance(output, MarginOutput):
+        return CellAction.MARGIN
     if isinstance(output, KeyOutput | ConstantOutput):
         return CellAction.SHOWN
     if value is None:

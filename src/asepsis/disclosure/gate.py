@@ -6,15 +6,15 @@ persons and a group of none look the same. Order, limit and conditions on groups
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
 
 from asepsis.disclosure.derive import ProtectedRow, action_of, holds, rank, value_of
-from asepsis.disclosure.measures import Protected, protect
+from asepsis.disclosure.margins import Complemented, complemented
 from asepsis.disclosure.profiles import Profile
+from asepsis.disclosure.showing import Held, let_out, protected_measures
 from asepsis.domain.cells import (
     BranchShape,
     CellRow,
@@ -34,9 +34,12 @@ NOTHING_SHOWN: Final = Finding(
     reason="No part of this result can be shown under the rules.",
     advice="Ask about more persons: fewer conditions, or coarser groups.",
 )
-Held = Mapping[tuple[int, tuple[Cell, ...]], frozenset[int]]
-"""By branch and keys of a cell, the places of its measures that stay inside; all of a cell without measures."""
-
+MARGINS_OPEN: Final = Finding(
+    code="disclosure.margins_open",
+    severity=Severity.REFUSE,
+    reason="It could not be made sure that cells and margins together tell nothing of what is withheld.",
+    advice="Ask for fewer groups, or for each grouping separately.",
+)
 _NOTHING_HELD: Final[Held] = MappingProxyType({})
 _TOTALS: Final = frozenset(set(MeasureKind) - {MeasureKind.PERSONS})
 
@@ -74,12 +77,19 @@ def assess(
     *,
     held: Held = _NOTHING_HELD,
     words: tuple[Finding, ...] = (),
+    margins: Complemented | None = None,
 ) -> Assessed:
     """Judge the cells of an analysis and release what the profile allows.
 
-    ``held`` are measures that other rules hold back, ``words`` those rules' findings.
+    ``held`` are measures that other rules hold back, ``words`` those rules' findings; ``margins`` is what the margins
+    of the table make necessary, if that is known already.
     """
     table = result.unseal()
+    margins = complemented(table, shape, profile, held) if margins is None else margins
+    if not margins.protected:
+        findings = (*_findings(shape, profile, words), MARGINS_OPEN)
+        return Assessed(released=None, assessment=Assessment(profile=profile.label, findings=findings))
+    held = margins.held
     rows: list[tuple[tuple[Cell, ...], tuple[CellAction, ...], tuple[object, ...]]] = []
     for number, (branch, cells) in enumerate(zip(shape.branches, table.branches, strict=True)):
         for row in _protected(branch, cells, profile, held=(number, held)):
@@ -98,18 +108,10 @@ def assess(
         actions=tuple(actions for _, actions, _ in rows),
         notes=(WITHHELD,) if any(branch.keys for branch in shape.branches) else (),
     )
-    findings = _findings(shape, profile, words, shown=bool(rows))
+    findings = _findings(shape, profile, words)
+    findings = findings if rows else (*findings, NOTHING_SHOWN)
     assessment = Assessment(profile=profile.label, findings=findings)
     return Assessed(released=released if rows else None, assessment=assessment)
-
-
-def protected_measures(branch: BranchShape, cell: CellRow, profile: Profile) -> tuple[Protected, ...] | None:
-    """The measures of one cell as the profile lets them out; None where the cell as a whole stays."""
-    if not _may_show(cell, profile):
-        return None
-    pairs = zip(branch.measures, cell.measures, strict=True)
-    measures = tuple(protect(spec, contribution, cell, profile) for spec, contribution in pairs)
-    return None if branch.measures and all(measure is None for measure in measures) else measures
 
 
 def _protected(
@@ -118,7 +120,9 @@ def _protected(
     """The rows of a branch that can be shown, with their outputs."""
     shown: list[ProtectedRow] = []
     for cell in cells:
-        measures = _let_out(protected_measures(branch, cell, profile), cell, held)
+        number, by_cell = held
+        places = by_cell.get((number, cell.keys), frozenset())
+        measures = let_out(protected_measures(branch, cell, profile), places)
         if measures is None:
             continue
         row = ProtectedRow(keys=cell.keys, measures=measures)
@@ -129,26 +133,7 @@ def _protected(
     return shown
 
 
-def _let_out(
-    measures: tuple[Protected, ...] | None, cell: CellRow, held: tuple[int, Held]
-) -> tuple[Protected, ...] | None:
-    """The measures that nothing else holds back; None where nothing is left."""
-    number, by_cell = held
-    places = by_cell.get((number, cell.keys), frozenset())
-    if measures is None or not places:
-        return measures
-    left = tuple(None if place in places else measure for place, measure in enumerate(measures))
-    return None if all(measure is None for measure in left) else left
-
-
-def _may_show(cell: CellRow, profile: Profile) -> bool:
-    """The threshold on persons, and the persons that each single owner does not know."""
-    if cell.persons < profile.threshold:
-        return False
-    return cell.outside is None or cell.outside >= profile.outside
-
-
-def _findings(shape: Shape, profile: Profile, words: tuple[Finding, ...], *, shown: bool) -> tuple[Finding, ...]:
+def _findings(shape: Shape, profile: Profile, words: tuple[Finding, ...]) -> tuple[Finding, ...]:
     least = profile.threshold
     rounding = f"{profile.rounding.value} {profile.base}"
     rules = {
@@ -160,6 +145,8 @@ def _findings(shape: Shape, profile: Profile, words: tuple[Finding, ...], *, sho
     if profile.outside:
         reason = f"Nothing is shown unless {profile.outside} of its persons are unknown to each single owner."
         rules["disclosure.owners"] = reason
+    if shape.margins:
+        reason = "Nothing is shown from which, by sums with margins, a withheld cell would follow too closely."
+        rules["disclosure.margins"] = reason
     findings = [Finding(code=code, severity=Severity.PASS, reason=reason) for code, reason in rules.items()]
-    findings += words
-    return tuple(findings) if shown else (*findings, NOTHING_SHOWN)
+    return (*findings, *words)

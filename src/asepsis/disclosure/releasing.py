@@ -13,19 +13,22 @@ from typing import Final
 import numpy as np
 
 from asepsis.disclosure.contributors import WHOLE, Contributors, Population
-from asepsis.disclosure.gate import NOTHING_SHOWN, Assessed, assess, protected_measures
+from asepsis.disclosure.gate import NOTHING_SHOWN, Assessed, assess
+from asepsis.disclosure.margins import Complemented, Place, complemented
 from asepsis.disclosure.measures import Protected
-from asepsis.disclosure.memory import Answered, Candidate, Memory, Shown, held
+from asepsis.disclosure.memory import Answered, Candidate, Index, Memory, Shown, held
 from asepsis.disclosure.memory_bytes import to_bytes
 from asepsis.disclosure.people import people
 from asepsis.disclosure.profiles import Profile
 from asepsis.disclosure.quotas import FULL, MOST_BYTES, QUOTA, Asked, exceeded
+from asepsis.disclosure.showing import protected_measures
 from asepsis.domain.cells import CellTable, MeasureKind, Shape
 from asepsis.domain.finding import Assessment, Finding, Severity, read_assessment
 from asepsis.domain.quotas import Quotas
 from asepsis.domain.release import Cell, Released, read_released
 from asepsis.domain.sealed import Sealed
 
+_UNKNOWN: Final = float("inf")
 _MEMORY_WORD: Final = Finding(
     code="disclosure.memory",
     severity=Severity.PASS,
@@ -91,9 +94,11 @@ def assess_with_memory(
         population = found[place][1]
         cell = (population.branch, population.keys)
         inside[cell] = inside.get(cell, frozenset()) | frozenset(population.measures)
-    assessed = assess(cells, shape, profile, held=inside, words=(*_WORDS, *asking.notes))
-    shown = [candidate.shown for place, candidate in enumerate(candidates) if place not in out]
-    after = _remembered(numbered, shown, assessed, asking, behind.skeleton)
+    left = [found[place] for place in range(len(found)) if place not in out]
+    margins = complemented(cells.unseal(), shape, profile, inside, known=_known(left, numbered))
+    assessed = assess(cells, shape, profile, held=inside, words=(*_WORDS, *asking.notes), margins=margins)
+    shown, hidden = _parted(left, margins, profile)
+    after = _remembered(_with_shown(numbered, hidden), shown, assessed, asking, behind.skeleton)
     return _bounded(assessed, memory, after, profile, asking)
 
 
@@ -126,6 +131,31 @@ def assess_method(
     cells = 0 if assessed.released is None else len(assessed.released.rows)
     after = _answered(_with_shown(numbered, list(let_out.values())), assessed, asking, skeleton, cells=cells)
     return _bounded(assessed, memory, after, profile, asking)
+
+
+def _known(left: list[tuple[Candidate, Population]], memory: Memory) -> frozenset[Place]:
+    """The cells that were released before."""
+    earlier = Index(memory.shown)
+    return frozenset((one.branch, one.keys) for candidate, one in left if earlier.knows(candidate.shown))
+
+
+def _parted(
+    left: list[tuple[Candidate, Population]], margins: Complemented, profile: Profile
+) -> tuple[list[Shown], list[Shown]]:
+    """What is shown, and what is hidden to protect other cells.
+
+    The latter is remembered under a name of its own, so that a later cell of these persons is held like one that is
+    about the persons of another release.
+    """
+    if not margins.protected:
+        return [], []
+    hidden = [
+        replace(candidate.shown, identity=f"hidden:{candidate.shown.identity}", low=profile.threshold, high=_UNKNOWN)
+        for candidate, one in left
+        if (one.branch, one.keys) in margins.hidden
+    ]
+    shown = [candidate.shown for candidate, one in left if (one.branch, one.keys) not in margins.hidden]
+    return shown, hidden
 
 
 def _strata(

@@ -70,6 +70,11 @@ class KeyOutput:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MarginOutput:
+    """A group key in a margin: all its values together. It is missing like a missing value, and marked."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MeasureOutput:
     """The protected value of a measure."""
 
@@ -107,7 +112,7 @@ class ColumnOutput:
     index: int
 
 
-Output = KeyOutput | MeasureOutput | ConstantOutput | ArithmeticOutput | RoundedOutput | ColumnOutput
+Output = KeyOutput | MarginOutput | MeasureOutput | ConstantOutput | ArithmeticOutput | RoundedOutput | ColumnOutput
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,6 +167,19 @@ class BranchShape:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Margins:
+    """Branches over the same rows that are one table with its margins.
+
+    ``keys`` are, by branch, the places of its keys among all keys of the table; ``personal`` says of each of those
+    whether it has one value for each person, so that persons add up over it.
+    """
+
+    branches: tuple[int, ...]
+    keys: tuple[tuple[int, ...], ...]
+    personal: tuple[bool, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Shape:
     """How the rows that are shown follow from cells. Having, order and limit see protected values only."""
 
@@ -169,6 +187,7 @@ class Shape:
     branches: tuple[BranchShape, ...]
     order: tuple[Ordering, ...] = ()
     limit: int | None = None
+    margins: tuple[Margins, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

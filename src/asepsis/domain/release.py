@@ -24,6 +24,8 @@ class CellAction(StrEnum):
     ROUNDED = "rounded"
     SUPPRESSED = "suppressed"
     DERIVED = "derived"
+    MARGIN = "margin"
+    """A group key of a margin: it stands for all values together."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,6 +18,7 @@ from asepsis.domain.cells import (
     Condition,
     ConstantOutput,
     KeyOutput,
+    MarginOutput,
     MeasureKind,
     MeasureOutput,
     MeasureSpec,
@@ -61,7 +62,8 @@ _ADDED: Final = frozenset({MeasureKind.ROWS, MeasureKind.SUM})
 class Outputs:
     """The outputs of one grouping while they are being bound.
 
-    ``single`` says that a person has at most one row, ``multiplied`` that one record may stand in many rows.
+    ``single`` says that a person has at most one row, ``multiplied`` that one record may stand in many rows;
+    ``present`` are the places of the keys that the grouping has, where it is one of several in a table with margins.
     """
 
     scope: Scope
@@ -71,6 +73,7 @@ class Outputs:
     keys: list[Typed]
     measures: list[Measure] = field(default_factory=list)
     aliases: Mapping[str, int] = field(default_factory=dict)
+    present: tuple[int, ...] | None = None
 
     def bind(self, node: exp.Expr) -> Output:
         """Bind one output. Raises RefusedError."""
@@ -84,7 +87,7 @@ class Outputs:
             return output
         if has_aggregate(node):
             return self._derived(node)
-        return self._plain(node)
+        return self._grouping(node) if isinstance(node, exp.Grouping | exp.GroupingId) else self._plain(node)
 
     def condition(self, node: exp.Expr) -> Condition:
         """Bind a condition of HAVING, which sees protected values only. Raises RefusedError."""
@@ -121,12 +124,31 @@ class Outputs:
         typed = bind_scalar(inner, self.scope, self.context)
         if typed.is_unit:
             raise RefusedError("sql.person_key_shown", node)
-        for index, key in enumerate(self.keys):
-            if key.scalar == typed.scalar:
-                return KeyOutput(index=index, labels=key.labels)
+        place = self._place(typed)
+        if place is not None:
+            return self._key(place)
         if isinstance(typed.scalar, Literal):
             return ConstantOutput(value=_cell(typed))
         raise RefusedError("sql.not_grouped" if self.keys else "sql.row_level", node)
+
+    def _place(self, typed: Typed) -> int | None:
+        return next((place for place, key in enumerate(self.keys) if key.scalar == typed.scalar), None)
+
+    def _key(self, place: int) -> Output:
+        present = range(len(self.keys)) if self.present is None else self.present
+        if place not in present:
+            return MarginOutput()
+        return KeyOutput(index=present.index(place), labels=self.keys[place].labels)
+
+    def _grouping(self, node: exp.Expr) -> Output:
+        """GROUPING: one bit per key, set in the margins over it; the first key has the highest bit."""
+        bits = 0
+        for part in node.expressions:
+            place = self._place(bind_scalar(part, self.scope, self.context))
+            if place is None:
+                raise RefusedError("sql.not_grouped", node)
+            bits = 2 * bits + isinstance(self._key(place), MarginOutput)
+        return ConstantOutput(value=bits)
 
     def _derived(self, node: exp.Expr) -> Output:
         if isinstance(node, exp.Paren):
@@ -260,21 +282,25 @@ def _beside(part: Measure, other: Measure) -> bool:
     return conjunction([other.where, Missing(argument=other.argument, negated=True)]) != part.where
 
 
-def bind_key(node: exp.Expr, outputs: Outputs) -> None:
-    """Add a group key, which must be registered for grouping; constants are no keys. Raises RefusedError."""
+def bind_key(node: exp.Expr, outputs: Outputs) -> int | None:
+    """Add a group key, which must be registered for grouping, and tell its place; constants are no keys.
+
+    Raises RefusedError.
+    """
     if has_aggregate(node):
         raise RefusedError("sql.aggregate_place", node)
     if isinstance(node, exp.Null):
-        return
+        return None
     typed = bind_scalar(node, outputs.scope, outputs.context)
     if typed.is_unit:
         raise RefusedError("sql.person_key_shown", node)
     if typed.is_literal:
-        return
+        return None
     if Use.GROUP not in typed.uses:
         raise RefusedError("sql.column_not_usable", node)
     if all(key.scalar != typed.scalar for key in outputs.keys):
         outputs.keys.append(typed)
+    return [key.scalar for key in outputs.keys].index(typed.scalar)
 
 
 def _cell(typed: Typed) -> Cell:

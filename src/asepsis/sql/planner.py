@@ -12,12 +12,22 @@ from sqlglot import exp
 
 from asepsis.domain.analysis import Argument
 from asepsis.domain.catalogue import Catalogue
-from asepsis.domain.cells import BranchShape, ColumnOutput, Condition, ConstantOutput, Ordering, Output, Shape
+from asepsis.domain.cells import (
+    BranchShape,
+    ColumnOutput,
+    Condition,
+    ConstantOutput,
+    Margins,
+    Ordering,
+    Output,
+    Shape,
+)
 from asepsis.domain.finding import Finding
 from asepsis.sql.aggregates import has_aggregate
 from asepsis.sql.canonical import digest
 from asepsis.sql.effects import MOST_PARTS, variants
 from asepsis.sql.listings import bind_listed
+from asepsis.sql.margins import check_measures, grouping_sets, has_margins, is_of_person, keyed
 from asepsis.sql.normal import normalised
 from asepsis.sql.outputs import Outputs, bind_key, with_parts
 from asepsis.sql.parse import parse
@@ -32,6 +42,7 @@ from asepsis.sql.relations import (
     group_nodes,
     is_multiplied,
     is_single,
+    named_nodes,
     output_name,
     union_parts,
 )
@@ -139,22 +150,53 @@ def _check_parameters(context: Context) -> None:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class _Part:
+    """One grouping of a SELECT: the places of its keys, its outputs and its condition."""
+
+    keys: tuple[int, ...]
+    shown: tuple[Output, ...]
+    having: Condition | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Branch:
     """One bound SELECT; measures may still be added by the order of the result."""
 
     bound: Bound
     columns: tuple[str, ...]
     outputs: Outputs
-    shown: tuple[Output, ...]
-    having: Condition | None
+    parts: tuple[_Part, ...]
 
-    def grouping(self) -> Grouping:
-        keys = tuple(key.scalar for key in self.outputs.keys)
-        return Grouping(rows=self.bound.rows, keys=keys, measures=with_parts(self.outputs.measures))
+    @property
+    def shown(self) -> tuple[Output, ...]:
+        return self.parts[0].shown
 
-    def shape(self) -> BranchShape:
+    def groupings(self) -> list[Grouping]:
+        measures = with_parts(self.outputs.measures)
+        scalars = [key.scalar for key in self.outputs.keys]
+        return [
+            Grouping(rows=self.bound.rows, keys=tuple(scalars[key] for key in part.keys), measures=measures)
+            for part in self.parts
+        ]
+
+    def shapes(self) -> list[BranchShape]:
         measures = tuple(measure.spec for measure in with_parts(self.outputs.measures))
-        return BranchShape(keys=len(self.outputs.keys), measures=measures, outputs=self.shown, having=self.having)
+        return [
+            BranchShape(keys=len(part.keys), measures=measures, outputs=part.shown, having=part.having)
+            for part in self.parts
+        ]
+
+    def margins(self, first: int) -> list[Margins]:
+        """How the groupings belong together, if there are several; ``first`` is the place of the first one."""
+        if len(self.parts) == 1:
+            return []
+        return [
+            Margins(
+                branches=tuple(range(first, first + len(self.parts))),
+                keys=tuple(part.keys for part in self.parts),
+                personal=tuple(is_of_person(key.scalar, self.bound) for key in self.outputs.keys),
+            )
+        ]
 
 
 def _plan(query: exp.Expr, context: Context, units: list[tuple[str, str]]) -> QueryPlan:
@@ -165,20 +207,29 @@ def _plan(query: exp.Expr, context: Context, units: list[tuple[str, str]]) -> Qu
     if len({len(branch.shown) for branch in branches}) != 1:
         raise RefusedError("sql.union_columns", query)
     order, limit = _order(query, branches), _limit(query)
-    groupings = tuple(normalised(branch.grouping()) for branch in branches)
-    _refuse_margins(groupings, query)
+    groupings = tuple(normalised(grouping) for branch in branches for grouping in branch.groupings())
+    shapes = tuple(shape for branch in branches for shape in branch.shapes())
+    margins: tuple[Margins, ...] = ()
+    first = 0
+    for branch in branches:
+        margins += tuple(branch.margins(first))
+        first += len(branch.parts)
+    _refuse_margins(groupings, margins, query)
     if any(len(variants(grouping)) > MOST_PARTS for grouping in groupings):
         raise RefusedError("sql.too_many_conditions", query)
-    shapes = tuple(branch.shape() for branch in branches)
-    shape = Shape(columns=branches[0].columns, branches=shapes, order=order, limit=limit)
+    shape = Shape(columns=branches[0].columns, branches=shapes, order=order, limit=limit, margins=margins)
     notes = tuple(dict.fromkeys(snapped(node) for node in context.moved))
     return QueryPlan(groupings=groupings, shape=shape, digest=digest([groupings, shapes, order, limit]), notes=notes)
 
 
-def _refuse_margins(groupings: tuple[Grouping, ...], node: exp.Expr) -> None:
-    """Cells and their margins in one result would give withheld cells away by subtraction."""
-    for left, right in permutations(groupings, 2):
-        if left.rows == right.rows and set(left.keys) < set(right.keys):
+def _refuse_margins(groupings: tuple[Grouping, ...], margins: tuple[Margins, ...], node: exp.Expr) -> None:
+    """Cells and their margins in one result would give withheld cells away, unless the gate knows their kinship."""
+    family = {branch: number for number, one in enumerate(margins) for branch in one.branches}
+    for left, right in permutations(range(len(groupings)), 2):
+        if left in family and family[left] == family.get(right):
+            continue
+        coarse, fine = groupings[left], groupings[right]
+        if coarse.rows == fine.rows and set(coarse.keys) < set(fine.keys):
             raise RefusedError("sql.margins", node)
 
 
@@ -199,35 +250,41 @@ def _branch(
         keys=[],
         aliases=aliases,
     )
-    _bind_keys(node, outputs, context)
+    parts = tuple(_part(node, outputs, keys) for keys in _bind_keys(node, outputs, context))
+    if len(parts) > 1:
+        check_measures(outputs.measures, node.args["group"])
+    if not outputs.keys and not outputs.measures and not context.problems:
+        raise RefusedError("sql.row_level", node)
+    return _Branch(bound=bound, columns=_columns(node.expressions), outputs=outputs, parts=parts)
+
+
+def _part(node: exp.Select, outputs: Outputs, keys: tuple[int, ...]) -> _Part:
+    """Bind the outputs of one grouping, which has some of the keys."""
+    outputs.present = keys
     shown = tuple(
-        attempt(context, part, lambda part=part: outputs.bind(part.unalias())) or _NOTHING  # type: ignore[misc]
+        attempt(outputs.context, part, lambda part=part: outputs.bind(part.unalias())) or _NOTHING  # type: ignore[misc]
         for part in node.expressions
     )
     having = node.args.get("having")
-    condition = None if having is None else outputs.condition(having.this)
-    if not outputs.keys and not outputs.measures and not context.problems:
-        raise RefusedError("sql.row_level", node)
-    return _Branch(bound=bound, columns=_columns(node.expressions), outputs=outputs, shown=shown, having=condition)
+    return _Part(keys=keys, shown=shown, having=None if having is None else outputs.condition(having.this))
 
 
-def _bind_keys(node: exp.Select, outputs: Outputs, context: Context) -> None:
+def _bind_keys(node: exp.Select, outputs: Outputs, context: Context) -> tuple[tuple[int, ...], ...]:
+    """Bind the keys of a grouping, or of all groupings of a table with margins, and tell which ones each has."""
     group = node.args.get("group")
-    nodes: list[exp.Expr] = []
-    if group is not None:
-        if any(group.args.get(key) for key in ("rollup", "cube", "grouping_sets")) or any(
-            isinstance(part, exp.Rollup | exp.Cube | exp.GroupingSets) for part in group.expressions
-        ):
-            raise RefusedError("sql.margins", group)
+    sets: tuple[tuple[exp.Expr, ...], ...] = ((),)
+    if group is not None and has_margins(group):
+        sets = tuple(tuple(named_nodes(nodes, node.expressions)) for nodes in grouping_sets(group))
+    elif group is not None:
         only_clauses(group, {"expressions", "all"})
-        nodes = group_nodes(group, node.expressions)
+        sets = (tuple(group_nodes(group, node.expressions)),)
     elif node.args.get("distinct"):
         only_clauses(node.args["distinct"], ())
-        nodes = [part.unalias() for part in node.expressions if not has_aggregate(part)]
-    for part in nodes:
-        attempt(context, part, lambda part=part: bind_key(part, outputs))  # type: ignore[misc]
+        sets = (tuple(part.unalias() for part in node.expressions if not has_aggregate(part)),)
+    places = keyed(sets, lambda part: attempt(context, part, lambda: bind_key(part, outputs)))
     if len(outputs.keys) > MOST_KEYS:
         raise RefusedError("sql.too_long", group)
+    return places
 
 
 def _columns(nodes: list[exp.Expr]) -> tuple[str, ...]:
@@ -260,9 +317,14 @@ def _ordered(node: exp.Expr, branches: list[_Branch]) -> Output:
         return ColumnOutput(index=columns.index(node.name.lower()))
     if len(branches) > 1:
         raise RefusedError("sql.construct_not_allowed", node)
-    output = branches[0].outputs.bind(node)
-    shown = branches[0].shown
-    return ColumnOutput(index=shown.index(output)) if output in shown else output
+    branch = branches[0]
+    branch.outputs.present = branch.parts[0].keys
+    output = branch.outputs.bind(node)
+    if output in branch.shown and not isinstance(output, ConstantOutput):
+        return ColumnOutput(index=branch.shown.index(output))
+    if len(branch.parts) > 1 and node.find(exp.Grouping, exp.GroupingId):
+        raise RefusedError("sql.construct_not_allowed", node)
+    return output
 
 
 def _limit(query: exp.Expr) -> int | None:

@@ -70,8 +70,16 @@ REASONS: Final[dict[str, tuple[str, str]]] = {
     "sql.set_operation": ("Of the set operations only UNION ALL is available.", "Use EXISTS, NOT EXISTS or UNION ALL."),
     "sql.union_columns": ("The parts of a union have different columns.", "Give all parts the same columns."),
     "sql.margins": (
-        "Cells and their margins cannot be shown in one result.",
-        "Ask for each grouping separately.",
+        "Cells and their margins in one result have to be asked for as one table.",
+        "Write GROUP BY ROLLUP (…), CUBE (…) or GROUPING SETS (…); or ask for each grouping separately.",
+    ),
+    "sql.margin_measure": (
+        "Only counts, sums and means can be asked for with margins.",
+        "Leave variances and quantiles out, or ask for them without ROLLUP, CUBE or GROUPING SETS.",
+    ),
+    "sql.too_many_margins": (
+        "The table has too many groupings, or they are nested too deeply.",
+        "Name at most 16 groupings with GROUPING SETS.",
     ),
     "sql.multiplied_records": (
         "A join of several records of a person multiplies them, so they cannot be counted or added up.",

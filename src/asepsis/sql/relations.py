@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -350,9 +350,14 @@ def group_nodes(group: exp.Group, outputs: list[exp.Expr]) -> list[exp.Expr]:
     """The nodes that GROUP BY names: places and ALL are replaced by the outputs they stand for."""
     if group.args.get("all"):
         return [node.unalias() for node in outputs if not has_aggregate(node)]
+    return named_nodes(group.expressions, outputs)
+
+
+def named_nodes(named: Iterable[exp.Expr], outputs: list[exp.Expr]) -> list[exp.Expr]:
+    """The nodes with places and aliases replaced by the outputs they stand for. Raises RefusedError."""
     nodes: list[exp.Expr] = []
     aliases = {node.alias: node.unalias() for node in outputs if isinstance(node, exp.Alias)}
-    for node in group.expressions:
+    for node in named:
         if isinstance(node, exp.Literal) and not node.args.get("is_string"):
             place = int(node.this) if str(node.this).isdigit() else 0
             if not 1 <= place <= len(outputs):

@@ -108,7 +108,7 @@ def test_rows_of_single_persons_are_refused_with_a_counting_version(text: str, c
     ("SELECT count(*) FROM (SELECT gender_concept_id FROM person) t", "sql.no_person_in_subquery"),
     ("SELECT count(*) FROM (SELECT person_id FROM person LIMIT 1) t", "sql.limit_in_subquery"),
     ("WITH person AS (SELECT person_id FROM measurement) SELECT count(*) FROM person", "sql.shadowed_table"),
-    ("SELECT location_id, count(*) FROM person GROUP BY ROLLUP (location_id)", "sql.margins"),
+    ("SELECT location_id, count(*) FROM person GROUP BY location_id WITH ROLLUP", "sql.construct_not_allowed"),
     ("SELECT row_number() OVER () FROM person", "sql.window"),
     ("SELECT count(DISTINCT value_as_number) FROM measurement", "sql.distinct_values"),
     ("SELECT quantile_cont(value_as_number, 0.999) FROM measurement", "sql.quantile_level"),
