@@ -153,6 +153,18 @@ def test_where_nothing_can_be_hidden_nothing_protects() -> None:
     assert complements([row_of(9, 12)], prices={}) is None
 
 
+def test_a_choice_counts_only_when_the_attacker_has_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    system = row_of(9, 12, 12)
+    prices = dict.fromkeys(system.shown, 1.0)
+    monkeypatch.setattr(choosing, "_least", lambda *_, **__: frozenset())
+    choice = complements([system], prices=prices)
+    assert choice is not None
+    assert choice.hidden
+    assert not choice.least
+    monkeypatch.setattr(choosing, "_enough", lambda *_, **__: frozenset())
+    assert complements([system], prices=prices) is None
+
+
 # -- whole tables through the gate
 
 
