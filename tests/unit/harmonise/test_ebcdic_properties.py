@@ -18,6 +18,7 @@ from asepsis.harmonise.readers import ebcdic
 from asepsis.harmonise.readers.batch import Batch, records_of
 from asepsis.harmonise.readers.copybook import Layout, Span, Storage, parse_copybook
 from asepsis.harmonise.readers.ebcdic_columns import Block
+from asepsis.harmonise.readers.ebcdic_presence import Presence
 from asepsis.harmonise.readers.ebcdic_values import Coding, FloatFormat, decode, decode_cut
 from asepsis.harmonise.readers.record import RecordKind
 from asepsis.harmonise.section import Section
@@ -172,8 +173,7 @@ def test_what_a_short_record_lacks_is_null_and_what_it_cuts_is_named(field: str,
     layout = parse_copybook(f"01 R.\n05 A PIC X.\n05 F {field}.\n05 B PIC X.")
     coding = Coding(encoding="cp037")
     row = data[: layout.length].ljust(layout.length, b"\xf1")
-    present = (np.arange(layout.length) < size).reshape(1, -1)
-    block = Block(np.frombuffer(row, np.uint8).reshape(1, -1), coding, present)
+    block = Block(np.frombuffer(row, np.uint8).reshape(1, -1), coding, Presence(np.array([size])))
     for span in layout.spans:
         array, reasons = block.column(span)
         raw = row[span.offset : min(span.offset + span.length, max(size, span.offset))]

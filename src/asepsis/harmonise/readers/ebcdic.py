@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, BinaryIO, Final
 
 import numpy as np
@@ -19,12 +20,13 @@ import numpy.typing as npt
 from asepsis.harmonise.readers.batch import Batch, counted
 from asepsis.harmonise.readers.copybook import Layout, Span
 from asepsis.harmonise.readers.ebcdic_columns import Block
-from asepsis.harmonise.readers.ebcdic_framing import MORE, Cuts, Cutter, Framing, Length, RecordFormat
-from asepsis.harmonise.readers.ebcdic_occurs import OUT_OF_RANGE, Spreading, in_range
-from asepsis.harmonise.readers.ebcdic_segments import ORPHAN, UNKNOWN, Hierarchy, Segments
+from asepsis.harmonise.readers.ebcdic_framing import MORE, Cuts, Cutter, Framing, Length, RecordFormat, windows
+from asepsis.harmonise.readers.ebcdic_occurs import NO_SHAPE, OUT_OF_RANGE, Shape, Spreading, in_range_of, spread
+from asepsis.harmonise.readers.ebcdic_presence import Presence
+from asepsis.harmonise.readers.ebcdic_segments import NO_ID, ORPHAN, UNKNOWN, Hierarchy, Ids, Segments
 from asepsis.harmonise.readers.ebcdic_values import Coding, FloatFormat, decode
 from asepsis.harmonise.readers.record import Limits
-from asepsis.harmonise.readers.text_columns import Flags
+from asepsis.harmonise.readers.text_columns import Bytes, Flags
 
 _BLANKS: Final = b"\x40\x20\x00"
 _NEWLINES: Final = ("\n", "\x85")
@@ -84,9 +86,9 @@ class _Reading:
             limits=limits,
         )
         for cuts in cutter.cut(stream):
-            for piece in _pieces(cuts, self._layout.length):
+            for piece in cuts.pieces(max(1, _MOST_CELLS // max(self._layout.length, 1))):
                 yield self._batch(piece, number, offset)
-                number, offset = number + len(piece.ends), offset + len(piece.data)
+                number, offset = number + len(piece), offset + len(piece.data)
 
     def _length(self) -> Length | None:
         """How a record that is not fixed tells its length, where no descriptor word does."""
@@ -100,14 +102,14 @@ class _Reading:
     def _batch(self, cuts: Cuts, number: int, offset: int) -> Batch:
         defects = dict(cuts.defects)
         columns: dict[str, Any] = {}
-        if len(cuts.kinds) < len(cuts.ends):
+        if len(cuts.kinds) < len(cuts):
             block = self._block(cuts, defects)
             columns = self._columns(block, cuts, defects)
         return Batch(
             number=number,
             offset=offset,
             data=cuts.data,
-            ends=np.array(cuts.ends, np.int32),
+            ends=cuts.ends.astype(np.int32),
             kinds=cuts.kinds,
             defects=defects,
             columns=columns,
@@ -115,53 +117,39 @@ class _Reading:
 
     def _block(self, cuts: Cuts, defects: dict[int, tuple[str, ...]]) -> Block:
         """The records as rows of the longest record."""
-        length, count = self._layout.length, len(cuts.ends)
-        starts, stops = np.array(cuts.starts), np.array(cuts.stops)
-        data = np.frombuffer(cuts.data, np.uint8)
-        stride = len(data) // count
-        is_even = self._spreading is None and len(data) == stride * count
-        if is_even and _is_regular(starts, stops, stride, length):
-            rows = data.reshape(count, stride)[:, starts[0] : starts[0] + length]
-            self._surplus(cuts, np.flatnonzero(stops - starts > length), defects)
-            return Block(rows, self._coding)
         if self._spreading is not None:
             return self._spread_out(cuts, self._spreading, defects)
-        sizes = np.minimum(stops - starts, length)
-        for row in np.flatnonzero(sizes == 0).tolist():
+        length = self._layout.length
+        lengths = cuts.stops - cuts.starts
+        if self._framing.record_length is None:  # what a declared length adds to the layout is meant
+            _surplus(cuts, np.full(len(cuts), length), defects)
+        rows = _regular(cuts, length)
+        if rows is not None:
+            return Block(rows, self._coding)
+        for row in np.flatnonzero(lengths == 0).tolist():
             if row not in cuts.kinds:
                 _add(defects, row, "record_empty")
-        self._surplus(cuts, np.flatnonzero(stops - starts > length), defects)
-        places = zip(cuts.starts, cuts.stops, strict=True)
-        padded = b"".join(cuts.data[start : min(stop, start + length)].ljust(length, b"\0") for start, stop in places)
-        rows = np.frombuffer(padded, np.uint8).reshape(count, length)
-        return Block(rows, self._coding, np.arange(length) < sizes[:, None])
+        rows = windows(cuts.data + bytes(length), length, cuts.starts)
+        return Block(rows, self._coding, Presence(np.minimum(lengths, length)))
 
     def _spread_out(self, cuts: Cuts, spreading: Spreading, defects: dict[int, tuple[str, ...]]) -> Block:
         """Records of variable size, each with its bytes where the longest record has them."""
-        shape = len(cuts.ends), self._layout.length
-        rows, present = np.zeros(shape, np.uint8), np.zeros(shape, np.bool_)
-        for row, (start, stop) in enumerate(zip(cuts.starts, cuts.stops, strict=True)):
-            if row in cuts.kinds:
+        shapes: dict[Shape, int] = {}
+        kinds: list[int] = []
+        for row, (start, stop) in enumerate(zip(cuts.starts.tolist(), cuts.stops.tolist(), strict=True)):
+            shape = spreading.shape(cuts.data, start, stop)
+            if isinstance(shape, Shape):
+                kinds.append(shapes.setdefault(shape, len(shapes)))
                 continue
-            places = spreading.places(cuts.data, start, stop)
-            if places is None or isinstance(places, int):
+            kinds.append(NO_SHAPE)
+            if row not in cuts.kinds:
                 reason = "record_empty" if start == stop else "record_too_short"
-                _add(defects, row, OUT_OF_RANGE if places is None else reason)
-                continue
-            size = min(stop - start, len(places))
-            rows[row, places[:size]] = np.frombuffer(cuts.data, np.uint8, size, start)
-            present[row, places[:size]] = True
-            if cuts.data[start + size : stop].strip(_BLANKS):
-                _add(defects, row, "record_longer_than_layout")
+                _add(defects, row, OUT_OF_RANGE if shape is None else reason)
+        found = np.array(kinds)
+        lengths = np.array([*(len(shape.kept) for shape in shapes), len(cuts.data)])[found]
+        _surplus(cuts, lengths, defects)
+        rows, present = spread(cuts, list(shapes), found, self._layout.length)
         return Block(rows, self._coding, present)
-
-    def _surplus(self, cuts: Cuts, rows: npt.NDArray[np.int64], defects: dict[int, tuple[str, ...]]) -> None:
-        """What a declared record length adds to the layout is meant; anything else is not."""
-        if self._framing.record_length is not None:
-            return
-        for row in rows.tolist():
-            if cuts.data[cuts.starts[row] + self._layout.length : cuts.stops[row]].strip(_BLANKS):
-                _add(defects, row, "record_longer_than_layout")
 
     def _columns(self, block: Block, cuts: Cuts, defects: dict[int, tuple[str, ...]]) -> dict[str, Any]:
         is_data = np.ones(len(block), np.bool_)
@@ -197,28 +185,21 @@ class _Reading:
             is_there = is_data.copy() if group is None else is_data & groups[group]
             for outer, element in table.elements:
                 is_there &= found[outer] >= element
-            texts = block.column(span, is_there)[0].to_pylist()
-            values = np.zeros(len(block), np.int64)
-            for row in np.flatnonzero(is_there).tolist():
-                count = in_range(texts[row], table)
-                if count is not None:
-                    values[row] = count
-                elif block.has(row, span):
-                    _add(defects, row, f"{OUT_OF_RANGE}@{span.name}")
-            found.append(values)
+            values = in_range_of(block.column(span, is_there)[0], table)
+            for row in np.flatnonzero(is_there & (values < 0) & block.has(span)).tolist():
+                _add(defects, row, f"{OUT_OF_RANGE}@{span.name}")
+            found.append(np.where(is_there, np.maximum(values, 0), 0))
         return found
 
-    def _ids(self, block: Block, is_data: Flags, defects: dict[int, tuple[str, ...]]) -> list[str | None]:
-        """The id of every record, ``None`` where it is of no known kind."""
+    def _ids(self, block: Block, is_data: Flags, defects: dict[int, tuple[str, ...]]) -> Ids:
+        """The id of every record, as ``Hierarchy`` counts them."""
         if self._hierarchy is None:
-            return []
-        segments = self._hierarchy.segments
-        span = next(span for span in self._layout.spans if span.name == segments.field)
-        texts = block.column(span, is_data)[0].to_pylist()
-        ids = [segments.id_of(text) for text in texts]
-        for row, name in enumerate(ids):
-            if name is None and is_data[row]:
-                _add(defects, row, f"{UNKNOWN}@{segments.field}")
+            return np.zeros(0, np.int64)
+        name = self._hierarchy.segments.field
+        span = next(span for span in self._layout.spans if span.name == name)
+        ids = self._hierarchy.ids(block.column(span, is_data)[0])
+        for row in np.flatnonzero(is_data & (ids == NO_ID)).tolist():
+            _add(defects, row, f"{UNKNOWN}@{name}")
         return ids
 
 
@@ -228,42 +209,35 @@ def _add(defects: dict[int, tuple[str, ...]], row: int, defect: str) -> None:
         defects[row] = (*found, defect)
 
 
-def _is_regular(starts: npt.NDArray[np.int64], stops: npt.NDArray[np.int64], stride: int, length: int) -> bool:
-    """Whether all records are alike: one after the other, each with all bytes of the layout."""
-    if int(starts[0]) + length > stride or (stops - starts < length).any():
-        return False
-    return bool((np.diff(starts) == stride).all())
+def _surplus(cuts: Cuts, lengths: npt.NDArray[np.int64], defects: dict[int, tuple[str, ...]]) -> None:
+    """Bytes behind the fields of a record that are not blank."""
+    for row in np.flatnonzero(cuts.stops - cuts.starts > lengths).tolist():
+        if cuts.data[cuts.starts[row] + lengths[row] : cuts.stops[row]].strip(_BLANKS):
+            _add(defects, row, "record_longer_than_layout")
 
 
-def _pieces(cuts: Cuts, length: int) -> Iterator[Cuts]:
-    """Cuts of so few records that their rows stay small."""
-    most = max(1, _MOST_CELLS // max(length, 1))
-    if len(cuts.ends) <= most:
-        yield cuts
-        return
-    for first in range(0, len(cuts.ends), most):
-        start = cuts.ends[first - 1] if first else 0
-        rows = range(first, min(first + most, len(cuts.ends)))
-        yield Cuts(
-            cuts.data[start : cuts.ends[rows[-1]]],
-            [cuts.ends[row] - start for row in rows],
-            [cuts.starts[row] - start for row in rows],
-            [cuts.stops[row] - start for row in rows],
-            {row - first: cuts.kinds[row] for row in rows if row in cuts.kinds},
-            {row - first: cuts.defects[row] for row in rows if row in cuts.defects},
-        )
+def _regular(cuts: Cuts, length: int) -> Bytes | None:
+    """The records as they lie, where all are alike: one after the other, each with all bytes of the layout."""
+    stride, first = len(cuts.data) // len(cuts), int(cuts.starts[0])
+    is_short = bool((cuts.stops - cuts.starts < length).any())
+    if is_short or len(cuts.data) != stride * len(cuts) or first + length > stride:
+        return None
+    if (np.diff(cuts.starts) != stride).any():
+        return None
+    return np.frombuffer(cuts.data, np.uint8).reshape(len(cuts), stride)[:, first : first + length]
 
 
 def _length_field(span: Span, coding: Coding, adjustment: int) -> Length:
-    def length(buffer: bytes, start: int) -> int | None:
-        raw = buffer[start + span.offset : start + span.offset + span.length]
+    @lru_cache(maxsize=1 << 16)
+    def told(raw: bytes) -> int | None:
         if len(raw) < span.length:
             return MORE
         text = decode(span, raw, coding)[0] or ""
         found = int(text) + adjustment if text.isascii() and text.isdecimal() else 0
         return found if found > 0 else None
 
-    return length
+    first, last = span.offset, span.offset + span.length
+    return lambda buffer, start: told(buffer[start + first : start + last])
 
 
 def _newlines(coding: Coding) -> tuple[bytes, ...]:

@@ -7,7 +7,7 @@ each other field goes through ``ebcdic_values`` on its own, which also names wha
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
@@ -16,7 +16,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from asepsis.harmonise.readers.copybook import Span, Storage
-from asepsis.harmonise.readers.ebcdic_values import NEGATIVE, Coding, decode, decode_cut
+from asepsis.harmonise.readers.ebcdic_presence import Places, Presence
+from asepsis.harmonise.readers.ebcdic_values import (
+    CUT_SHORT,
+    NEGATIVE,
+    OF_TEXT,
+    Coding,
+    Decoded,
+    decode,
+    decode_cut,
+)
 from asepsis.harmonise.readers.text_columns import WIDE, Bytes, Flags, TextPage, even, text_page, uneven
 
 _ZERO, _MINUS, _PLUS, _POINT = b"0-+."
@@ -52,9 +61,9 @@ class CodePage:
 
 
 class Block:
-    """Records of one length, ``present`` where their bytes are there (``None``: everywhere), column by column."""
+    """Records as rows of one length, with what is ``present`` of each (``None``: all), column by column."""
 
-    def __init__(self, rows: Bytes, coding: Coding, present: Flags | None = None) -> None:
+    def __init__(self, rows: Bytes, coding: Coding, present: Presence | None = None) -> None:
         self._coding = coding
         self._rows = rows
         self._present = present
@@ -66,51 +75,68 @@ class Block:
 
     def column(self, span: Span, wanted: Flags | None = None) -> tuple[pa.Array, dict[int, str]]:
         """The texts of a field, null where they are not wanted or not there, and the reasons by row."""
-        cells = self._rows[:, span.offset : span.offset + span.length]
+        whole, cut = wanted, None
+        if self._present is not None:
+            whole, begun = self._present.whole(span), self._present.begun(span)
+            if wanted is not None:
+                whole, begun = whole & wanted, begun & wanted
+            cut = begun & ~whole
+        if whole is None or whole.all():
+            return self._whole(span, self._rows[:, span.offset : span.offset + span.length])
+        rows = np.flatnonzero(whole)
+        array, found = self._whole(span, self._rows[rows, span.offset : span.offset + span.length])
+        reasons = {int(rows[row]): reason for row, reason in found.items()}
+        if cut is not None and cut.any():
+            others = np.flatnonzero(cut)
+            array, rows = pa.concat_arrays([array, self._cut(span, others)]), np.concatenate((rows, others))
+            reasons |= dict.fromkeys(others.tolist(), CUT_SHORT)
+        return _among(array, rows, len(self)), reasons
+
+    def has(self, span: Span) -> Flags:
+        """Which records hold a field, or at least its beginning."""
+        return np.ones(len(self), np.bool_) if self._present is None else self._present.begun(span)
+
+    def _whole(self, span: Span, cells: Bytes) -> tuple[pa.Array, dict[int, str]]:
+        """Whole fields, and the reasons by place in the cells."""
+        if not len(cells):
+            return pa.nulls(0, pa.string()), {}
         fast = _FAST.get(span.storage) if self._page is not None else _BYTEWISE.get(span.storage)
-        array, good = (
-            fast(self, span, np.ascontiguousarray(cells)) if fast else (pa.nulls(len(self), pa.string()), None)
-        )
-        there, begun = self._there(span, wanted)
+        array, good = fast(self, span, np.ascontiguousarray(cells)) if fast is not None else (None, None)
         if good is None:
-            slow = np.arange(len(self)) if there is None else np.flatnonzero(there)
-        else:
-            slow = np.flatnonzero(~good if there is None else there & ~good)
-        found = {int(row): decode(span, cells[row].tobytes(), self._coding) for row in slow}
-        if begun is not None and self._present is not None:
-            for row in np.flatnonzero(begun).tolist():
-                length = int(self._present[row, span.offset : span.offset + span.length].sum())
-                found[row] = decode_cut(span, cells[row, :length].tobytes(), self._coding)
-        if there is not None and not there.all():
-            array = pc.if_else(pa.array(there), array, pa.scalar(None, pa.string()))
+            array, good = pa.nulls(len(cells), pa.string()), np.zeros(len(cells), np.bool_)
+        found: dict[int, Decoded] = {}
+        known: dict[bytes, Decoded] = {}
+        for row in np.flatnonzero(~good).tolist():
+            raw = cells[row].tobytes()
+            if raw not in known:
+                known[raw] = decode(span, raw, self._coding)
+            found[row] = known[raw]
         return _replaced(array, found), {row: reason for row, (_, reason) in found.items() if reason is not None}
 
-    def has(self, row: int, span: Span) -> bool:
-        """Whether a record holds a field, or at least its beginning."""
-        return self._present is None or bool(self._present[row, span.offset])
+    def _cut(self, span: Span, rows: Places) -> pa.Array:
+        """What there is of fields that end too soon."""
+        if span.storage not in OF_TEXT or self._present is None:
+            return pa.nulls(len(rows), pa.string())
+        cells, lengths = self._rows[rows, span.offset : span.offset + span.length], self._present.lengths(span, rows)
+        if self._page is not None and span.storage is Storage.TEXT:
+            texts = self._translate(cells)[np.arange(span.length) < lengths[:, None]]
+            if texts.max(initial=0) < WIDE:
+                return uneven(texts, lengths)
+        raws = (cell.tobytes()[:length] for cell, length in zip(cells, lengths.tolist(), strict=True))
+        return pa.array([decode_cut(span, raw, self._coding)[0] for raw in raws], pa.string())
 
-    def _there(self, span: Span, wanted: Flags | None) -> tuple[Flags | None, Flags | None]:
-        """Where the whole field is there, and where only its beginning is."""
-        if self._present is None:
-            return wanted, None
-        first, last = self._present[:, span.offset], self._present[:, span.offset + span.length - 1]
-        if wanted is not None:
-            first, last = first & wanted, last & wanted
-        return last, first & ~last
+    def _translate(self, cells: Bytes) -> Bytes:
+        return cells if self._page is None else self._page.texts.translate(cells)
 
-    @cached_property
-    def _translated(self) -> Bytes:
-        return self._rows if self._page is None else self._page.texts.translate(self._rows)
-
-    def texts(self, span: Span, cells: Bytes) -> tuple[pa.Array, Flags | None]:
+    def texts(self, _: Span, cells: Bytes) -> tuple[pa.Array, Flags | None]:
         """Characters as they stand."""
         if self._page is None:
             return pa.nulls(len(cells), pa.string()), None
-        return self._page.texts.column(cells, self._translated[:, span.offset : span.offset + span.length])
+        return self._page.texts.column(cells, self._translate(cells))
 
     def digits(self, span: Span, cells: Bytes) -> tuple[pa.Array, Flags | None]:
         """Unsigned digits: as they stand, or with their point."""
-        texts = np.ascontiguousarray(self._translated[:, span.offset : span.offset + span.length])
+        texts = self._translate(cells)
         good = _are_digits(texts)
         if not span.scale:
             array = even(texts) if texts.max(initial=0) < WIDE else even(np.where(texts < WIDE, texts, _ZERO))
@@ -122,7 +148,7 @@ class Block:
         page = self._page
         if page is None:
             return pa.nulls(len(cells), pa.string()), None
-        texts = np.ascontiguousarray(self._translated[:, span.offset : span.offset + span.length])
+        texts = self._translate(cells)
         place = 0 if span.leading else span.length - 1
         if span.separate:
             sign = texts[:, place]
@@ -192,7 +218,16 @@ def _are_digits(texts: Bytes) -> Flags:
     return found
 
 
-def _replaced(array: pa.Array, found: dict[int, tuple[str | None, str | None]]) -> pa.Array:
+def _among(array: pa.Array, rows: Places, count: int) -> pa.Array:
+    """The values at their rows of a longer column, nulls in all others."""
+    places = np.zeros(count, np.int64)
+    places[rows] = np.arange(len(rows))
+    missing = np.ones(count, np.bool_)
+    missing[rows] = False
+    return array.take(pa.array(places, mask=missing))
+
+
+def _replaced(array: pa.Array, found: dict[int, Decoded]) -> pa.Array:
     if not found:
         return array
     mask = np.zeros(len(array), np.bool_)

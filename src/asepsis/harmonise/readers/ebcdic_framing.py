@@ -7,12 +7,14 @@ block, in any other of the file; what is left is residue with a word that says w
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 from struct import Struct
-from typing import BinaryIO, Final, cast
+from typing import BinaryIO, Final, TypeAlias, cast
+
+import numpy as np
+import numpy.typing as npt
 
 from asepsis.harmonise.readers.record import Limits, RecordKind, read_exactly, rest_of
 
@@ -24,6 +26,9 @@ _LITTLE: Final = Struct("<I").unpack_from
 _BLOCK_BYTES: Final = 1 << 20
 _MOST_ROWS: Final = 16_384
 _LONG_BLOCK: Final = 0x80
+_RETURN: Final = 0x0D
+
+Places: TypeAlias = npt.NDArray[np.int64]
 
 # The length of the fields that begin here in a buffer. ``None``: it cannot be right; ``MORE``: bytes are missing.
 Length = Callable[[bytes, int], int | None]
@@ -66,29 +71,56 @@ class Framing:
     record_end_offset: int = 0
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Cuts:
     """Consecutive records: their bytes, where each ends, and where what the layout describes begins and ends."""
 
-    data: bytes = b""
-    ends: list[int] = field(default_factory=list)
-    starts: list[int] = field(default_factory=list)
-    stops: list[int] = field(default_factory=list)
+    data: bytes
+    ends: Places
+    starts: Places
+    stops: Places
     kinds: dict[int, RecordKind] = field(default_factory=dict)
     defects: dict[int, tuple[str, ...]] = field(default_factory=dict)
 
-    def record(self, *, end: int, start: int, stop: int) -> None:
-        """Add a data record."""
-        self.ends.append(end)
-        self.starts.append(start)
-        self.stops.append(stop)
+    def __len__(self) -> int:
+        """How many records there are."""
+        return len(self.ends)
+
+    def pieces(self, most: int) -> Iterator[Cuts]:
+        """The same records, at most so many at once."""
+        for first in range(0, len(self), most):
+            start = int(self.ends[first - 1]) if first else 0
+            rows = slice(first, first + most)
+            ends = self.ends[rows] - start
+            yield Cuts(
+                data=self.data[start : start + int(ends[-1])],
+                ends=ends,
+                starts=self.starts[rows] - start,
+                stops=self.stops[rows] - start,
+                kinds={row - first: kind for row, kind in self.kinds.items() if 0 <= row - first < most},
+                defects={row - first: found for row, found in self.defects.items() if 0 <= row - first < most},
+            )
+
+
+@dataclass(slots=True)
+class _Run:
+    """Records found one after the other: where each ends, and which of them hold no fields."""
+
+    ends: list[int] = field(default_factory=list)
+    kinds: dict[int, RecordKind] = field(default_factory=dict)
+    defects: dict[int, tuple[str, ...]] = field(default_factory=dict)
+
+    @property
+    def place(self) -> int:
+        """Where the last record ends."""
+        return self.ends[-1] if self.ends else 0
 
     def other(self, kind: RecordKind, *, end: int, defect: str | None = None) -> None:
         """Add a record that holds no fields."""
         if defect is not None:
             self.defects[len(self.ends)] = (defect,)
         self.kinds[len(self.ends)] = kind
-        self.record(end=end, start=end, stop=end)
+        self.ends.append(end)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,29 +154,27 @@ class Cutter:
         return self._variable(stream)
 
     def _fixed(self, stream: BinaryIO) -> Iterator[Cuts]:
-        before, after = self.framing.record_start_offset, self.framing.record_end_offset
-        size = before + self.size + after
+        size = self.framing.record_start_offset + self.size + self.framing.record_end_offset
         rows = max(1, min(_MOST_ROWS, _BLOCK_BYTES // size))
         while block := read_exactly(stream, size * rows):
             whole = len(block) - len(block) % size
-            ends = range(size, whole + 1, size)
             if whole:
-                starts = range(before, whole, size)
-                stops = range(size - after, whole + 1, size)
-                yield Cuts(block[:whole], list(ends), list(starts), list(stops))
+                yield self._cuts(block[:whole], np.arange(size, whole + 1, size))
             if len(block) > whole:
-                yield _residue(block[whole:], "truncated_final_record")
+                yield _single(RecordKind.RESIDUE, block[whole:], "truncated_final_record")
 
     def _variable(self, stream: BinaryIO) -> Iterator[Cuts]:
         """Records that tell their length themselves."""
         left = b""
+        is_told = self.framing.record_format is RecordFormat.FIXED
         while more := read_exactly(stream, _BLOCK_BYTES):
             buffer = left + more
-            cuts, reason = self._run(buffer)
-            place = cuts.ends[-1] if cuts.ends else 0
-            cuts.data, left = buffer[:place], buffer[place:]
-            if cuts.ends:
-                yield cuts
+            run = _Run()
+            reason = self._run_told(buffer, run.ends) if is_told else self._run_words(buffer, 0, run.ends)
+            place = run.place
+            if run.ends:
+                yield self._cuts(buffer[:place], run, word=0 if is_told else _WORD)
+            left = buffer[place:]
             if reason is not None:
                 yield from _rest(stream, left, reason)
                 return
@@ -153,21 +183,36 @@ class Cutter:
 
     def _blocked(self, stream: BinaryIO) -> Iterator[Cuts]:
         """Blocks that tell their length, of records that tell theirs: an error costs the rest of one block."""
-        while word := read_exactly(stream, _WORD):
+        blocks: list[bytes] = []
+        run = _Run()
+        bad, reason = b"", ""
+        while not reason and (word := read_exactly(stream, _WORD)):
             length = self._block_length(word)
+            bad = word if length is None else word + read_exactly(stream, length)
             if length is None:
-                yield from _rest(stream, word, "truncated_final_record" if len(word) < _WORD else "bdw_corrupt")
-                return
-            block = word + read_exactly(stream, length)
-            if len(block) < _WORD + length:
-                yield from _rest(stream, block, "bdw_beyond_file")
-                return
-            cuts, reason = self._run(block, place=_WORD)
-            place = cuts.ends[-1]
-            cuts.data = block
-            if place < len(block):
-                cuts.other(RecordKind.RESIDUE, end=len(block), defect=reason or "rdw_beyond_block")
-            yield cuts
+                reason = "truncated_final_record" if len(word) < _WORD else "bdw_corrupt"
+            elif len(bad) < _WORD + length:
+                reason = "bdw_beyond_file"
+            else:
+                self._block(bad, run)
+                blocks.append(bad)
+                if run.place >= _BLOCK_BYTES:
+                    yield self._cuts(b"".join(blocks), run, word=_WORD)
+                    blocks, run = [], _Run()
+        if blocks:
+            yield self._cuts(b"".join(blocks), run, word=_WORD)
+        if reason:
+            yield from _rest(stream, bad, reason)
+
+    def _block(self, block: bytes, run: _Run) -> None:
+        """The records of one block, behind those of the blocks before it."""
+        base = run.place
+        run.other(RecordKind.HEADER, end=base + _WORD)
+        ends: list[int] = []
+        reason = self._run_words(block, _WORD, ends)
+        run.ends += [base + end for end in ends] if base else ends
+        if run.place < base + len(block):
+            run.other(RecordKind.RESIDUE, end=base + len(block), defect=reason or "rdw_beyond_block")
 
     def _block_length(self, word: bytes) -> int | None:
         """Two bytes of length, or four where the first bit is set (large block interface)."""
@@ -182,86 +227,89 @@ class Cutter:
         length += self.framing.bdw_adjustment
         return length if 0 < length <= self.limits.record_bytes else None
 
-    def _run(self, buffer: bytes, place: int = 0) -> tuple[Cuts, str | None]:
-        """As many whole records as the buffer holds, and why the next is none (``None``: more bytes are needed)."""
-        cuts = Cuts()
-        if place:
-            cuts.other(RecordKind.HEADER, end=place)
-        if self.framing.record_format is RecordFormat.FIXED:
-            return cuts, self._run_told(buffer, cuts)
-        return cuts, self._run_words(buffer, place, cuts)
+    def _run_words(self, buffer: bytes, place: int, ends: list[int]) -> str | None:
+        """Add as many whole records as the buffer holds; why the next is none (``None``: more bytes are needed).
 
-    def _run_words(self, buffer: bytes, place: int, cuts: Cuts) -> str | None:
-        """Records with a descriptor word; its other half is zero unless a record is spread over blocks."""
-        framing, size = self.framing, len(buffer)
-        limit, adjustment, before, after = (
-            self.limits.record_bytes,
-            framing.rdw_adjustment,
-            framing.record_start_offset,
-            framing.record_end_offset,
-        )
-        unpack = _BIG if framing.rdw is ByteOrder.BIG else _LITTLE
-        while place + _WORD <= size:
+        The other half of a descriptor word is zero unless a record is spread over blocks.
+        """
+        limit, adjustment = self.limits.record_bytes, self.framing.rdw_adjustment
+        unpack = _BIG if self.framing.rdw is ByteOrder.BIG else _LITTLE
+        add, size, last = ends.append, len(buffer), len(buffer) - _WORD
+        while place <= last:
             (word,) = unpack(buffer, place)
             length = (word >> _HALF) + adjustment
             if word & _OTHER_HALF or not 0 < length <= limit:
                 return "rdw_corrupt"
-            end = place + _WORD + length
-            if end > size:
+            place += _WORD + length
+            if place > size:
                 return None
-            start = min(place + _WORD + before, end)
-            cuts.record(end=end, start=start, stop=max(end - after, start))
-            place = end
+            add(place)
         return None
 
-    def _run_told(self, buffer: bytes, cuts: Cuts) -> str | None:
+    def _run_told(self, buffer: bytes, ends: list[int]) -> str | None:
         """Records that tell their length in their fields."""
         before, after = self.framing.record_start_offset, self.framing.record_end_offset
         place, size = 0, len(buffer)
         while place + before < size:
-            start = place + before
-            length = self.length(buffer, start) if self.length is not None else None
+            length = self.length(buffer, place + before) if self.length is not None else None
             if length == MORE:
                 return None
             if length is None or not 0 < length <= self.limits.record_bytes:
                 return "record_length_corrupt"
-            place = start + length + after
+            place += before + length + after
             if place > size:
                 return None
-            cuts.record(end=place, start=start, stop=start + length)
+            ends.append(place)
         return None
 
     def _lines(self, stream: BinaryIO) -> Iterator[Cuts]:
         left = b""
         while more := read_exactly(stream, _BLOCK_BYTES):
             buffer = left + more
-            cuts = self._cut_lines(buffer)
-            place = cuts.ends[-1] if cuts.ends else 0
-            cuts.data, left = buffer[:place], buffer[place:]
-            if cuts.ends:
-                yield cuts
+            ends = self._line_ends(buffer)
+            place = int(ends[-1]) if len(ends) else 0
+            if len(ends):
+                yield self._line_cuts(buffer[:place], ends)
+            left = buffer[place:]
             if len(left) > self.limits.record_bytes:
                 yield from _rest(stream, left, "line_too_long")
                 return
         if left:
-            last = Cuts(left)
-            self._line(last, left, 0, len(left), ending=0)
-            yield last
+            yield self._cuts(left, np.array([len(left)]))
 
-    def _cut_lines(self, buffer: bytes) -> Cuts:
-        cuts = Cuts()
-        start = 0
-        for match in re.finditer(b"|".join(map(re.escape, self.newlines)), buffer):
-            self._line(cuts, buffer, start, match.end(), ending=len(match[0]))
-            start = match.end()
-        return cuts
+    def _line_ends(self, buffer: bytes) -> Places:
+        codes = np.frombuffer(buffer, np.uint8)
+        is_end = np.zeros(len(codes), np.bool_)
+        for mark in self.newlines:
+            is_end |= codes == mark[0]
+        return np.flatnonzero(is_end) + 1
 
-    def _line(self, cuts: Cuts, buffer: bytes, start: int, end: int, *, ending: int) -> None:
-        stop = end - ending
-        if ending and buffer[start:stop].endswith(b"\r"):
-            stop -= 1
-        start = min(start + self.framing.record_start_offset, stop)
-        cuts.record(end=end, start=start, stop=max(start, stop - self.framing.record_end_offset))
+    def _line_cuts(self, data: bytes, ends: Places) -> Cuts:
+        """A carriage return before the end of a line belongs to it."""
+        before = np.frombuffer(data, np.uint8)[ends - 2]
+        has_return = (before == _RETURN) & (np.diff(ends, prepend=0) > 1)
+        return self._cuts(data, ends, tail=np.where(has_return, 2, 1))
+
+    def _cuts(self, data: bytes, found: _Run | Places, *, word: int = 0, tail: Places | int = 0) -> Cuts:
+        """Records with the bytes that ``record_start_offset`` and ``record_end_offset`` leave of them.
+
+        ``word`` is the length of what stands before the fields of each, ``tail`` of what ends it.
+        """
+        run = found if isinstance(found, _Run) else _Run()
+        ends = np.array(found.ends, np.int64) if isinstance(found, _Run) else found
+        starts, stops = np.empty(len(ends), np.int64), ends - tail
+        starts[:1], starts[1:] = word, ends[:-1] + word
+        starts = np.minimum(starts + self.framing.record_start_offset, stops)
+        stops = np.maximum(stops - self.framing.record_end_offset, starts)
+        others = list(run.kinds)
+        starts[others] = stops[others] = ends[others]
+        return Cuts(data=data, ends=ends, starts=starts, stops=stops, kinds=run.kinds, defects=run.defects)
+
+
+def windows(padded: bytes, size: int, starts: Places) -> npt.NDArray[np.uint8]:
+    """So many bytes from each start, a row each, of bytes that have at least so many more behind the last start."""
+    found = np.ndarray((len(padded) - size + 1,), f"V{size}", padded, strides=(1,))
+    return found[starts].view(np.uint8).reshape(-1, size)
 
 
 class _Held:
@@ -283,25 +331,23 @@ class _Held:
 def _edge(stream: BinaryIO, size: int, defect: str) -> Iterator[Cuts]:
     head = read_exactly(stream, size) if size else b""
     if head:
-        cuts = Cuts(head)
-        cuts.other(RecordKind.HEADER, end=len(head), defect=defect if len(head) < size else None)
-        yield cuts
+        yield _single(RecordKind.HEADER, head, defect if len(head) < size else None)
 
 
 def _trailer(data: bytes, size: int) -> Iterator[Cuts]:
     if data:
-        cuts = Cuts(data)
-        cuts.other(RecordKind.HEADER, end=len(data), defect="file_trailer_cut_short" if len(data) < size else None)
-        yield cuts
-
-
-def _residue(data: bytes, defect: str) -> Cuts:
-    cuts = Cuts(data)
-    cuts.other(RecordKind.RESIDUE, end=len(data), defect=defect)
-    return cuts
+        yield _single(RecordKind.HEADER, data, "file_trailer_cut_short" if len(data) < size else None)
 
 
 def _rest(stream: BinaryIO, head: bytes, defect: str) -> Iterator[Cuts]:
     """Everything that is left, in pieces."""
     for piece in rest_of(stream, head):
-        yield _residue(piece, defect)
+        yield _single(RecordKind.RESIDUE, piece, defect)
+
+
+def _single(kind: RecordKind, data: bytes, defect: str | None) -> Cuts:
+    """One record that holds no fields."""
+    end = np.array([len(data)])
+    found: tuple[str, ...] | None = (defect,) if defect is not None else None
+    defects = {0: found} if found is not None else {}
+    return Cuts(data=data, ends=end, starts=end, stops=end, kinds={0: kind}, defects=defects)

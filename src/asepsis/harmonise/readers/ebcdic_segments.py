@@ -20,7 +20,13 @@ from asepsis.harmonise.readers.copybook import Layout, Span
 UNKNOWN: Final = "segment_unknown"
 ORPHAN: Final = "segment_orphan"
 
+NO_ID: Final = -1
+_EARLIER: Final = -1
+_NONE: Final = -2
+_SAME: Final = -3
+
 Flags = npt.NDArray[np.bool_]
+Ids = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,70 +67,71 @@ class Hierarchy:
     layout: Layout
     _carried: dict[str, dict[str, str | None]] = field(default_factory=dict)
 
-    def wanted(self, ids: list[str | None]) -> dict[str, Flags]:
+    def ids(self, texts: pa.Array) -> Ids:
+        """The place of every record's id among the groups, ``NO_ID`` where it is of no known kind."""
+        places = {name: place for place, name in enumerate(self.segments.groups)}
+        coded = texts.dictionary_encode()
+        known = [places.get(self.segments.id_of(text) or "", NO_ID) for text in coded.dictionary.to_pylist()]
+        found: Ids = np.array([*known, NO_ID])[coded.indices.fill_null(len(known)).to_numpy(zero_copy_only=False)]
+        return found
+
+    def wanted(self, ids: Ids) -> dict[str, Flags]:
         """For each group of a segment, in which records its fields are."""
         groups = {name: np.zeros(len(ids), np.bool_) for name in set(self.segments.groups.values())}
-        for row, name in enumerate(ids):
-            group = self.segments.groups.get(name or "")
-            if group is not None:
-                groups[group][row] = True
+        for place, group in enumerate(self.segments.groups.values()):
+            groups[group] |= ids == place
         return groups
 
-    def fill(self, ids: list[str | None], columns: dict[str, Any]) -> list[int]:
+    def fill(self, ids: Ids, columns: dict[str, Any]) -> list[int]:
         """Repeat the fields of parents in the records below them, and tell which records miss a parent."""
-        latest = _Latest(self.segments, set(self._carried))
-        for row, name in enumerate(ids):
-            if name is not None:
-                latest.see(row, name)
-        self._repeat(latest.sources, columns)
-        self._carry(latest.rows, columns)
-        return latest.orphans
+        orphans = np.zeros(len(ids), np.bool_)
+        names = sorted(set(self.segments.parents.values()))
+        latest = {name: self._latest(name, ids) for name in names}
+        for name, (places, _) in latest.items():
+            below = [place for place, other in enumerate(self.segments.groups) if name in self.segments.above(other)]
+            rows = np.flatnonzero(np.isin(ids, below))
+            has_one = places[rows] != _NONE
+            orphans[rows[~has_one]] = True
+            self._repeat(name, rows[has_one], places[rows[has_one]], columns)
+        for name, (_, last) in latest.items():
+            self._carry(name, last, columns)
+        return np.flatnonzero(orphans).tolist()
 
-    def _repeat(self, sources: dict[str, list[tuple[int, int]]], columns: dict[str, Any]) -> None:
-        for name, pairs in sources.items():
-            if not pairs:
-                continue
-            rows, places = zip(*pairs, strict=True)
-            carried = self._carried.get(name, {})
-            for column in self._names(name):
-                before = pa.array([carried.get(column)], pa.string())
-                whole = pa.concat_arrays([before, columns[column]])
-                take = np.arange(1, len(whole))
-                take[list(rows)] = np.array(places) + 1
-                columns[column] = pc.take(whole, pa.array(take))
+    def _latest(self, name: str, ids: Ids) -> tuple[Ids, int]:
+        """For every record, and behind the last one, the latest one of a kind: a row, ``_EARLIER`` or ``_NONE``.
 
-    def _carry(self, latest: dict[str, int | None], columns: dict[str, Any]) -> None:
-        for name, place in latest.items():
-            if place is None:
-                self._carried.pop(name, None)
-            elif place >= 0:
-                self._carried[name] = {column: columns[column][place].as_py() for column in self._names(name)}
+        A record of a kind above it ends what was before.
+        """
+        names = list(self.segments.groups)
+        own = names.index(name) if name in names else NO_ID - 1
+        ending = [place for place, other in enumerate(names) if other in self.segments.above(name)]
+        rows = np.arange(len(ids))
+        latest = np.where(ids == own, rows, np.where(np.isin(ids, ending), _NONE, _SAME))
+        events = np.maximum.accumulate(np.where(latest == _SAME, -1, rows))
+        before = _EARLIER if name in self._carried else _NONE
+        after = np.where(events < 0, before, latest[events])
+        return np.append(before, after[:-1]), int(after[-1])
+
+    def _repeat(self, name: str, rows: Ids, sources: Ids, columns: dict[str, Any]) -> None:
+        if not len(rows):
+            return
+        carried = self._carried.get(name, {})
+        take: pa.Array | None = None
+        for column in self._names(name):
+            before = pa.array([carried.get(column)], pa.string())
+            whole = pa.concat_arrays([before, columns[column]])
+            if take is None:
+                places = np.arange(1, len(whole))
+                places[rows] = sources + 1
+                take = pa.array(places)
+            columns[column] = pc.take(whole, take)
+
+    def _carry(self, name: str, place: int, columns: dict[str, Any]) -> None:
+        if place == _NONE:
+            self._carried.pop(name, None)
+        elif place >= 0:
+            self._carried[name] = {column: columns[column][place].as_py() for column in self._names(name)}
 
     def _names(self, name: str) -> list[str]:
         group = self.segments.groups.get(name)
         return [span.name for span in self.layout.spans if self.segments.group(span) == group]
-
-
-class _Latest:
-    """The latest record of each kind with others below it: a row, -1 for one of an earlier batch, or none."""
-
-    def __init__(self, segments: Segments, carried: set[str]) -> None:
-        parents = set(segments.parents.values())
-        self._above = {name: segments.above(name) for name in segments.groups}
-        self.rows: dict[str, int | None] = {name: (-1 if name in carried else None) for name in parents}
-        self.sources: dict[str, list[tuple[int, int]]] = {name: [] for name in parents}
-        self.orphans: list[int] = []
-
-    def see(self, row: int, name: str) -> None:
-        """Go on to the next record."""
-        places = [(above, self.rows[above]) for above in self._above[name]]
-        for above, place in places:
-            if place is not None:
-                self.sources[above].append((row, place))
-        if any(place is None for _, place in places):
-            self.orphans.append(row)
-        if name in self.rows:
-            self.rows[name] = row
-            for other in self.rows:
-                if name in self._above[other]:
-                    self.rows[other] = None

@@ -20,6 +20,8 @@ import numpy as np
 from asepsis.harmonise.readers.copybook import Span, Storage
 
 UNDECODABLE: Final = "\ufffd"
+CUT_SHORT: Final = "cut_short"
+OF_TEXT: Final = frozenset({Storage.TEXT, Storage.NATIONAL})
 SINGLE: Final = 4
 SINGLE_RANGE: Final = (1.2e-38, 3.4e38)
 NEGATIVE: Final = frozenset("bd")
@@ -67,9 +69,9 @@ def decode(span: Span, raw: bytes, coding: Coding) -> Decoded:
 
 def decode_cut(span: Span, raw: bytes, coding: Coding) -> Decoded:
     """What there is of a field that the end of its record cuts: the beginning of a text, no number."""
-    if span.storage not in {Storage.TEXT, Storage.NATIONAL}:
-        return None, "cut_short"
-    return decode(span, raw, coding)[0], "cut_short"
+    if span.storage not in OF_TEXT:
+        return None, CUT_SHORT
+    return decode(span, raw, coding)[0], CUT_SHORT
 
 
 def decimal(value: int, scale: int) -> str:

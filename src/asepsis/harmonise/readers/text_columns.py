@@ -28,11 +28,9 @@ class TextPage:
 
     def __init__(self, encoding: str) -> None:
         chars = bytes(range(_BYTE_VALUES)).decode(encoding, "replace")
-        coded = [char.encode("utf-8", "replace") for char in chars]
         self.table = bytes(ord(char) if char.isascii() else WIDE for char in chars)
-        self._most = max(map(len, coded))
-        self._coded = np.array([list(code.ljust(self._most, b"\0")) for code in coded], np.uint8)
-        self._sizes = np.array([len(code) for code in coded], np.uint8)
+        self._encoding = encoding
+        self._sizes = np.array([len(char.encode("utf-8", "replace")) for char in chars], np.uint8)
         self._is_undefined = np.array([char == _LOST for char in chars])
 
     def translate(self, rows: Bytes) -> Bytes:
@@ -44,10 +42,11 @@ class TextPage:
         texts = np.ascontiguousarray(translated)
         if not texts.size or texts.max() < WIDE:
             return even(texts), np.ones(len(texts), np.bool_)
-        sizes = self._sizes[cells]
-        used = np.arange(self._most) < sizes[:, :, None]
-        good: Flags = ~np.any(self._is_undefined[cells], axis=1)
-        return uneven(self._coded[cells][used], sizes.sum(axis=1, dtype=np.int64)), good
+        characters = cells.tobytes().decode(self._encoding, "replace").encode("utf-8", "replace")
+        good = np.ones(len(cells), np.bool_)
+        if self._is_undefined.any():
+            good = ~np.any(self._is_undefined[cells], axis=1)
+        return uneven(np.frombuffer(characters, np.uint8), self._sizes[cells].sum(axis=1, dtype=np.int64)), good
 
 
 @lru_cache(maxsize=16)
