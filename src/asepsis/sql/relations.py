@@ -31,7 +31,7 @@ from asepsis.sql.references import renumbered
 from asepsis.sql.refusals import RefusedError
 from asepsis.sql.rows import ROW_CLAUSES, Bound, bind_rows, only_clauses
 from asepsis.sql.scalars import bind_scalar
-from asepsis.sql.scope import RELATIONS, Context, Named, Related, Scope, Typed, name_of
+from asepsis.sql.scope import RELATIONS, Context, Entry, Named, Related, Scope, Typed, name_of
 
 STAGE_CLAUSES: Final = ROW_CLAUSES | {"distinct", "group", "having"}
 _COUNTED: Final = frozenset({Use.COMPARE, Use.GROUP, Use.AGGREGATE})
@@ -191,6 +191,7 @@ def _related(
 _STAGE: Final = -1
 """Source number of the columns of a stage while it is being bound."""
 
+_FEATURES_ALIAS: Final = "features"
 _FEATURES: Final = {
     Function.COUNT: FeatureKind.COUNT,
     Function.SUM: FeatureKind.SUM,
@@ -223,6 +224,8 @@ class _Stage:
         call = aggregate_of(node)
         if call is not None:
             return self.feature(call)
+        if has_aggregate(node):
+            return self._derived(node)
         typed = bind_scalar(node, self.scope, self.context)
         if typed.is_unit:
             return replace(typed, scalar=UnitRef(source=_STAGE))
@@ -230,6 +233,21 @@ class _Stage:
             if key.scalar == typed.scalar:
                 return self.column(position, key)
         raise RefusedError("sql.not_grouped", node)
+
+    def _derived(self, node: exp.Expr) -> Typed:
+        """An expression over features, such as the days between the first and the last one. Raises RefusedError."""
+        columns: dict[str, Typed] = {}
+
+        def named(part: exp.Expr) -> exp.Expr:
+            if aggregate_of(part) is None and not isinstance(part, exp.Column):
+                return part
+            name = f"feature_{len(columns)}"
+            columns[name] = self.output(part)
+            return exp.column(name)
+
+        over = node.transform(named)
+        stage = Entry(alias=_FEATURES_ALIAS, source=_STAGE, columns=columns, unit=None)
+        return bind_scalar(over, Scope(names={}, entries=[stage]), self.context)
 
     def feature(self, call: Call) -> Typed:
         kind = _FEATURES.get(call.function)

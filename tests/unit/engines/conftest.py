@@ -59,6 +59,13 @@ CATALOGUE = Catalogue(
                 column("concept_name", ColumnType.TEXT, *CODED),
             ),
         ),
+        Table(
+            name="ancestor",
+            columns=(
+                column("ancestor", ColumnType.INTEGER, *CODED),
+                column("descendant", ColumnType.INTEGER, *CODED),
+            ),
+        ),
     )
 )
 
