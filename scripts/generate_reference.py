@@ -18,6 +18,8 @@ import asepsis.errors
 from asepsis.cli.main import app
 from asepsis.disclosure.profiles import PROFILES
 from asepsis.domain import contract, referral, release, run
+from asepsis.domain.codes import CODES
+from asepsis.domain.explanation import MEANINGS
 from asepsis.domain.ledger import FACTS, PERSONAL, Act
 from asepsis.errors import AsepsisError, Kind
 from asepsis.harmonise import expressions
@@ -115,6 +117,31 @@ and often a version that would pass.
 
 | code | reason | what helps |
 | --- | --- | --- |
+"""
+
+FINDINGS_HEAD = f"""\
+# Findings of disclosure
+
+{NOTE}
+
+Every answer carries findings: the rules that it was made under, or why nothing came of it. They say which rules hold,
+and never which of them kept a cell inside or that any did: a group of a few persons, a group of nobody and a group that
+is withheld for the sake of another one look the same. [Why a query is refused](sql-refusals.md) has the codes of what
+is refused before it runs.
+
+| code | what it does | can keep a cell inside | what helps |
+| --- | --- | --- | --- |
+"""
+
+ACTIONS_HEAD = """\
+
+## What was done to a cell
+
+`asepsis query --explain` and `asepsis release show --explain` say for every cell of a table which of these it was, and
+the codes of the rules behind it; with `--json` as data. An explanation is made of the released table alone.
+
+| action | the cell is |
+| --- | --- |
 """
 
 METHODS_HEAD = f"""\
@@ -342,6 +369,16 @@ def profiles_page() -> str:
     return PROFILES_HEAD + "".join(rows)
 
 
+def findings_page() -> str:
+    """Every code of a finding, and every action."""
+    rows = [
+        f"| `{code}` | {cell(one.meaning)} | {'yes' if one.withholds else 'no'} | {cell(one.helps)} |\n"
+        for code, one in CODES.items()
+    ]
+    actions = [f"| {action.value} | {cell(meaning)} |\n" for action, meaning in MEANINGS.items()]
+    return FINDINGS_HEAD + "".join(rows) + ACTIONS_HEAD + "".join(actions)
+
+
 def refusals_page() -> str:
     """All reasons for which SQL is refused."""
     rows = (f"| `{code}` | {cell(reason)} | {cell(advice)} |\n" for code, (reason, advice) in sorted(REASONS.items()))
@@ -454,6 +491,7 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "reference/states.md": states_page,
     "reference/disclosure-profiles.md": profiles_page,
     "reference/sql-refusals.md": refusals_page,
+    "reference/findings.md": findings_page,
     "reference/methods.md": methods_page,
     "reference/settings.md": settings_page,
     "reference/mapping-words.md": mapping_page,

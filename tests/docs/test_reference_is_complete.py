@@ -9,6 +9,7 @@ import pytest
 
 from asepsis.disclosure.profiles import PROFILES
 from asepsis.domain.catalogue import ColumnType, Use
+from asepsis.domain.codes import CODES
 from asepsis.domain.contract import Role, read_contract
 from asepsis.domain.identity import IDENTITY_COLUMNS
 from asepsis.domain.keydesk import PublicKeys
@@ -41,6 +42,7 @@ def reference(root: Path, name: str) -> str:
         ("ledger-acts", {act.value for act in Act}),
         ("disclosure-profiles", set(PROFILES)),
         ("sql-refusals", set(REASONS)),
+        ("findings", set(CODES)),
         ("methods", {*METHODS, *(each.name for method in METHODS.values() for each in method.parameters)}),
         ("contract", {*Role, *Use, *ColumnType, *Label}),
         ("mapping-words", {*Reader, *Grade, *OnFail, *TARGETS, *IDENTITY_COLUMNS, *expressions._OWN} - {"person_id"}),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from asepsis.cli.options import DEFAULT_ROOM, AsOption, JsonOption, RoomOption
+from asepsis.cli.options import DEFAULT_ROOM, AsOption, ExplainOption, JsonOption, RoomOption
 from asepsis.cli.report import emit, reported
 from asepsis.cli.results import answer_document, answer_status, answer_text, findings_text
 from asepsis.cli.steps import end_steps, step_line
@@ -26,6 +26,7 @@ def run_query(
     sql: Annotated[str, typer.Argument(help="One SELECT statement.")] = "",
     file: Annotated[Path | None, typer.Option("--file", help="Read the statement from a file.")] = None,
     plan: PlanOption = False,
+    explain: ExplainOption = False,
     room: RoomOption = DEFAULT_ROOM,
     as_json: JsonOption = False,
 ) -> None:
@@ -36,7 +37,7 @@ def run_query(
 
         text = _text(sql, file)
         analysis = Analysis(kind=AnalysisKind.QUERY, author=PartyId(party), body=text, arguments={})
-        _ask(analysis, room, plan=plan, as_json=as_json)
+        _ask(analysis, room, plan=plan, explain=explain, as_json=as_json)
 
 
 def run_method(
@@ -44,6 +45,7 @@ def run_method(
     party: AsOption,
     arguments: Annotated[list[str] | None, typer.Option("--set", help="NAME=VALUE; commas make a list.")] = None,
     plan: PlanOption = False,
+    explain: ExplainOption = False,
     room: RoomOption = DEFAULT_ROOM,
     as_json: JsonOption = False,
 ) -> None:
@@ -54,10 +56,10 @@ def run_method(
 
         parsed = dict(_argument(text) for text in arguments or [])
         analysis = Analysis(kind=AnalysisKind.METHOD, author=PartyId(party), body=name, arguments=parsed)
-        _ask(analysis, room, plan=plan, as_json=as_json)
+        _ask(analysis, room, plan=plan, explain=explain, as_json=as_json)
 
 
-def _ask(analysis: Analysis, room: Path, *, plan: bool, as_json: bool) -> None:
+def _ask(analysis: Analysis, room: Path, *, plan: bool, explain: bool, as_json: bool) -> None:
     from asepsis.bootstrap import open_room
     from asepsis.domain.finding import Severity
 
@@ -72,7 +74,8 @@ def _ask(analysis: Analysis, room: Path, *, plan: bool, as_json: bool) -> None:
     else:
         answer = analyses.ask(analysis, progress=lambda step: step_line(step, quiet=as_json))
         end_steps(quiet=as_json)
-        emit(answer_document(answer), as_json=as_json, text=answer_text(answer))
+        text = answer_text(answer, explained=explain)
+        emit(answer_document(answer, explained=explain), as_json=as_json, text=text)
         refused = answer_status(answer) == "refused"
     if refused:
         raise typer.Exit(REFUSED)

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from asepsis.cli.options import DEFAULT_ROOM, AsOption, JsonOption, RoomOption
+from asepsis.cli.options import DEFAULT_ROOM, AsOption, ExplainOption, JsonOption, RoomOption
 from asepsis.cli.report import emit, reported, table
 from asepsis.cli.results import answer_document, answer_text, released_text
 
@@ -34,6 +34,7 @@ def ls(room: RoomOption = DEFAULT_ROOM, as_json: JsonOption = False) -> None:
 def show(
     release: str,
     party: Annotated[str, typer.Option("--as", help="An owner or checker also sees what waits for a decision.")] = "",
+    explain: ExplainOption = False,
     room: RoomOption = DEFAULT_ROOM,
     as_json: JsonOption = False,
 ) -> None:
@@ -44,7 +45,8 @@ def show(
 
         viewer = PartyId(party) if party else None
         answer = open_room(room).analyses.show(ReleaseId(release), to=viewer)
-        emit(answer_document(answer), as_json=as_json, text=answer_text(answer))
+        text = answer_text(answer, explained=explain)
+        emit(answer_document(answer, explained=explain), as_json=as_json, text=text)
 
 
 @app.command("review")
