@@ -24,12 +24,14 @@ from asepsis.attest.process import measure
 from asepsis.desk_home import DeskHome, desk_of, has_settings, is_desk_home, make_identity, open_desk_home
 from asepsis.desk_home import now as now  # noqa: PLC0414 - the clock of the whole program, for its entry points
 from asepsis.desks.book import AddressBook, Certificate
+from asepsis.disclosure.dp.noise import Bits
 from asepsis.disclosure.memory import Memory
 from asepsis.disclosure.profiles import profile_named
 from asepsis.domain.contract import Contract, read_contract
 from asepsis.domain.documents import read_name
 from asepsis.domain.keydesk import PublicKeys
 from asepsis.domain.names import Digest, PartyId, ReferralId
+from asepsis.domain.privacy import NOTHING, Account, Privacy
 from asepsis.domain.quotas import Quotas
 from asepsis.domain.referral import Referral
 from asepsis.engines.harmonise.checking import MappingRemark, check_mapping, mapping_docs
@@ -84,7 +86,7 @@ from asepsis.services.keydesk.desk import KeyDesk
 from asepsis.services.linkage import Linkage
 from asepsis.services.memories import Memories
 from asepsis.services.referrals import Referrals
-from asepsis.services.rehearsal import Rehearsal
+from asepsis.services.rehearsal import Noise, Rehearsal
 from asepsis.services.rerun import Judge
 from asepsis.services.runs import Runs
 from asepsis.sources.registry import open_source
@@ -518,7 +520,14 @@ def rehearsal(data: Path, *, contract: Contract | None, profile: str) -> Iterato
             room.lock()
             memory = Memory(key=secrets.token_bytes(32))
             quotas = Quotas() if contract is None else contract.quotas
-            yield Rehearsal(room=room, catalogue=catalogue, profile=rules, memory=memory, quotas=quotas)
+            noise = None if contract is None or contract.privacy is None else _noise(contract.privacy)
+            yield Rehearsal(room=room, catalogue=catalogue, profile=rules, memory=memory, quotas=quotas, noise=noise)
+
+
+def _noise(privacy: Privacy) -> Noise:
+    """Fresh noise for a rehearsal, and an account from which nothing was spent."""
+    account = Account(dataset="rehearsal", limit=privacy.budget, spent=NOTHING)
+    return Noise(privacy=privacy, bits=Bits(secrets.token_bytes), account=account)
 
 
 def verify_release_bundle(document: object, *, contract: Digest) -> VerifiedRelease:

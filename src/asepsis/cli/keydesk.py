@@ -12,6 +12,7 @@ from asepsis.cli.options import DEFAULT_ROOM, AsOption, JsonOption, RoomOption
 from asepsis.cli.report import emit, reported
 
 if TYPE_CHECKING:
+    from asepsis.domain.privacy import Account
     from asepsis.services.keydesk.desk import KeyDesk
 
 app = typer.Typer(help="The owner's key desk: make it, run it, look, stop, resume.", no_args_is_help=True)
@@ -37,19 +38,49 @@ def status(party: AsOption, room: RoomOption = DEFAULT_ROOM, as_json: JsonOption
 
         opened = open_room(room)
         desk = opened.desk(PartyId(party))
-        budget = desk.budget(opened.contracts.status().digest)
+        digest = opened.contracts.status().digest
+        budget = desk.budget(digest)
+        accounts = desk.privacy(digest)
         document = {
             "party": party,
             "stopped": desk.is_stopped(),
             "budget": {"limit": budget.limit, "used": budget.used, "remaining": budget.remaining},
+            "privacy": [_account(account) for account in accounts],
             "witnessed_entries": desk.seen_size(),
         }
         state = "stopped: it grants nothing" if document["stopped"] else "grants under the contract"
         text = (
             f"{party}: {state}\n{budget.used} of {budget.limit} runs used, {budget.remaining} left\n"
+            f"{''.join(_account_text(account) for account in accounts)}"
             f"ledger witnessed up to entry {desk.seen_size()}"
         )
         emit(document, as_json=as_json, text=text)
+
+
+def _epsilon(account: Account) -> tuple[float, float]:
+    """What the persons of a dataset lost so far, as epsilon and delta."""
+    from asepsis.disclosure.dp.accounting import reported
+
+    return reported(account.limit, account.spent)
+
+
+def _account(account: Account) -> dict[str, object]:
+    epsilon, delta = _epsilon(account)
+    return {
+        **account.to_document(),
+        "remaining": account.remaining.to_document(),
+        "epsilon": round(epsilon, 6),
+        "delta": delta,
+    }
+
+
+def _account_text(account: Account) -> str:
+    spent, limit = account.spent.micro_rho, account.limit.micro_rho
+    epsilon, delta = _epsilon(account)
+    return (
+        f"{account.dataset}: {spent} of {limit} millionths of rho spent, {account.remaining.micro_rho} left; "
+        f"so far epsilon {epsilon:.3g} at delta {delta:.1g}\n"
+    )
 
 
 @app.command("stop")

@@ -133,6 +133,23 @@ def assess_method(
     return _bounded(assessed, memory, after, profile, asking)
 
 
+def assess_noisy(
+    compute: Callable[[], Assessed], profile: Profile, *, memory: Memory, asking: Asking, skeleton: str
+) -> tuple[Assessed, Memory]:
+    """Count an answer with noise against the quotas, and keep it: an equal question never gets another sample.
+
+    Its privacy is accounted for, so its persons are neither remembered nor compared.
+    """
+    known = recall(memory, asking.question)
+    if known is not None:
+        return known, memory
+    if exceeded(memory.asked, author=asking.author, skeleton=skeleton, quotas=asking.quotas):
+        return _refused(profile, asking, QUOTA), memory
+    assessed = compute()
+    cells = 0 if assessed.released is None else len(assessed.released.rows)
+    return _bounded(assessed, memory, _answered(memory, assessed, asking, skeleton, cells=cells), profile, asking)
+
+
 def _known(left: list[tuple[Candidate, Population]], memory: Memory) -> frozenset[Place]:
     """The cells that were released before."""
     earlier = Index(memory.shown)

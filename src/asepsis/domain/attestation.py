@@ -18,6 +18,7 @@ from typing import Final
 from asepsis.domain.documents import Document, Fields, encode_bytes, encode_time
 from asepsis.domain.memory import MemoryVersion, read_memory_version
 from asepsis.domain.names import Digest, PartyId, RunId, SnapshotId
+from asepsis.domain.privacy import Account, read_account
 
 _TAG: Final = b"asepsis-key-release/1"
 _KEY_LENGTH: Final = 32
@@ -209,6 +210,7 @@ class Grant:
     """One desk's yes to one run, signed with the owner's key.
 
     ``memory`` is the version of the contract's memory of releases that the run starts from, for kinds that have one.
+    ``accounts`` say what the owner's datasets have paid in privacy, this run included, for answers with noise.
     """
 
     owner: PartyId
@@ -221,11 +223,14 @@ class Grant:
     granted_at: datetime
     lease_until: datetime
     memory: MemoryVersion | None = None
+    accounts: tuple[Account, ...] = ()
     signature: bytes = b""
 
     def body(self) -> Document:
         """What the signature covers."""
         memory: Document = {} if self.memory is None else {"memory": self.memory.to_document()}
+        if self.accounts:
+            memory["accounts"] = [account.to_document() for account in self.accounts]
         return {
             "owner": self.owner,
             "run": self.run,
@@ -258,6 +263,7 @@ def read_grant(value: object) -> Grant:
         granted_at=fields.time("granted_at"),
         lease_until=fields.time("lease_until"),
         memory=read_memory_version(fields.anything("memory")) if fields.has("memory") else None,
+        accounts=tuple(read_account(item) for item in fields.items("accounts")) if fields.has("accounts") else (),
         signature=fields.octets("signature", length=_SIGNATURE_LENGTH),
     )
     fields.close()

@@ -16,6 +16,7 @@ from typing import Final
 from asepsis.domain.catalogue import Catalogue, read_table, table_document
 from asepsis.domain.documents import Document, Fields, encode_bytes, encode_time
 from asepsis.domain.names import Digest, PartyId
+from asepsis.domain.privacy import Privacy, read_privacy
 from asepsis.domain.quotas import Quotas, read_quotas
 from asepsis.domain.snapshot import Label
 from asepsis.errors.contract import (
@@ -110,6 +111,7 @@ class Contract:
 
     ``amends`` makes it a new version of a contract: memory of releases, quotas and budgets go on. ``beside`` names
     the lineages of other contracts over the owners' data whose memories are not compared with this one.
+    ``privacy`` makes queries differentially private.
     """
 
     name: str
@@ -134,6 +136,7 @@ class Contract:
     amends: Amendment | None = None
     beside: frozenset[Digest] = frozenset()
     quotas: Quotas = field(default_factory=Quotas)
+    privacy: Privacy | None = None
 
     def party(self, party: PartyId) -> Party:
         """The party of that name. Raises UnknownParty."""
@@ -198,6 +201,8 @@ class Contract:
             "runtime": {"level": self.level, "measurements": list(self.measurements)},
             "ledger": {"origin": self.ledger_origin},
         }
+        if self.privacy is not None:
+            document["dp"] = self.privacy.to_document()
         if self.amends is not None:
             document["amends"] = {"contract": self.amends.contract, "lineage": self.amends.lineage}
         return document
@@ -234,6 +239,7 @@ def read_contract(document: object) -> Contract:
             raise runtime.malformed("level", "the level is 0, 1 or 2")
     with fields.mapping("ledger") as ledger:
         origin = ledger.text("origin")
+    catalogue = Catalogue(tables=fields.each("tables", read_table))
     contract = Contract(
         name=fields.name("name"),
         title=fields.text("title"),
@@ -244,7 +250,7 @@ def read_contract(document: object) -> Contract:
         retention_days=fields.integer("retention_days", least=1),
         parties=fields.each("parties", _read_party),
         datasets=fields.each("datasets", _read_dataset),
-        catalogue=Catalogue(tables=fields.each("tables", read_table)),
+        catalogue=catalogue,
         queries=queries,
         methods=methods,
         referrals=referrals,
@@ -257,6 +263,7 @@ def read_contract(document: object) -> Contract:
         amends=_read_amends(fields),
         beside=beside,
         quotas=quotas,
+        privacy=_read_privacy(fields, catalogue),
     )
     fields.close()
     _check_references(contract, fields)
@@ -271,6 +278,13 @@ def _read_amends(fields: Fields) -> Amendment | None:
             contract=_digest(amends.text("contract"), amends, "contract"),
             lineage=_digest(amends.text("lineage"), amends, "lineage"),
         )
+
+
+def _read_privacy(fields: Fields, catalogue: Catalogue) -> Privacy | None:
+    if not fields.has("dp"):
+        return None
+    with fields.mapping("dp") as clause:
+        return read_privacy(clause, catalogue)
 
 
 def _read_quotas(disclosure: Fields) -> Quotas:
@@ -342,6 +356,8 @@ def _check_references(contract: Contract, fields: Fields) -> None:
         raise fields.malformed("datasets", "every dataset needs an owner among the parties")
     if set(contract.budgets) != owners:
         raise fields.malformed("budgets", "every owner, and nobody else, sets a budget")
+    if contract.privacy is not None and contract.methods:
+        raise fields.malformed("analyses.methods", "methods have no noise; under the clause 'dp' there are none")
     if contract.automatic_release - owners:
         raise fields.malformed("disclosure.automatic_release", "only owners can opt in")
     for party in contract.parties:

@@ -83,6 +83,7 @@ class Act(StrEnum):
     GRANT_GIVEN = "grant.given", "A key desk sealed data keys to the runtime of one run."
     GRANT_REFUSED = "grant.refused", "A key desk refused data keys to a run."
     BUDGET_CHARGED = "budget.charged", "A key desk counted a charge against its owner's budget."
+    PRIVACY_CHARGED = "privacy.charged", "A key desk counted what a noisy answer costs the persons of a dataset."
     LINK_MADE = "link.made", "Patients known to several owners were linked inside the runtime."
     STATISTIC_ASSESSED = "statistic.assessed", "The disclosure checks of a statistic were recorded."
     REVIEW_OPENED = "review.opened", "A statistic waits for a checker."

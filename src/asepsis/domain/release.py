@@ -24,6 +24,8 @@ class CellAction(StrEnum):
     ROUNDED = "rounded"
     SUPPRESSED = "suppressed"
     DERIVED = "derived"
+    NOISY = "noisy"
+    """A number with noise, or one that follows from such numbers."""
     MARGIN = "margin"
     """A group key of a margin: it stands for all values together."""
 

@@ -270,6 +270,15 @@ class BudgetExhausted(AsepsisError):
     hint = "The parties can sign an amendment with a larger budget; charges are never refunded."
 
 
+class PrivacyExhausted(AsepsisError):
+    """What the persons of a dataset may lose to noisy answers is spent."""
+
+    kind = Kind.EXHAUSTED
+    code = "desk.privacy_exhausted"
+    message = "The privacy budget of '{dataset}' at {owner} is spent: {remaining} millionths of rho are left."
+    hint = "Questions that were answered stay free. The parties can sign a larger budget; nothing is ever refunded."
+
+
 class ReferralUnknown(AsepsisError):
     """What should be approved is no referral under the contract."""
 

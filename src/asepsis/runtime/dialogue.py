@@ -15,6 +15,7 @@ from asepsis.errors import AsepsisError
 from asepsis.runtime.frames import read_frame, write_frame
 from asepsis.runtime.identity import RuntimeIdentity
 from asepsis.runtime.order import read_order
+from asepsis.runtime.private import paid_accounts
 from asepsis.runtime.remembering import require_receipts, step_of
 from asepsis.runtime.vault import Vault
 from asepsis.runtime.work import work
@@ -43,10 +44,12 @@ def _serve(requests: BinaryIO, answers: BinaryIO, clock: Callable[[], datetime])
         answers, {"type": "evidence", "evidence": {owner: item.to_document() for owner, item in evidence.items()}}
     )
     grants = Fields(_expect(read_frame(requests), "grants"), document="grants")
-    keys = identity.keys(order, evidence=evidence, grants=grants.items("grants"), now=clock())
+    given = grants.items("grants")
+    keys = identity.keys(order, evidence=evidence, grants=given, now=clock())
     grants.close()
+    accounts = paid_accounts(order, given)
     with Vault(keys) as vault:
-        found = work(order, vault, now=clock())
+        found = work(order, vault, now=clock(), accounts=accounts)
     step = step_of(order, found)
     if step is not None:
         document = step.to_document()

@@ -19,6 +19,7 @@ from asepsis.methods.registry import plan_method
 from asepsis.runtime.data import open_room
 from asepsis.runtime.linking import link_patients
 from asepsis.runtime.order import Order
+from asepsis.runtime.private import Accounts, answer_noisy
 from asepsis.runtime.referring import refer
 from asepsis.runtime.remembering import keep_memory, open_memory
 from asepsis.runtime.vault import Vault
@@ -26,7 +27,7 @@ from asepsis.sealing.canonical import digest
 from asepsis.sql.planner import plan_query
 
 
-def work(order: Order, vault: Vault, *, now: datetime) -> Statistic:
+def work(order: Order, vault: Vault, *, now: datetime, accounts: Accounts) -> Statistic:
     """Compute, protect, and describe the outcome. Raises the errors of engines, roots and containers."""
     kind = order.job.analysis.kind
     if kind is AnalysisKind.LINKAGE:
@@ -35,10 +36,10 @@ def work(order: Order, vault: Vault, *, now: datetime) -> Statistic:
         return refer(order, vault)
     if kind is AnalysisKind.METHOD:
         return _method(order, vault)
-    return _query(order, vault)
+    return _query(order, vault, accounts)
 
 
-def _query(order: Order, vault: Vault) -> Statistic:
+def _query(order: Order, vault: Vault, accounts: Accounts) -> Statistic:
     """Plan again from the text, here, where nobody can change the plan."""
     planned = plan_query(order.job.analysis.body, order.contract.catalogue)
     if planned.plan is None:
@@ -48,6 +49,9 @@ def _query(order: Order, vault: Vault) -> Statistic:
     known = recall(memory, asking.question)
     if known is not None:
         return _remembered(order, vault, known, plan=Digest(plan.digest), memory=(memory, memory))
+    if order.contract.privacy is not None:
+        noisy, after = answer_noisy(order, vault, plan, memory=memory, asking=asking, accounts=accounts)
+        return _remembered(order, vault, noisy, plan=Digest(plan.digest), memory=(memory, after))
     with open_room(order, vault) as data:
         cells = data.room.cells(plan)
         contributors = data.room.contributors(plan, least=profile.threshold)

@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from asepsis.disclosure.dp.release import predicted
 from asepsis.domain.analysis import Analysis, AnalysisKind
 from asepsis.domain.contract import Contract
 from asepsis.domain.finding import Assessment, Finding
 from asepsis.domain.names import Digest
+from asepsis.domain.privacy import Privacy
 from asepsis.methods.registry import plan_method
 from asepsis.sealing.canonical import digest
+from asepsis.sql.plan import QueryPlan
 from asepsis.sql.planner import plan_cohort, plan_query
+from asepsis.sql.private import plan_private
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,8 +37,19 @@ def plan_analysis(analysis: Analysis, contract: Contract) -> PlannedAnalysis:
         found = None if cohort.cohort is None else digest(analysis.to_document())
         return _planned(contract, cohort.findings, plan=found)
     query = plan_query(analysis.body, contract.catalogue)
+    if query.plan is not None and contract.privacy is not None:
+        return _private(contract, contract.privacy, query.plan)
     plan = None if query.plan is None else Digest(query.plan.digest)
     return _planned(contract, query.findings, plan=plan, rewrite=query.rewrite)
+
+
+def _private(contract: Contract, privacy: Privacy, plan: QueryPlan) -> PlannedAnalysis:
+    """What an answer with noise would cost and how far off it would be, or why there is none."""
+    planned = plan_private(plan, privacy, contract.catalogue)
+    if planned.plan is None:
+        return _planned(contract, planned.findings, plan=None)
+    findings = (*plan.notes, *predicted(planned.plan.shape, privacy))
+    return _planned(contract, findings, plan=Digest(plan.digest))
 
 
 def _planned(

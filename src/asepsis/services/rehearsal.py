@@ -11,15 +11,20 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
 from asepsis.disclosure.contributors import Contributors
+from asepsis.disclosure.dp.noise import Bits
+from asepsis.disclosure.dp.release import release_noisy, remaining
 from asepsis.disclosure.gate import Assessed
 from asepsis.disclosure.memory import Memory
 from asepsis.disclosure.profiles import Profile
-from asepsis.disclosure.releasing import Asking, assess_method, assess_with_memory
+from asepsis.disclosure.releasing import Asking, assess_method, assess_noisy, assess_with_memory
 from asepsis.domain.analysis import Argument, read_arguments
 from asepsis.domain.catalogue import Catalogue
 from asepsis.domain.cells import CellTable
 from asepsis.domain.documents import Document, Fields
 from asepsis.domain.finding import Finding
+from asepsis.domain.names import PartyId
+from asepsis.domain.privacy import Account, Privacy
+from asepsis.domain.private import PrivateSums
 from asepsis.domain.quotas import Quotas
 from asepsis.domain.sealed import Sealed
 from asepsis.errors import AsepsisError
@@ -27,8 +32,10 @@ from asepsis.errors.contract import DocumentMalformed
 from asepsis.methods.method import Method
 from asepsis.methods.parameters import Value
 from asepsis.methods.registry import plan_method
+from asepsis.sql.identity import skeleton
 from asepsis.sql.plan import QueryPlan
 from asepsis.sql.planner import plan_query
+from asepsis.sql.private import PrivatePlan, plan_private
 
 _DATA: Final = "rehearsal"
 
@@ -41,6 +48,9 @@ class LocalRoom(Protocol):
 
     def contributors(self, plan: QueryPlan, *, least: int) -> Sealed[Contributors]:
         """The persons behind all cells of at least ``least`` persons."""
+
+    def vectors(self, plan: PrivatePlan) -> Sealed[PrivateSums]:
+        """The exact vectors of a plan that is answered with noise."""
 
     def statement(self, text: str, parameters: Mapping[str, object]) -> Sealed[Any]:
         """The result of a method's own statement."""
@@ -57,6 +67,20 @@ class Step:
 
 
 @dataclass(slots=True, kw_only=True)
+class Noise:
+    """The clause ``dp`` in a rehearsal: fresh noise, and an account that is counted as a desk would."""
+
+    privacy: Privacy
+    bits: Bits
+    account: Account
+
+    def pay(self) -> tuple[Finding, ...]:
+        """Count one question, before its noise is drawn. Raises PrivacyExhausted."""
+        self.account = self.account.after(self.privacy.question, owner=PartyId(_DATA))
+        return (remaining({_DATA: self.account}),)
+
+
+@dataclass(slots=True, kw_only=True)
 class Rehearsal:
     """One rehearsal, from an empty memory; steps are run in order.
 
@@ -69,6 +93,7 @@ class Rehearsal:
     memory: Memory
     data: str = _DATA
     quotas: Quotas = field(default_factory=Quotas)
+    noise: Noise | None = None
     answered: dict[str, Document] = field(default_factory=dict)
 
     def run(self, steps: tuple[Step, ...]) -> Iterator[Document]:
@@ -93,7 +118,29 @@ class Rehearsal:
         plan = planned.plan
         if plan is None:
             return _refusal(planned.findings, rewrite=planned.rewrite)
+        if self.noise is not None:
+            return self._noisy(plan, step.author, self.noise)
         return self._once(self._asked(plan.digest), lambda: self._remembered(plan, step.author))
+
+    def _noisy(self, plan: QueryPlan, author: str, noise: Noise) -> Document:
+        """Answer with noise, for as long as the budget lasts; equal questions are paid once."""
+        private = plan_private(plan, noise.privacy, self.catalogue)
+        if private.plan is None:
+            return _refusal(private.findings, rewrite=None)
+        sums, shape = private.plan, private.plan.shape
+        asking = Asking(author=author, question=self._asked(plan.digest), data=self.data, quotas=self.quotas)
+
+        def compute() -> Assessed:
+            left = noise.pay()
+            return release_noisy(self.room.vectors(sums), shape, noise.privacy, bits=noise.bits, words=left)
+
+        def counted() -> Assessed:
+            assessed, self.memory = assess_noisy(
+                compute, self.profile, memory=self.memory, asking=asking, skeleton=skeleton(plan.groupings)
+            )
+            return assessed
+
+        return self._once(asking.question, counted)
 
     def _asked(self, digest: str) -> str:
         return f"{digest}@{self.data}"

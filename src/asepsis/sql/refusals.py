@@ -103,6 +103,18 @@ REASONS: Final[dict[str, tuple[str, str]]] = {
     "sql.literal_out_of_range": ("A literal is out of range.", "Use a smaller value."),
     "sql.quantile_level": ("Quantiles are available between 0.05 and 0.95.", "Choose a level in that range."),
     "sql.unknown_parameter": ("A parameter has no value.", "Give every parameter of the statement a value."),
+    "sql.dp_measure": (
+        "With noise, only counts, sums and means are available.",
+        "Ask for count, sum or avg; spreads and quantiles need a contract without the clause 'dp'.",
+    ),
+    "sql.dp_groups": (
+        "The contract lists no public values of these groups, and spends nothing on finding them.",
+        "Group by columns with public values, or let the owners add 'pico_delta' to a question's cost.",
+    ),
+    "sql.dp_bound": (
+        "The contract says nothing public about how large these values can be.",
+        "Ask for counts, or let the owners add bounds of the column to the clause 'dp'.",
+    ),
     "sql.unused_parameter": ("A value was given for a parameter that is not used.", "Leave the value out."),
     "sql.aggregate_place": ("An aggregate cannot stand here.", "Use aggregates in SELECT, HAVING and ORDER BY."),
     "sql.not_grouped": ("This column is neither grouped nor aggregated.", "Add it to GROUP BY, or aggregate it."),

@@ -40,6 +40,7 @@ from asepsis.domain.keydesk import GrantedRun, Head, IssuedNonce, KeptLinks, Kep
 from asepsis.domain.ledger import LedgerEntry
 from asepsis.domain.memory import MemoryVersion
 from asepsis.domain.names import Digest, PartyId, RunId, SnapshotId
+from asepsis.domain.privacy import Loss, Spending
 from asepsis.domain.snapshot import Label
 from asepsis.domain.statements import Statement, StatementKind
 from asepsis.sealing.canonical import canonical, parse_canonical
@@ -130,6 +131,16 @@ _CHARGES: Final = Table(
     Column("run", String, primary_key=True),
     Column("job", String, primary_key=True),
 )
+_LOSSES: Final = Table(
+    "losses",
+    TABLES,
+    Column("dataset", String, primary_key=True),
+    Column("run", String, primary_key=True),
+    Column("job", String, primary_key=True),
+    Column("contract", String, nullable=False),
+    Column("micro_rho", Integer, nullable=False),
+    Column("pico_delta", Integer, nullable=False),
+)
 _GRANTS: Final = Table(
     "grants",
     TABLES,
@@ -168,6 +179,9 @@ _VERSIONS_OF: Final = (
 _ABOUT: Final = select(_STATEMENTS).where(_STATEMENTS.c.contract == bindparam("contract"))
 _CHARGED: Final = select(func.count()).where(
     _CHARGES.c.lineage == bindparam("lineage"), _CHARGES.c.owner == bindparam("owner")
+)
+_LOST: Final = select(func.sum(_LOSSES.c.micro_rho), func.sum(_LOSSES.c.pico_delta)).where(
+    _LOSSES.c.dataset == bindparam("dataset")
 )
 _OF_RUN: Final = select(_GRANTS).where(_GRANTS.c.run == bindparam("run")).order_by(_GRANTS.c.number)
 
@@ -332,6 +346,26 @@ class DeskTables:
     def add_charge(self, charge: Charge) -> None:
         """Count a charge, for ever."""
         self._add(_CHARGES, **_charge_values(charge))
+
+    def spent(self, dataset: str) -> Loss:
+        """What the persons of a dataset lost in all, under whatever contract."""
+        micro_rho, pico_delta = self._connection.execute(_LOST, {"dataset": dataset}).one()
+        return Loss(micro_rho=micro_rho or 0, pico_delta=pico_delta or 0)
+
+    def is_spent(self, spending: Spending) -> bool:
+        """Whether this job of this run was counted for this dataset before."""
+        return self._one(_LOSSES, dataset=spending.dataset, run=spending.run, job=spending.job) is not None
+
+    def add_spending(self, spending: Spending) -> None:
+        """Count a loss, for ever."""
+        self._add(
+            _LOSSES,
+            dataset=spending.dataset,
+            run=spending.run,
+            job=spending.job,
+            contract=spending.contract,
+            **spending.loss.to_document(),
+        )
 
     def add_grant(self, granted: GrantedRun) -> None:
         """Remember a grant."""

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from hashlib import shake_256
 from pathlib import Path
 
 import duckdb
 import pytest
 
 from asepsis.bootstrap import rehearsal
+from asepsis.disclosure.dp.noise import Bits
 from asepsis.domain.contract import Contract, read_contract
 from asepsis.domain.keydesk import PublicKeys
 from asepsis.domain.names import Digest, PartyId
+from asepsis.domain.privacy import NOTHING, Account, Loss, Privacy
 from asepsis.domain.snapshot import Label
 from asepsis.errors.contract import DocumentMalformed
 from asepsis.errors.engine import EngineFolderError
 from asepsis.services.drafting import Enrolled, Terms, draft_contract
-from asepsis.services.rehearsal import read_steps
+from asepsis.services.rehearsal import Noise, read_steps
 
 CANARY = "kanarienvogel"
 ROLES = ("host", "owner", "researcher")
@@ -107,6 +110,65 @@ def test_the_list_of_steps_has_a_closed_schema(steps: object) -> None:
 def test_a_folder_without_tables_is_one_clear_error(tmp_path: Path) -> None:
     with pytest.raises(EngineFolderError), rehearsal(tmp_path, contract=None, profile="strict-10"):
         pass
+
+
+def with_noise(
+    data: Path, *steps: dict[str, object], questions: int = 2, rho: float = 10, seed: str = ""
+) -> list[dict[str, object]]:
+    """Rehearse under a clause ``dp`` that pays for some questions; ``seed`` fixes the noise."""
+    clause = Privacy(
+        budget=Loss(micro_rho=int(rho * 1_000_000) * questions, pico_delta=1_000_000),
+        question=Loss(micro_rho=int(rho * 1_000_000), pico_delta=1_000),
+        records=4,
+        cells=4,
+        domains={("person", "gender_concept_id"): (8507, 8532, 8551)},
+    )
+    count = iter(range(10**9))
+    with rehearsal(data, contract=None, profile="strict-10") as prepared:
+        account = Account(dataset="rehearsal", limit=clause.budget, spent=NOTHING)
+        source = lambda size: shake_256(f"{seed}{next(count)}".encode()).digest(size)  # noqa: E731 - three words
+        prepared.noise = Noise(privacy=clause, bits=Bits(source), account=account)
+        return list(prepared.run(read_steps(list(steps))))
+
+
+BY_SEX = {"sql": "SELECT gender_concept_id, count(*) AS n FROM person GROUP BY gender_concept_id"}
+BY_CONDITION = {
+    "sql": "SELECT condition_concept_id, count(DISTINCT person_id) AS n FROM condition_occurrence GROUP BY 1"
+}
+
+
+def test_a_rehearsal_with_noise_says_what_it_costs_and_what_is_left(data: Path) -> None:
+    (answer,) = with_noise(data, BY_SEX)
+    assert answer["status"] == "released"
+    assert [row[0] for row in answer["rows"]] == [8507, 8532, 8551]  # type: ignore[attr-defined]
+    codes = [finding["code"] for finding in answer["findings"]]  # type: ignore[attr-defined]
+    assert codes == ["privacy.cost", "privacy.error", "privacy.remaining"]
+
+
+def test_fresh_noise_differs_and_equal_questions_do_not(data: Path) -> None:
+    again = {"sql": "SELECT p.gender_concept_id, count(p.person_id) AS n FROM person p GROUP BY 1"}
+    runs = [with_noise(data, BY_SEX, again, again, questions=1, rho=0.02, seed=str(number)) for number in range(4)]
+    assert all(run[0]["rows"] == run[1]["rows"] == run[2]["rows"] for run in runs)
+    assert len({str(run[0]["rows"]) for run in runs}) > 1
+
+
+def test_nothing_is_answered_beyond_the_budget(data: Path) -> None:
+    first, second, third = with_noise(data, BY_SEX, BY_CONDITION, {"sql": "SELECT count(*) AS n FROM person"})
+    assert [first["status"], second["status"]] == ["released", "released"]
+    assert (third["status"], third["code"], third["rows"]) == ("error", "desk.privacy_exhausted", [])
+
+
+def test_a_group_of_four_without_a_public_name_is_left_out(data: Path) -> None:
+    (answer,) = with_noise(data, BY_CONDITION)
+    assert [row[0] for row in answer["rows"]] == [9]  # type: ignore[attr-defined]
+
+
+def test_what_noise_cannot_answer_is_refused_and_costs_nothing(data: Path) -> None:
+    spread = {"sql": "SELECT avg(year_of_birth) AS y FROM person"}
+    refused, released = with_noise(data, spread, BY_SEX, questions=1)
+    assert refused["status"] == "refused"
+    assert refused["code"] in {"sql.dp_bound", "sql.column_not_usable"}
+    assert released["status"] == "released"
 
 
 def test_a_curve_and_a_count_of_nearly_its_persons_are_not_both_shown(data: Path) -> None:

@@ -48,6 +48,11 @@ def cell_keys(values: Raw) -> tuple[Cell, ...]:
     return tuple(_cell(value) for value in values)
 
 
+def whole(values: Raw) -> tuple[int, ...]:
+    """Sums of whole numbers; those of no rows are zero."""
+    return tuple(value if isinstance(value, int) else 0 for value in values)
+
+
 def merged(parts: Iterable[list[Raw]], keys: int) -> list[Raw]:
     """One row per cell from the rows of disjoint ranges of persons: counts and sums add up, largest ones compete."""
     cells: dict[Raw, list[object]] = {}

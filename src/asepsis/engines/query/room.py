@@ -16,8 +16,9 @@ from asepsis.disclosure.contributors import Contributors, Population
 from asepsis.domain.catalogue import Table
 from asepsis.domain.cells import CellTable, MeasureKind
 from asepsis.domain.names import PartyId
+from asepsis.domain.private import Keys, PrivateSums
 from asepsis.domain.sealed import Sealed
-from asepsis.engines.query.answers import Raw, Rows, cell_rows, merged
+from asepsis.engines.query.answers import Raw, Rows, cell_keys, cell_rows, merged, whole
 from asepsis.engines.query.guard import guarded, timed
 from asepsis.engines.query.loading import LINKS, OwnerFile, link_sql, table_sql
 from asepsis.engines.query.people import Gathering, Links, populations_of, tokens
@@ -26,6 +27,8 @@ from asepsis.sql.duckdb import Generated, cells_sql, effects_sql, people_of_cell
 from asepsis.sql.effects import variants
 from asepsis.sql.identity import skeleton
 from asepsis.sql.plan import Cohort, Grouping, QueryPlan
+from asepsis.sql.private import PrivateGrouping, PrivatePlan
+from asepsis.sql.private_duckdb import vectors_sql
 
 T = TypeVar("T")
 
@@ -130,6 +133,10 @@ class QueryRoom:
             found += gathering.populations(branch, least=least, effects=self._effects(grouping))
         return Sealed(Contributors(tokens=names, populations=tuple(found), skeleton=skeleton(plan.groupings)))
 
+    def vectors(self, plan: PrivatePlan) -> Sealed[PrivateSums]:
+        """The exact vectors of a private plan. Raises the errors of :meth:`cells`."""
+        return Sealed(PrivateSums(branches=tuple(self._vectors(grouping) for grouping in plan.groupings)))
+
     def effects(self, plan: QueryPlan) -> Sealed[tuple[dict[Raw, int] | None, ...]]:
         """By grouping and cell, the least number of persons that any one tested condition matters for."""
         return Sealed(tuple(self._effects(grouping) for grouping in plan.groupings))
@@ -161,6 +168,11 @@ class QueryRoom:
             if measure.spec.kind is MeasureKind.QUANTILE
         }
         return cell_rows(rows, grouping, owners=owners, quantiles=quantiles)
+
+    def _vectors(self, private: PrivateGrouping) -> dict[Keys, tuple[int, ...]]:
+        keys = len(private.grouping.keys)
+        parts = (self._fetch(vectors_sql(private, persons=part)) for part in self._ranges)
+        return {cell_keys(row[:keys]): whole(row[keys:]) for row in merged(parts, keys)}
 
     def _effects(self, grouping: Grouping) -> dict[Raw, int] | None:
         """By cell, the least effect of a tested condition; None where the question has none."""

@@ -14,12 +14,14 @@ from asepsis.domain.budget import Budget
 from asepsis.domain.keydesk import GrantRequest, MemoryDeposit, PublicKeys, ShareDeposit
 from asepsis.domain.ledger import Act
 from asepsis.domain.names import Digest, PartyId
+from asepsis.domain.privacy import Account
 from asepsis.domain.snapshot import Manifest
 from asepsis.domain.statements import StatementKind
 from asepsis.sealing.manifest import SignedManifest
 from asepsis.sealing.statement import SignedStatement
 from asepsis.services.keydesk import consent, grants, linkmap, memories, recovery, witness
 from asepsis.services.keydesk.office import Office
+from asepsis.services.keydesk.privacy import accounts
 
 
 class KeyDesk:
@@ -122,3 +124,9 @@ class KeyDesk:
     def budget(self, contract_digest: Digest) -> Budget:
         """The owner's budget under one contract."""
         return consent.budget(self._office, contract_digest)
+
+    def privacy(self, contract_digest: Digest) -> tuple[Account, ...]:
+        """What the persons of the owner's datasets have lost to noisy answers, under one contract's limits."""
+        with self._office.state.reading() as records:
+            contract = consent.signed_contract(self._office, records, contract_digest)
+            return accounts(self._office, records, contract)

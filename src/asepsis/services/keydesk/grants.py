@@ -26,6 +26,7 @@ from asepsis.services.keydesk.judgement import Case, check_budget, judge
 from asepsis.services.keydesk.memories import own_share, require_same
 from asepsis.services.keydesk.office import Office
 from asepsis.services.keydesk.ports import DeskRecords
+from asepsis.services.keydesk.privacy import Paid, paid
 
 
 def grant(office: Office, request: GrantRequest) -> Grant:
@@ -77,6 +78,7 @@ def _seal(office: Office, case: Case) -> Grant:
         granted_at=case.at,
         lease_until=until,
         memory=None if case.memory is None else case.memory.version,
+        accounts=tuple(one.account for one in case.paid),
     )
     info = grant_info(bare)
     keys = tuple(
@@ -103,13 +105,31 @@ def _give(office: Office, case: Case, given: Grant) -> Grant:
             require_going_on(office, records, case.agreement, at=case.at)  # somebody may have stopped it meanwhile
             require_same(office, records, case.memory)
             budget = check_budget(office, records, case)
+            costs = paid(office, records, case.job, agreement=case.agreement, job_digest=case.job_digest)
         except AsepsisError as error:
             refusal = error
             _write_refusal(office, records, error)
         else:
+            _write_costs(office, records, case, costs)
             _write_grant(office, records, case, given, after=budget)
             return given
     raise refusal
+
+
+def _write_costs(office: Office, records: DeskRecords, case: Case, costs: tuple[Paid, ...]) -> None:
+    for cost in costs:
+        if cost.spending is not None:
+            records.add_spending(cost.spending)
+            office.write(
+                records,
+                Act.PRIVACY_CHARGED,
+                subject=case.job.run,
+                contract=case.agreement.digest,
+                job=case.job_digest,
+                dataset=cost.spending.dataset,
+                charge=cost.spending.loss.micro_rho,
+                remaining=cost.account.remaining.micro_rho,
+            )
 
 
 def _write_grant(office: Office, records: DeskRecords, case: Case, given: Grant, *, after: Budget | None) -> None:

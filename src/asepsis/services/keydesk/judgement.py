@@ -43,6 +43,7 @@ from asepsis.services.keydesk.going import require_going_on
 from asepsis.services.keydesk.memories import memory_for
 from asepsis.services.keydesk.office import Office
 from asepsis.services.keydesk.ports import DeskRecords
+from asepsis.services.keydesk.privacy import Paid, paid
 from asepsis.services.keydesk.rules import (
     check_author,
     check_holding,
@@ -78,6 +79,7 @@ class Case:
     label: Label
     keys: tuple[WrappedKey, ...]
     memory: KeptMemory | None
+    paid: tuple[Paid, ...] = ()
 
     def charge(self, owner: PartyId) -> Charge:
         """What the grant costs the owner."""
@@ -101,6 +103,7 @@ def judge(office: Office, records: DeskRecords, request: GrantRequest) -> Case:
         EvidenceRefused: the evidence does not count (its subclasses say why).
         ApprovalMissing: the owners did not approve this referral.
         BudgetExhausted: nothing remains of the owner's budget.
+        PrivacyExhausted: the persons of a dataset of the owner have nothing left to lose.
     """
     if records.is_stopped():
         raise DeskStopped(owner=office.owner)
@@ -125,6 +128,7 @@ def judge(office: Office, records: DeskRecords, request: GrantRequest) -> Case:
         label=label,
         keys=keys,
         memory=memory,
+        paid=paid(office, records, job, agreement=agreement, job_digest=job_digest),
     )
     _check_approval(office, records, request, case)
     check_budget(office, records, case)

@@ -12,6 +12,7 @@ from asepsis.domain.documents import Document
 from asepsis.domain.keydesk import GrantedRun, Head, IssuedNonce, KeptLinks, KeptMemory, KeptSnapshot, PublicKeys
 from asepsis.domain.ledger import LedgerEntry
 from asepsis.domain.names import Digest, PartyId, RunId, SnapshotId
+from asepsis.domain.privacy import Loss, Spending
 from asepsis.domain.statements import Statement
 from asepsis.ledger.checkpoint import Checkpoint
 from asepsis.sealing.signing import Purpose
@@ -150,6 +151,18 @@ class DeskRecords(Protocol):
 
     def add_charge(self, charge: Charge) -> None:
         """Count a charge, for ever."""
+        ...
+
+    def spent(self, dataset: str) -> Loss:
+        """What the persons of a dataset lost in all, under whatever contract."""
+        ...
+
+    def is_spent(self, spending: Spending) -> bool:
+        """Whether this job of this run was counted for this dataset before."""
+        ...
+
+    def add_spending(self, spending: Spending) -> None:
+        """Count a loss, for ever."""
         ...
 
     def add_grant(self, granted: GrantedRun) -> None:

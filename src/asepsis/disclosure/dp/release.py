@@ -1,0 +1,185 @@
+"""The gate for answers with noise: from exact vectors to a released table and the word on what was done.
+
+Everything after the noise is computed from noisy numbers alone: means, conditions on groups, order, limit, and the
+rounding of counts. What the findings say follows from the contract and the question.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import product
+
+from asepsis.disclosure.derive import ProtectedRow, holds, rank, value_of
+from asepsis.disclosure.dp.accounting import Variance, margin, reported, shares_of, threshold, variance
+from asepsis.disclosure.dp.noise import Bits, discrete_gaussian
+from asepsis.disclosure.gate import NOTHING_SHOWN, WITHHELD, Assessed
+from asepsis.domain.cells import ConstantOutput, KeyOutput, MarginOutput, Output
+from asepsis.domain.finding import Assessment, Finding, Severity
+from asepsis.domain.privacy import MICRO, PICO, Account, Privacy
+from asepsis.domain.private import Keys, MeasureSource, PrivateBranch, PrivateShape, PrivateSums, VectorKind, VectorSpec
+from asepsis.domain.release import Cell, CellAction, Released
+from asepsis.domain.sealed import Sealed
+
+_NAMES = {VectorKind.PERSONS: "persons", VectorKind.RECORDS: "records", VectorKind.TOTAL: "totals"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Noise:
+    """The noise of one question."""
+
+    bits: Bits
+    micro_rho: int
+    shares: int
+    delta: float
+    least: int
+
+    def of(self, vector: VectorSpec) -> Variance:
+        return variance(vector, micro_rho=self.micro_rho, shares=self.shares)
+
+    def added(self, exact: int, noise: Variance) -> int:
+        return exact + discrete_gaussian(self.bits, numerator=noise.numerator, denominator=noise.denominator)
+
+
+def release_noisy(
+    sums: Sealed[PrivateSums], shape: PrivateShape, privacy: Privacy, *, bits: Bits, words: tuple[Finding, ...] = ()
+) -> Assessed:
+    """Add noise to the vectors of a question and release what the clause lets out.
+
+    Must be called once for a question that was paid for: every call is another answer. ``words`` are further findings.
+    """
+    noise = _Noise(
+        bits=bits,
+        micro_rho=privacy.question.micro_rho,
+        shares=shape.vectors,
+        delta=privacy.question.pico_delta / PICO / max(1, shares_of(shape)),
+        least=privacy.least_persons,
+    )
+    rows: list[tuple[tuple[Cell, ...], tuple[CellAction, ...], tuple[object, ...]]] = []
+    for branch, exact in zip(shape.branches, sums.unseal().branches, strict=True):
+        for row in _rows(branch, dict(exact), noise):
+            actions = tuple(_action(output, cell) for output, cell in zip(branch.outputs, row.cells, strict=True))
+            order = tuple(rank(value_of(key.output, row), descending=key.descending) for key in shape.order)
+            rows.append((row.cells, actions, order))
+    if shape.order:
+        rows.sort(key=lambda row: row[2])
+    rows = rows[: shape.limit] if shape.limit is not None else rows
+    findings = (*predicted(shape, privacy), *words)
+    released = Released(
+        columns=shape.columns,
+        rows=tuple(cells for cells, _, _ in rows),
+        actions=tuple(actions for _, actions, _ in rows),
+        notes=(WITHHELD,) if any(branch.presence is not None for branch in shape.branches) else (),
+    )
+    assessment = Assessment(profile=label(privacy), findings=findings if rows else (*findings, NOTHING_SHOWN))
+    return Assessed(released=released if rows else None, assessment=assessment)
+
+
+def label(privacy: Privacy) -> str:
+    """What an assessment names as its rules."""
+    return f"dp@1:{privacy.question.micro_rho}"
+
+
+def predicted(shape: PrivateShape, privacy: Privacy) -> tuple[Finding, ...]:
+    """What can be said before the question is asked: its cost, its error, and what is left out."""
+    epsilon, delta = reported(privacy.budget, privacy.question)
+    cost = Finding(
+        code="privacy.cost",
+        severity=Severity.PASS,
+        reason=(
+            f"The question costs {privacy.question.micro_rho} millionths of rho ({privacy.budget.micro_rho} in all "
+            f"for a dataset); alone it is ({epsilon:.3g}, {delta:.1g})-differentially private for every person."
+        ),
+    )
+    worst: dict[VectorKind, float] = {}
+    for vector in (vector for branch in shape.branches for vector in branch.vectors):
+        found = margin(vector, micro_rho=privacy.question.micro_rho, shares=shape.vectors)
+        worst[vector.kind] = max(worst.get(vector.kind, 0.0), found)
+    off = ", ".join(f"{_NAMES[kind]} within {value:.4g}" for kind, value in worst.items())
+    error = Finding(
+        code="privacy.error",
+        severity=Severity.PASS,
+        reason=f"The noise alone keeps 95 of 100 numbers so close: {off}. Clipping of persons with more comes on top.",
+    )
+    return (cost, error, *_left_out(shape, privacy))
+
+
+def remaining(accounts: Mapping[str, Account]) -> Finding:
+    """What is left at every owner's desk after this question, as their grants say; by owner and dataset."""
+    parts = [f"{name} {account.remaining.micro_rho / MICRO:.6f}" for name, account in sorted(accounts.items())]
+    return Finding(code="privacy.remaining", severity=Severity.PASS, reason="Left of rho: " + ", ".join(parts) + ".")
+
+
+def _left_out(shape: PrivateShape, privacy: Privacy) -> tuple[Finding, ...]:
+    found = [least for branch in shape.branches if (least := _least(branch, shape, privacy)) is not None]
+    if not found:
+        return ()
+    advice = ""
+    if any(branch.domains is None for branch in shape.branches):
+        advice = "Groups by columns whose public values the clause 'dp' lists are always shown."
+    reason = f"Groups of fewer than {max(found):.0f} persons, noise included, are left out."
+    return (Finding(code="privacy.threshold", severity=Severity.PASS, reason=reason, advice=advice),)
+
+
+def _least(branch: PrivateBranch, shape: PrivateShape, privacy: Privacy) -> float | None:
+    """The threshold of a branch, in persons."""
+    if branch.presence is None:
+        return None
+    vector = branch.vectors[branch.presence]
+    noise = variance(vector, micro_rho=privacy.question.micro_rho, shares=shape.vectors)
+    delta = privacy.question.pico_delta / PICO / max(1, shares_of(shape))
+    return _steps(branch, vector, noise, delta=delta, least=privacy.least_persons) / (1 << vector.bits)
+
+
+def _steps(branch: PrivateBranch, vector: VectorSpec, noise: Variance, *, delta: float, least: int) -> int:
+    floor = least << vector.bits
+    return floor if branch.domains is not None else max(floor, threshold(vector, noise, delta=delta))
+
+
+def _rows(branch: PrivateBranch, exact: dict[Keys, tuple[int, ...]], noise: _Noise) -> Iterator[ProtectedRow]:
+    """The rows of a branch that are shown: cells in an order that the data do not decide."""
+    noises = [noise.of(vector) for vector in branch.vectors]
+    nothing = (0,) * len(branch.vectors)
+    for keys in _cells(branch, exact):
+        noisy = [noise.added(value, size) for value, size in zip(exact.get(keys, nothing), noises, strict=True)]
+        if not _is_shown(branch, noisy, noises, noise):
+            continue
+        measures = tuple(_value(measure, noisy, branch.vectors) for measure in branch.measures)
+        row = ProtectedRow(keys=keys, measures=measures)
+        for output in branch.outputs:
+            row.cells = (*row.cells, value_of(output, row))
+        if branch.having is None or holds(branch.having, row):
+            yield row
+
+
+def _cells(branch: PrivateBranch, exact: dict[Keys, tuple[int, ...]]) -> list[Keys]:
+    if branch.domains is not None:
+        return list(product(*branch.domains))
+    return sorted(exact, key=lambda keys: [(key is None, type(key).__name__, key or 0) for key in keys])
+
+
+def _is_shown(branch: PrivateBranch, noisy: list[int], noises: list[Variance], noise: _Noise) -> bool:
+    if branch.presence is None:
+        return True
+    vector, size = branch.vectors[branch.presence], noises[branch.presence]
+    return noisy[branch.presence] >= _steps(branch, vector, size, delta=noise.delta, least=noise.least)
+
+
+def _value(measure: MeasureSource, noisy: list[int], vectors: tuple[VectorSpec, ...]) -> int | float | None:
+    """A measure: counts are whole and not negative, a mean is the quotient of a noisy total and a noisy count."""
+    total, spec = noisy[measure.total], vectors[measure.total]
+    if measure.count is not None:
+        count, unit = noisy[measure.count], vectors[measure.count]
+        least = 1 << unit.bits
+        return (total / (1 << spec.bits)) / (count / least) if count >= least else None
+    if spec.kind is VectorKind.TOTAL:
+        return total / (1 << spec.bits)
+    return max(0, (total + (1 << spec.bits >> 1)) >> spec.bits)
+
+
+def _action(output: Output, cell: Cell) -> CellAction:
+    if isinstance(output, MarginOutput):
+        return CellAction.MARGIN
+    if isinstance(output, KeyOutput | ConstantOutput):
+        return CellAction.SHOWN
+    return CellAction.SUPPRESSED if cell is None else CellAction.NOISY

@@ -1,0 +1,83 @@
+"""What differential privacy computes: sums of bounded contributions of persons, in whole numbers of a fixed unit.
+
+A vector has one number per cell. It is the sum, over persons, of a vector that depends on the records of that person
+alone and whose Euclidean length is at most ``norm`` in units of 2^-bits; so another person more or less changes it by
+at most that much.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from asepsis.domain.cells import Condition, Ordering, Output
+from asepsis.domain.release import Cell
+
+Keys = tuple[Cell, ...]
+
+PRESENCE_BITS: Final = 4
+"""A person's presence in a cell counts 2^-4 at least, or nothing at all; so it counts in a bounded number of cells."""
+
+
+class VectorKind(StrEnum):
+    """What a vector counts."""
+
+    PERSONS = "persons"
+    RECORDS = "records"
+    TOTAL = "total"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VectorSpec:
+    """One vector: a person's part of it is no longer than ``norm`` whole units, each of 2^``bits`` steps."""
+
+    kind: VectorKind
+    norm: int
+    bits: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeasureSource:
+    """A measure as a vector, or as the quotient of two; ``total`` and ``count`` are places of vectors."""
+
+    total: int
+    count: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrivateBranch:
+    """One grouped result. ``domains`` are the public values of its keys; None where one of them has no public list.
+
+    ``presence`` is the place of the vector of persons that decides which cells are shown; None where all are.
+    """
+
+    vectors: tuple[VectorSpec, ...]
+    measures: tuple[MeasureSource, ...]
+    outputs: tuple[Output, ...]
+    domains: tuple[tuple[Cell, ...], ...] | None
+    presence: int | None
+    having: Condition | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrivateShape:
+    """How the rows that are shown follow from noisy vectors; order and limit see noisy values only."""
+
+    columns: tuple[str, ...]
+    branches: tuple[PrivateBranch, ...]
+    order: tuple[Ordering, ...] = ()
+    limit: int | None = None
+
+    @property
+    def vectors(self) -> int:
+        """How many vectors the loss of a question is shared by."""
+        return sum(len(branch.vectors) for branch in self.branches)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrivateSums:
+    """The exact vectors of every branch, by cell."""
+
+    branches: tuple[Mapping[Keys, tuple[int, ...]], ...]

@@ -1,0 +1,318 @@
+"""The private form of a plan: which vectors it needs, how long a person's part of each may be, what is public.
+
+Only contract and catalogue decide; no data are looked at. A measure for which nothing bounds a person's part is
+refused.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from math import isqrt, prod
+from typing import Final
+
+from asepsis.domain.catalogue import Catalogue
+from asepsis.domain.cells import MeasureKind
+from asepsis.domain.finding import Finding
+from asepsis.domain.privacy import LARGEST_NORM, Bound, Privacy
+from asepsis.domain.private import MeasureSource, PrivateBranch, PrivateShape, VectorKind, VectorSpec
+from asepsis.domain.release import Cell
+from asepsis.sql.canonical import conjunction
+from asepsis.sql.plan import (
+    Choice,
+    ColumnRef,
+    DateField,
+    DatePart,
+    Difference,
+    Grouping,
+    Literal,
+    LookupScan,
+    Measure,
+    Member,
+    Missing,
+    PerPerson,
+    Predicate,
+    Projection,
+    QueryPlan,
+    Relational,
+    Rows,
+    Scalar,
+    Source,
+    TableScan,
+    Truth,
+)
+from asepsis.sql.references import sources_of
+from asepsis.sql.refusals import RefusedError
+
+MOST_CELLS: Final = 20_000
+"""Public cells of one result: each gets noise of its own."""
+
+MOST_FILTERED: Final = 64
+"""Up to so many public values of a key are a condition on rows; of more, other groups are dropped at the end."""
+
+FINEST: Final = 20
+_STEPS: Final = 31
+_EVERYTHING: Final = Truth(value=True)
+_PARTS: Final = {DateField.QUARTER: range(1, 5), DateField.MONTH: range(1, 13), DateField.WEEKDAY: range(1, 8)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Vector:
+    """One vector over the cells of a grouping: of what, of which rows, and how a person's part of it is bounded.
+
+    ``low`` and ``high`` bound one value of a total. ``coarse`` drops persons from cells in which they would hardly
+    count, so that nobody counts in more than a known number of cells.
+    """
+
+    spec: VectorSpec
+    where: Predicate
+    argument: Scalar | None = None
+    low: int = 0
+    high: int = 0
+    coarse: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrivateGrouping:
+    """A grouping with its vectors; ``settled`` says that a person is in one cell only, whatever the data are."""
+
+    grouping: Grouping
+    vectors: tuple[Vector, ...]
+    settled: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrivatePlan:
+    """A question that is answered with noise."""
+
+    groupings: tuple[PrivateGrouping, ...]
+    shape: PrivateShape
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedPrivate:
+    """The outcome: a private plan, or the findings that refuse it."""
+
+    plan: PrivatePlan | None
+    findings: tuple[Finding, ...] = ()
+
+
+def plan_private(plan: QueryPlan, privacy: Privacy, catalogue: Catalogue) -> PlannedPrivate:
+    """The private form of a plan. Pure; never raises for what was asked."""
+    try:
+        built = [_Builder(grouping, privacy, catalogue).build() for grouping in plan.groupings]
+    except RefusedError as error:
+        return PlannedPrivate(plan=None, findings=(error.finding(),))
+    branches = tuple(
+        dataclasses.replace(branch, outputs=shape.outputs, having=shape.having)
+        for (_, branch), shape in zip(built, plan.shape.branches, strict=True)
+    )
+    shape = PrivateShape(columns=plan.shape.columns, branches=branches, order=plan.shape.order, limit=plan.shape.limit)
+    return PlannedPrivate(plan=PrivatePlan(groupings=tuple(grouping for grouping, _ in built), shape=shape))
+
+
+class _Builder:
+    """Collects the vectors of one grouping; equal ones are one."""
+
+    def __init__(self, grouping: Grouping, privacy: Privacy, catalogue: Catalogue) -> None:
+        self._grouping = grouping
+        self._privacy = privacy
+        self._catalogue = catalogue
+        self._sources = {source.number: source for source in grouping.rows.sources}
+        self._settled = all(self._is_settled(key) for key in grouping.keys)
+        self._single = all(self._has_one_row(source) for source in grouping.rows.sources)
+        self._vectors: list[Vector] = []
+
+    def build(self) -> tuple[PrivateGrouping, PrivateBranch]:
+        domains = self._domains()
+        if domains is None and not self._privacy.question.pico_delta:
+            raise RefusedError("sql.dp_groups")
+        self._cells = 1 if self._settled else self._privacy.cells
+        grouping = self._grouping
+        if domains is not None and all(len(values) <= MOST_FILTERED for values in domains):
+            grouping = _within(grouping, domains)
+            self._cells = min(self._cells, _root_above(prod(len(values) for values in domains)))
+        presence = self._presence(listed=domains is not None)
+        measures = tuple(self._measure(measure) for measure in self._grouping.measures)
+        vectors = tuple(self._vectors)
+        branch = PrivateBranch(
+            vectors=tuple(vector.spec for vector in vectors),
+            measures=measures,
+            outputs=(),
+            domains=domains,
+            presence=presence,
+        )
+        return PrivateGrouping(grouping=grouping, vectors=vectors, settled=self._settled), branch
+
+    # -- vectors
+
+    def _presence(self, *, listed: bool) -> int | None:
+        if listed and not self._privacy.least_persons:
+            return None
+        spec = _spec(VectorKind.PERSONS, self._cells)
+        return self._add(Vector(spec=spec, where=_EVERYTHING, coarse=not listed))
+
+    def _measure(self, measure: Measure) -> MeasureSource:
+        match measure.spec.kind:
+            case MeasureKind.PERSONS:
+                return MeasureSource(total=self._persons(measure.where))
+            case MeasureKind.ROWS:
+                return MeasureSource(total=self._records(measure.where))
+            case MeasureKind.SUM:
+                return MeasureSource(total=self._total(measure))
+            case MeasureKind.MEAN:
+                return MeasureSource(total=self._total(measure), count=self._records(_present(measure)))
+            case _:
+                raise RefusedError("sql.dp_measure")
+
+    def _persons(self, where: Predicate) -> int:
+        for place, known in enumerate(self._vectors):
+            if known.spec.kind is VectorKind.PERSONS and known.where == where:
+                return place
+        return self._add(Vector(spec=_spec(VectorKind.PERSONS, self._cells), where=where))
+
+    def _records(self, where: Predicate) -> int:
+        return self._add(Vector(spec=_spec(VectorKind.RECORDS, self._most_records), where=where))
+
+    def _total(self, measure: Measure) -> int:
+        bound = None if measure.argument is None else self._bound(measure.argument, self._grouping.rows)
+        if bound is None:
+            raise RefusedError("sql.dp_bound")
+        norm = min(max(1, abs(bound.low), abs(bound.high)) * self._most_records, LARGEST_NORM)
+        if bound.norm is not None:
+            norm = min(norm, bound.norm)
+        return self._add(
+            Vector(
+                spec=_spec(VectorKind.TOTAL, norm),
+                where=_present(measure),
+                argument=measure.argument,
+                low=bound.low,
+                high=bound.high,
+            )
+        )
+
+    @property
+    def _most_records(self) -> int:
+        return 1 if self._single else self._privacy.records
+
+    def _add(self, vector: Vector) -> int:
+        if vector not in self._vectors:
+            self._vectors.append(vector)
+        return self._vectors.index(vector)
+
+    # -- bounds of values
+
+    def _bound(self, value: Scalar, rows: Rows) -> Bound | None:
+        """Public bounds of a value: those of the contract, and of differences of such."""
+        match value:
+            case Literal(value=int() as number):
+                return Bound(low=number, high=number)
+            case Difference():
+                left, right = self._bound(value.left, rows), self._bound(value.right, rows)
+                if left is None or right is None:
+                    return None
+                return Bound(low=left.low - right.high, high=left.high - right.low)
+            case ColumnRef():
+                found = _origin(value, rows)
+                return None if found is None else self._privacy.bounds.get(found)
+            case _:
+                return None
+
+    # -- public values of keys
+
+    def _domains(self) -> tuple[tuple[Cell, ...], ...] | None:
+        found: list[tuple[Cell, ...]] = []
+        cells = 1
+        for key in self._grouping.keys:
+            values = self._domain(key)
+            if values is None:
+                return None
+            found.append(values)
+            cells *= len(values)
+        return tuple(found) if cells <= MOST_CELLS else None
+
+    def _domain(self, key: Scalar) -> tuple[Cell, ...] | None:
+        match key:
+            case ColumnRef():
+                origin = _origin(key, self._grouping.rows)
+                return None if origin is None else self._privacy.domains.get(origin)
+            case DatePart() if key.part in _PARTS:
+                return tuple(_PARTS[key.part])
+            case Choice():
+                branches = [then for _, then in key.whens]
+                if key.otherwise is not None:
+                    branches.append(key.otherwise)
+                codes = [branch.value for branch in branches if isinstance(branch, Literal)]
+                listed = tuple(dict.fromkeys(code for code in codes if isinstance(code, int | str)))
+                return listed if len(codes) == len(branches) else None
+            case _:
+                return None
+
+    # -- persons in one cell only
+
+    def _is_settled(self, key: Scalar) -> bool:
+        """Whether all rows of one person have the same value of a key."""
+        return all(self._has_one_row(self._sources[number]) for number in sources_of(key) if number in self._sources)
+
+    def _has_one_row(self, source: Source) -> bool:
+        """Whether a source has at most one row of a person (a look-up table: of the row that it is joined to)."""
+        if isinstance(source.relation, LookupScan):
+            return source.key is not None and self._is_settled(source.key)
+        if source.matches != _EVERYTHING:  # other rows of the person may find no partner
+            return False
+        return self._is_single(source.relation)
+
+    def _is_single(self, relation: Relational) -> bool:
+        match relation:
+            case TableScan():
+                table = self._catalogue.table(relation.table)
+                return table is not None and table.one_per_person
+            case PerPerson():
+                return not relation.keys
+            case Projection():
+                inner = relation.rows.sources
+                return all(not isinstance(one.relation, LookupScan) and self._is_single(one.relation) for one in inner)
+            case _:
+                return False
+
+
+def _within(grouping: Grouping, domains: tuple[tuple[Cell, ...], ...]) -> Grouping:
+    """The rows whose groups are listed, so that a person's other rows use up nothing of what is bounded."""
+    listed = [
+        Member(argument=key, values=tuple(value for value in values if isinstance(value, int | str)))
+        for key, values in zip(grouping.keys, domains, strict=True)
+        if isinstance(key, ColumnRef)
+    ]
+    where = conjunction([grouping.rows.where, *listed])
+    return dataclasses.replace(grouping, rows=dataclasses.replace(grouping.rows, where=where))
+
+
+def _origin(column: ColumnRef, rows: Rows) -> tuple[str, str] | None:
+    """Table and name of the catalogue's column that a column is, through projections."""
+    source = next((one for one in rows.sources if one.number == column.source), None)
+    if source is None:
+        return None
+    relation = source.relation
+    if isinstance(relation, TableScan | LookupScan):
+        return relation.table, column.name
+    if not isinstance(relation, Projection):
+        return None
+    inner = relation.columns[int(column.name.removeprefix("c"))]
+    return _origin(inner, relation.rows) if isinstance(inner, ColumnRef) else None
+
+
+def _present(measure: Measure) -> Predicate:
+    """The rows of a measure that have a value."""
+    if measure.argument is None:
+        return measure.where
+    return conjunction([measure.where, Missing(argument=measure.argument, negated=True)])
+
+
+def _spec(kind: VectorKind, norm: int) -> VectorSpec:
+    """The finest steps that keep the square of a person's part within 62 bits."""
+    return VectorSpec(kind=kind, norm=norm, bits=min(FINEST, _STEPS - norm.bit_length()))
+
+
+def _root_above(cells: int) -> int:
+    """The square root, rounded up: a person present in every one of so many cells."""
+    return isqrt(cells - 1) + 1 if cells > 0 else 1

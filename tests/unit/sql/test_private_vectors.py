@@ -1,0 +1,264 @@
+"""A person more or less changes a vector by no more than its norm: through the real SQL, on small random data."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, timedelta
+from functools import cache
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from asepsis.domain.catalogue import Catalogue, Column, ColumnType, Table, Use
+from asepsis.domain.privacy import Bound, Loss, Privacy
+from asepsis.domain.private import PRESENCE_BITS, VectorKind
+from asepsis.sql import plan_query
+from asepsis.sql.private import PrivateGrouping, PrivatePlan, plan_private
+from asepsis.sql.private_duckdb import vectors_sql
+
+UNIT = Column(name="person_id", type=ColumnType.INTEGER, uses=frozenset({Use.UNIT}))
+CODED = frozenset({Use.COMPARE, Use.GROUP})
+CATALOGUE = Catalogue(
+    tables=(
+        Table(
+            name="person",
+            one_per_person=True,
+            columns=(
+                UNIT,
+                Column(name="sex", type=ColumnType.INTEGER, uses=CODED),
+                Column(name="year_of_birth", type=ColumnType.INTEGER, uses=CODED | {Use.AGGREGATE}),
+            ),
+        ),
+        Table(
+            name="visit",
+            columns=(
+                UNIT,
+                Column(name="site", type=ColumnType.INTEGER, uses=CODED),
+                Column(name="ward", type=ColumnType.TEXT, uses=CODED),
+                Column(name="cost", type=ColumnType.NUMBER, uses=frozenset({Use.AGGREGATE})),
+                Column(name="day", type=ColumnType.DATE, uses=frozenset({Use.DATE})),
+            ),
+        ),
+    )
+)
+SITES = 12
+KNOWN_COST = (
+    "SELECT site, ward, count(cost) AS n, sum(cost) AS s, "
+    "count(DISTINCT CASE WHEN cost IS NOT NULL THEN person_id END) "
+    "AS p FROM visit GROUP BY site, ward"
+)
+QUESTIONS = {
+    "cells of visits": "SELECT site, ward, count(*) AS n, sum(cost) AS s, count(DISTINCT person_id) AS p "
+    "FROM visit GROUP BY site, ward",
+    "one condition": "SELECT site, avg(cost) AS m FROM visit WHERE ward = 'a' GROUP BY site",
+    "a part of it": "SELECT site, count(*) AS n, count(*) FILTER (WHERE ward = 'b') AS b, "
+    "count(DISTINCT CASE WHEN ward = 'a' THEN person_id END) AS a FROM visit GROUP BY site",
+    "no groups": "SELECT count(*) AS n, sum(cost) AS s, count(DISTINCT person_id) AS p FROM visit",
+    "by a person's sex": "SELECT p.sex, count(*) AS n, sum(v.cost) AS s, count(DISTINCT v.person_id) AS c "
+    "FROM visit v JOIN person p ON p.person_id = v.person_id GROUP BY p.sex",
+    "persons alone": "SELECT sex, count(*) AS n, avg(year_of_birth) AS y FROM person GROUP BY sex",
+    "left join": "SELECT p.sex, count(*) AS n, sum(v.cost) AS s FROM person p LEFT JOIN visit v "
+    "ON v.person_id = p.person_id AND v.site > 3 GROUP BY p.sex",
+    "of a left join": "SELECT v.site, count(*) AS n FROM person p LEFT JOIN visit v "
+    "ON v.person_id = p.person_id GROUP BY v.site",
+    "a choice": "SELECT CASE WHEN site < 4 THEN 'low' WHEN site < 8 THEN 'middle' ELSE 'high' END AS band, "
+    "count(*) AS n FROM visit GROUP BY 1",
+    "months": "SELECT extract(month FROM day) AS m, count(*) AS n, sum(cost) AS s FROM visit GROUP BY 1",
+    "per person": "WITH f AS (SELECT person_id, count(*) AS c FROM visit GROUP BY person_id) "
+    "SELECT c, count(*) AS n FROM f GROUP BY c",
+    "of a subquery": "WITH w AS (SELECT person_id, site AS place, cost AS price FROM visit WHERE ward <> 'c') "
+    "SELECT place, sum(price) AS s FROM w GROUP BY place",
+    "exists": "SELECT v.site, count(DISTINCT v.person_id) AS n FROM visit v WHERE EXISTS "
+    "(SELECT 1 FROM visit o WHERE o.person_id = v.person_id AND o.ward = 'b') GROUP BY v.site",
+}
+
+
+def clause(*, records: int = 5, cells: int = 2, norm: int | None = 700, listed: bool = True) -> Privacy:
+    values = {("visit", "site"): tuple(range(SITES)), ("visit", "ward"): ("a", "b", "c"), ("person", "sex"): (1, 2)}
+    return Privacy(
+        budget=Loss(micro_rho=10**6, pico_delta=10**6),
+        question=Loss(micro_rho=20_000, pico_delta=1_000),
+        records=records,
+        cells=cells,
+        least_persons=3,
+        bounds={
+            ("visit", "cost"): Bound(low=-50, high=400, norm=norm),
+            ("person", "year_of_birth"): Bound(low=1900, high=2030),
+        },
+        domains=values if listed else {},
+    )
+
+
+def private(text: str, privacy: Privacy) -> PrivatePlan:
+    planned = plan_query(text, CATALOGUE)
+    assert planned.plan is not None, planned.findings
+    found = plan_private(planned.plan, privacy, CATALOGUE)
+    assert found.plan is not None, found.findings
+    return found.plan
+
+
+@dataclass
+class Hospital:
+    """Random persons with very different numbers of visits, missing and outrageous values; one of them can leave."""
+
+    connection: duckdb.DuckDBPyConnection
+    persons: int
+
+    def leave(self, person: int) -> None:
+        self.connection.execute("SET VARIABLE left_ = ?", [person])
+
+    def vectors(self, grouping: PrivateGrouping) -> dict[tuple[object, ...], tuple[int, ...]]:
+        made = vectors_sql(grouping)
+        rows = self.connection.execute(made.text, dict(made.parameters)).fetchall()
+        keys = len(grouping.grouping.keys)
+        return {row[:keys]: tuple(value or 0 for value in row[keys:]) for row in rows}
+
+
+@cache
+def hospital(seed: int, persons: int = 12) -> Hospital:
+    chance = np.random.default_rng(seed)
+    people = [
+        (1, person, [1, 2, None][int(chance.integers(3))], int(chance.integers(1800, 2050)))
+        for person in range(persons)
+    ]
+    visits = [
+        (
+            1,
+            person,
+            None if chance.random() < 0.05 else int(chance.integers(SITES + 3)),
+            ["a", "b", "c", "d", None][int(chance.integers(5))],
+            None if chance.random() < 0.1 else float(chance.normal(100, 10.0 ** chance.integers(0, 8))),
+            date(2020, 1, 1) + timedelta(days=int(chance.integers(700))),
+        )
+        for person in range(persons)
+        for _ in range(int(chance.integers(0, [3, 9, 60][person % 3])))
+    ]
+    connection = duckdb.connect(config={"threads": 1})
+    connection.execute("SET VARIABLE left_ = -1")
+    for name, rows, columns in (
+        ("person", people, ("owner_", "person_id", "sex", "year_of_birth")),
+        ("visit", visits, ("owner_", "person_id", "site", "ward", "cost", "day")),
+    ):
+        made = pa.table(dict(zip(columns, zip(*rows, strict=True), strict=True)))
+        connection.register("made", made)
+        connection.execute(f"CREATE TABLE all_{name} AS SELECT * FROM made")
+        connection.unregister("made")
+        connection.execute(f"CREATE VIEW {name} AS SELECT * FROM all_{name} WHERE person_id <> getvariable('left_')")
+    return Hospital(connection=connection, persons=persons)
+
+
+def assert_bounded(found: Hospital, plan: PrivatePlan) -> None:
+    for grouping in plan.groupings:
+        everybody = found.vectors(grouping)
+        for person in range(found.persons):
+            found.leave(person)
+            without = found.vectors(grouping)
+            assert set(without) <= set(everybody)
+            nothing = (0,) * len(grouping.vectors)
+            for place, vector in enumerate(grouping.vectors):
+                parts = [values[place] - without.get(keys, nothing)[place] for keys, values in everybody.items()]
+                assert sum(part * part for part in parts) <= (vector.spec.norm << vector.spec.bits) ** 2
+                if vector.coarse:
+                    least = 1 << (vector.spec.bits - PRESENCE_BITS)
+                    assert all(not part or least <= part <= 1 << vector.spec.bits for part in parts)
+        found.leave(-1)
+
+
+@pytest.mark.parametrize("name", QUESTIONS)
+def test_one_person_changes_a_vector_by_no_more_than_its_norm(name: str) -> None:
+    """Guard: the weights of ``private_duckdb``; without them every question over many cells fails."""
+    assert_bounded(hospital(7), private(QUESTIONS[name], clause()))
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize(("records", "cells", "norm"), [(1, 1, 1), (3, 2, 450), (30, 9, None)])
+@pytest.mark.parametrize("listed", [True, False])
+def test_one_person_changes_no_vector_of_any_question_too_much(
+    seed: int, records: int, cells: int, norm: int | None, *, listed: bool
+) -> None:
+    found = hospital(1_000 + seed, 24)
+    for text in QUESTIONS.values():
+        assert_bounded(found, private(text, clause(records=records, cells=cells, norm=norm, listed=listed)))
+
+
+def test_ranges_of_persons_add_up_exactly() -> None:
+    found = hospital(5)
+    (grouping,) = private(QUESTIONS["cells of visits"], clause()).groupings
+    whole = found.vectors(grouping)
+    summed: dict[tuple[object, ...], list[int]] = {}
+    for low, high in ((0, 7), (8, 8), (9, 23)):
+        made = vectors_sql(grouping, persons=(low, high))
+        for row in found.connection.execute(made.text, dict(made.parameters)).fetchall():
+            known = summed.setdefault(row[:2], [0] * len(grouping.vectors))
+            known[:] = [left + right for left, right in zip(known, row[2:], strict=True)]
+    assert {keys: tuple(values) for keys, values in summed.items()} == whole
+
+
+def test_whoever_is_within_the_bounds_is_not_changed_at_all() -> None:
+    found = hospital(9)
+    (grouping,) = private(KNOWN_COST, clause(records=1 << 14, cells=1 << 10, norm=None)).groupings
+    exact = found.connection.execute(
+        "SELECT site, ward, count(*), count(DISTINCT person_id), sum(least(greatest(cost, -50), 400)) FROM visit "
+        "WHERE cost IS NOT NULL AND site < 12 AND ward IN ('a', 'b', 'c') GROUP BY ALL"
+    ).fetchall()
+    vectors = found.vectors(grouping)
+    by_kind = {vector.spec.kind: (place, vector.spec.bits) for place, vector in enumerate(grouping.vectors)}
+    for site, ward, records, persons, total in exact:
+        values = vectors[site, ward]
+        for kind, true in (
+            (VectorKind.RECORDS, records),
+            (VectorKind.PERSONS, persons),
+            (VectorKind.TOTAL, total or 0),
+        ):
+            place, bits = by_kind[kind]
+            assert values[place] / (1 << bits) == pytest.approx(true, rel=1e-6, abs=2.0**-bits * (records + 1))
+
+
+def test_a_person_who_can_be_in_one_cell_only_needs_no_weight() -> None:
+    settled = private(QUESTIONS["by a person's sex"], clause()).groupings[0]
+    free = private(QUESTIONS["cells of visits"], clause()).groupings[0]
+    assert (settled.settled, free.settled) == (True, False)
+    assert {vector.spec.norm for vector in settled.vectors if vector.spec.kind is VectorKind.PERSONS} == {1}
+
+
+def test_a_partner_that_other_rows_decide_about_settles_nothing() -> None:
+    """Guard: an outer join whose condition looks at the other side may hold for some rows of a person only."""
+    text = (
+        "SELECT p.sex, count(*) AS n FROM visit v LEFT JOIN person p ON p.person_id = v.person_id AND p.sex = 1 "
+        "GROUP BY p.sex"
+    )
+    assert not private(text, clause()).groupings[0].settled
+
+
+def refused(text: str, privacy: Privacy) -> str:
+    planned = plan_query(text, CATALOGUE).plan
+    assert planned is not None
+    found = plan_private(planned, privacy, CATALOGUE)
+    assert found.plan is None
+    return found.findings[0].code
+
+
+def test_what_has_no_private_form_is_refused_by_name() -> None:
+    assert refused("SELECT median(cost) AS m FROM visit", clause()) == "sql.dp_measure"
+    assert refused("SELECT stddev(cost) AS m FROM visit", clause()) == "sql.dp_measure"
+    bare = Privacy(budget=Loss(micro_rho=9, pico_delta=9), question=Loss(micro_rho=1, pico_delta=0), records=1, cells=1)
+    assert refused("SELECT sum(cost) AS s FROM visit", bare) == "sql.dp_bound"
+    assert refused("SELECT site, count(*) AS n FROM visit GROUP BY site", bare) == "sql.dp_groups"
+
+
+def cells_of(plan: PrivatePlan) -> Iterator[int | None]:
+    for branch in plan.shape.branches:
+        yield None if branch.domains is None else math.prod(len(values) for values in branch.domains)
+
+
+@pytest.mark.parametrize(
+    ("name", "cells"),
+    [("cells of visits", SITES * 3), ("no groups", 1), ("months", 12), ("a choice", 3), ("per person", None)],
+)
+def test_groups_are_listed_from_public_knowledge_alone(name: str, cells: int | None) -> None:
+    assert list(cells_of(private(QUESTIONS[name], clause()))) == [cells]
