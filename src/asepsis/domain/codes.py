@@ -45,8 +45,8 @@ CODES: Final[Mapping[str, Code]] = MappingProxyType(
             withholds=True,
         ),
         "disclosure.low_effect": Code(
-            meaning="A cell stays inside if a range, exclusion or alternative of the question matters for few persons of "
-            "it or for nobody.",
+            meaning="A cell stays inside if a range, exclusion or alternative of the question matters for a few of its "
+            "persons or for nobody.",
             helps="Leave the condition out, or make it matter for more persons.",
             withholds=True,
         ),

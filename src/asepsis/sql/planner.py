@@ -214,6 +214,8 @@ def _plan(query: exp.Expr, context: Context, units: list[tuple[str, str]]) -> Qu
     for branch in branches:
         margins += tuple(branch.margins(first))
         first += len(branch.parts)
+        if len(branch.parts) > 1 and not context.problems:
+            check_measures(branch.outputs.measures, query)
     _refuse_margins(groupings, margins, query)
     if any(len(variants(grouping)) > MOST_PARTS for grouping in groupings):
         raise RefusedError("sql.too_many_conditions", query)
@@ -250,19 +252,26 @@ def _branch(
         keys=[],
         aliases=aliases,
     )
-    parts = tuple(_part(node, outputs, keys) for keys in _bind_keys(node, outputs, context))
-    if len(parts) > 1:
-        check_measures(outputs.measures, node.args["group"])
+    sets = _bind_keys(node, outputs, context)
+    parts = tuple(_part(node, outputs, keys, margins=len(sets) > 1) for keys in sets)
     if not outputs.keys and not outputs.measures and not context.problems:
         raise RefusedError("sql.row_level", node)
     return _Branch(bound=bound, columns=_columns(node.expressions), outputs=outputs, parts=parts)
 
 
-def _part(node: exp.Select, outputs: Outputs, keys: tuple[int, ...]) -> _Part:
-    """Bind the outputs of one grouping, which has some of the keys."""
+def _part(node: exp.Select, outputs: Outputs, keys: tuple[int, ...], *, margins: bool) -> _Part:
+    """Bind the outputs of one grouping, which has some of the keys; ``margins`` says that there are others."""
     outputs.present = keys
+
+    def bind(part: exp.Expr) -> Output:
+        known = len(outputs.measures)
+        output = outputs.bind(part.unalias())
+        if margins:
+            check_measures(outputs.measures[known:], part)
+        return output
+
     shown = tuple(
-        attempt(outputs.context, part, lambda part=part: outputs.bind(part.unalias())) or _NOTHING  # type: ignore[misc]
+        attempt(outputs.context, part, lambda part=part: bind(part)) or _NOTHING  # type: ignore[misc]
         for part in node.expressions
     )
     having = node.args.get("having")

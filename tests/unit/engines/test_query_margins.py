@@ -135,6 +135,18 @@ def test_what_has_no_margins_is_refused(catalogue: Any, text: str, code: str) ->
     assert code in {finding.code for finding in planned.findings}
 
 
+def test_a_measure_without_margins_is_refused_with_a_version_that_passes(catalogue: Any) -> None:
+    text = "SELECT kind, count(*) AS n, stddev(cost) AS s FROM visit GROUP BY ROLLUP (kind)"
+    planned = plan_query(text, catalogue)
+    assert {finding.code for finding in planned.findings} == {"sql.margin_measure"}
+    assert planned.rewrite is not None
+    assert plan_query(planned.rewrite, catalogue).plan is not None
+    hidden = plan_query("SELECT kind, count(*) AS n FROM visit GROUP BY ROLLUP (kind) ORDER BY stddev(cost)", catalogue)
+    assert hidden.plan is None
+    having = plan_query("SELECT kind, count(*) FROM visit GROUP BY ROLLUP (kind) HAVING stddev(cost) > 1", catalogue)
+    assert having.plan is None
+
+
 def test_having_and_order_see_protected_margins(session: Any) -> None:
     text = "SELECT gender, town, grouping(town) AS g, count(*) AS n FROM person GROUP BY ROLLUP (gender, town) HAVING {} ORDER BY n DESC, g"
     only = session(world()).ask(text.format("grouping(town) = 1"))
