@@ -304,9 +304,9 @@ def test_the_attacker_finds_differences_where_nothing_is_remembered(worlds: list
 
 
 def test_the_attacker_bounds_what_can_be_bounded() -> None:
-    """Fifteen persons and the same without three of them, both rounded: known within eight; one of twenty is not."""
+    """Fifteen persons and the same without three of them, both rounded: the three are known within six."""
     cell = lambda persons, shown: Cell(0, lambda _: True, frozenset(persons), shown)  # noqa: E731
-    assert bounded_by(cell(range(15), 15), cell(range(12), 10)) == [(12, 2), (3, 7)]
+    assert bounded_by(cell(range(15), 15), cell(range(12), 10)) == [(12, 2), (3, 6)]
     assert bounded_by(cell(range(20), 20), cell(range(20), 20)) == [(20, 4)]
 
 

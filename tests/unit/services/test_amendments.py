@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from typer.testing import CliRunner
 
 from asepsis.bootstrap import Room, create_room, open_room
 from asepsis.cli.main import app
-from asepsis.domain.contract import ContractStatus
+from asepsis.domain.contract import ContractState, ContractStatus
 from asepsis.domain.names import PartyId
 from asepsis.errors.contract import AmendmentRefused, ContractSuperseded
 
@@ -25,13 +26,29 @@ def call(*arguments: str | Path) -> tuple[int, dict[str, Any]]:
     return result.exit_code, json.loads(result.stdout)
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    made = create_room(tmp_path / "room", origin="asepsis.local/test")
+@pytest.fixture(scope="module")
+def drafted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Read only: a room of one hospital and one laboratory, and a contract that nobody has signed."""
+    folder = tmp_path_factory.mktemp("drafted")
+    made = create_room(folder / "room", origin="asepsis.local/test")
     made.enrol(HOSPITAL, owner=True)
     made.enrol(LABORATORY, owner=False)
-    assert call("contract", "draft", tmp_path / "room.yaml", "--room", tmp_path / "room", *STATED)[0] == 0
-    return tmp_path
+    assert call("contract", "draft", folder / "room.yaml", "--room", folder / "room", *STATED)[0] == 0
+    return folder
+
+
+@pytest.fixture(scope="module")
+def signed(drafted: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Read only: the contract is in force."""
+    folder = Path(shutil.copytree(drafted, tmp_path_factory.mktemp("signed") / "world"))
+    everybody(folder, "room.yaml")
+    return folder
+
+
+@pytest.fixture
+def folder(signed: Path, tmp_path: Path) -> Path:
+    """A room of one's own where the contract is in force."""
+    return Path(shutil.copytree(signed, tmp_path / "world"))
 
 
 def room_of(folder: Path) -> Room:
@@ -42,13 +59,14 @@ def sign(folder: Path, name: str, party: str) -> tuple[int, dict[str, Any]]:
     return call("contract", "sign", folder / name, "--as", party, "--room", folder / "room")
 
 
-def everybody(folder: Path, name: str) -> dict[str, Any]:
+def everybody(folder: Path, name: str) -> ContractState:
     """Every party signs a text."""
-    document = yaml.safe_load((folder / name).read_text())
-    for party in sorted(document["parties"]):
-        code, answer = sign(folder, name, party)
-        assert code == 0, answer
-    return answer
+    document, room = yaml.safe_load((folder / name).read_text()), room_of(folder)
+    for party in map(PartyId, sorted(document["parties"])):
+        signature = room.sign_contract(party, document)
+        room.contracts.propose(document)
+        room.contracts.sign(party, signature=signature)
+    return room.contracts.status()
 
 
 def amended(folder: Path, name: str, **changes: Any) -> dict[str, Any]:
@@ -60,7 +78,8 @@ def amended(folder: Path, name: str, **changes: Any) -> dict[str, Any]:
     return document
 
 
-def test_a_contract_that_nobody_signed_yet_cannot_be_amended(folder: Path) -> None:
+def test_a_contract_that_nobody_signed_yet_cannot_be_amended(drafted: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(drafted, tmp_path / "world"))
     code, answer = call("contract", "amend", folder / "next.yaml", "--room", folder / "room")
     assert (code, answer["error"]["code"]) == (4, "contract.none")
     sign(folder, "room.yaml", HOSPITAL)
@@ -70,22 +89,22 @@ def test_a_contract_that_nobody_signed_yet_cannot_be_amended(folder: Path) -> No
 
 
 def test_an_amendment_takes_the_place_of_the_version_before_once_all_have_signed(folder: Path) -> None:
-    first = everybody(folder, "room.yaml")["digest"]
+    first = room_of(folder).contracts.status().digest
     document = amended(folder, "next.yaml", title="Version 2", budgets={HOSPITAL: 99})
     assert document["amends"] == {"contract": first, "lineage": first}
     assert sign(folder, "next.yaml", HOSPITAL)[1]["status"] == ContractStatus.PROPOSED
     second = everybody(folder, "next.yaml")
-    assert (second["status"], second["digest"] != first) == ("in force", True)
+    assert (second.status, second.digest != first) == (ContractStatus.IN_FORCE, True)
     acts = [
         entry.act.value for entry in room_of(folder).state.ledger().entries(0, room_of(folder).state.ledger().size())
     ]
     assert (acts.count("contract.in_force"), acts.count("contract.amended")) == (1, 1)
     third = amended(folder, "third.yaml", title="Version 3")
-    assert third["amends"] == {"contract": second["digest"], "lineage": first}
+    assert third["amends"] == {"contract": second.digest, "lineage": first}
 
 
 def test_an_amendment_says_in_words_what_goes_on_and_what_is_not_compared(folder: Path) -> None:
-    first = everybody(folder, "room.yaml")["digest"]
+    first = room_of(folder).contracts.status().digest
     quotas = {"cells_of_one": 77, "variants_of_one": 5, "variants_of_all": 6}
     disclosure = {"profile": "strict-10", "beside": ["e" * 64], "quotas": quotas}
     amended(folder, "next.yaml", disclosure=disclosure)
@@ -103,7 +122,7 @@ def test_an_amendment_says_in_words_what_goes_on_and_what_is_not_compared(folder
 
 def test_what_a_desk_refuses_to_sign_is_not_proposed_to_anybody(folder: Path) -> None:
     """Guard: the order in ``contract sign``: the contract in force stays in force."""
-    first = everybody(folder, "room.yaml")["digest"]
+    first = room_of(folder).contracts.status().digest
     amended(folder, "next.yaml", disclosure={"profile": "opensafely-mid6"})
     code, answer = sign(folder, "next.yaml", HOSPITAL)
     assert (code, answer["error"]["code"]) == (2, "contract.amendment_refused")
@@ -113,7 +132,6 @@ def test_what_a_desk_refuses_to_sign_is_not_proposed_to_anybody(folder: Path) ->
 
 def test_the_room_checks_the_chain_before_a_party_without_a_desk_signs(folder: Path) -> None:
     """Guard: ``_check_place``: also where no desk was asked first."""
-    everybody(folder, "room.yaml")
     contracts = room_of(folder).contracts
     for change in ({"contract": "f" * 64}, {"lineage": "f" * 64}):
         document = contracts.amendment()
@@ -125,7 +143,6 @@ def test_the_room_checks_the_chain_before_a_party_without_a_desk_signs(folder: P
 
 def test_an_earlier_version_does_not_come_back(folder: Path) -> None:
     """Guard: ``_check_place``: going back takes an amendment with the old words."""
-    everybody(folder, "room.yaml")
     amended(folder, "next.yaml", title="Version 2")
     everybody(folder, "next.yaml")
     with pytest.raises(ContractSuperseded):
