@@ -91,6 +91,13 @@ CONTRACT = draft_contract(
 )
 CLAUSES = {
     "amends": {"contract": "0" * 64, "lineage": "1" * 64},
+    "analyses": {"queries": True, "methods": [], "referrals": True},
+    "dp": {
+        "budget": {"micro_rho": 2, "pico_delta": 2},
+        "question": {"micro_rho": 1, "pico_delta": 1},
+        "records": 1,
+        "cells": 1,
+    },
     "disclosure": {"profile": "strict-10", "beside": ["2" * 64], "quotas": {"cells_of_one": 1}},
 }
 """The optional clauses that a draft leaves out."""

@@ -81,6 +81,24 @@ CODES: Final[Mapping[str, Code]] = MappingProxyType(
             meaning="The memory of releases of this contract has no room for the result.",
             helps="Ask for fewer cells, or let the owners end this contract and sign a new one.",
         ),
+        "privacy.cost": Code(
+            meaning="The question is answered with noise, which costs the persons of each dataset a loss that adds up.",
+            helps="Nothing: every new question costs the same. Equal questions on the same snapshots are free.",
+        ),
+        "privacy.error": Code(
+            meaning="How far the noise alone moves 95 of 100 numbers. Persons with more records than the contract's "
+            "bounds are scaled down besides.",
+            helps="Ask for fewer measures at once, for they share the cost, and for coarser groups.",
+        ),
+        "privacy.threshold": Code(
+            meaning="A group of too few persons, noise included, stays inside.",
+            helps="Ask for coarser groups, or group by columns of which the contract lists the public values.",
+            withholds=True,
+        ),
+        "privacy.remaining": Code(
+            meaning="What is left to lose for the persons of each dataset, by the word of their owners' key desks.",
+            helps="The parties can sign a larger budget; nothing is ever refunded.",
+        ),
         "sql.snapped": Code(
             meaning="A range was moved outwards to the registered bins of its column.",
             helps="Write the range at the edges of bins to get exactly what you wrote.",

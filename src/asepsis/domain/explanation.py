@@ -18,11 +18,13 @@ MEANINGS: Final[dict[CellAction, str]] = {
     CellAction.SHOWN: "a group's value or a constant of the question, as it is",
     CellAction.ROUNDED: "a count or a measure, rounded or shortened",
     CellAction.DERIVED: "computed from protected parts",
+    CellAction.NOISY: "a number with noise, or computed from such numbers",
     CellAction.MARGIN: "stands for all values of the group together",
     CellAction.SUPPRESSED: "not shown; one of the rules holds it, and it is not said which",
 }
 LEFT_OUT: Final = "Rows may be missing. They may be of few persons, of nobody, or withheld for the sake of other cells."
 _PROTECTING: Final = ("disclosure.rounded", "disclosure.midpoint")
+_NOISY: Final = ("privacy.cost", "privacy.error")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +64,7 @@ def explain(released: Released, assessment: Assessment) -> Explanation:
         CellAction.SHOWN: (),
         CellAction.ROUNDED: protecting,
         CellAction.DERIVED: protecting,
+        CellAction.NOISY: tuple(code for code in codes if code in _NOISY),
         CellAction.MARGIN: (),
         CellAction.SUPPRESSED: withholding,
     }

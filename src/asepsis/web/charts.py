@@ -203,7 +203,9 @@ def _named(table: Released, *beginnings: str) -> int | None:
 
 
 def _is_measure(table: Released, column: int) -> bool:
-    return _is_numeric(table, column) and bool(_actions(table, column) & {CellAction.ROUNDED, CellAction.SUPPRESSED})
+    return _is_numeric(table, column) and bool(
+        _actions(table, column) & {CellAction.ROUNDED, CellAction.NOISY, CellAction.SUPPRESSED}
+    )
 
 
 def _is_label(table: Released, column: int) -> bool:

@@ -12,6 +12,7 @@ from asepsis.disclosure.dp.accounting import threshold, variance
 from asepsis.disclosure.dp.noise import Bits
 from asepsis.disclosure.dp.release import predicted, release_noisy, remaining
 from asepsis.domain.cells import Comparing, ConstantOutput, KeyOutput, MeasureOutput, Ordering, Relation
+from asepsis.domain.explanation import MEANINGS, explain
 from asepsis.domain.privacy import Account, Loss, Privacy
 from asepsis.domain.private import Keys, MeasureSource, PrivateBranch, PrivateShape, PrivateSums, VectorKind, VectorSpec
 from asepsis.domain.release import CellAction
@@ -154,3 +155,15 @@ def test_two_worlds_that_differ_by_a_person_can_hardly_be_told_apart() -> None:
     best = 0.5 * (1 + math.erf(math.sqrt(2 * 0.02) / 2 / math.sqrt(2)))
     assert accuracy <= 0.60
     assert accuracy == pytest.approx(best, abs=0.03)
+
+
+def test_a_noisy_table_can_be_explained_by_its_findings() -> None:
+    branch = replace(COUNTING, presence=0)
+    shape = PrivateShape(columns=("k", "n"), branches=(branch,))
+    sums = Sealed(PrivateSums(branches=({(1,): (50 * UNIT,)},)))
+    answered = release_noisy(sums, shape, replace(RICH, least_persons=10), bits=bits("told"))
+    told = explain(answered.use(), answered.assessment)
+    assert told.why[CellAction.NOISY] == ("privacy.cost", "privacy.error")
+    assert told.left_out == ("privacy.threshold",)
+    assert set(told.rules) == {finding.code for finding in answered.assessment.findings}
+    assert set(CellAction) == set(MEANINGS)
