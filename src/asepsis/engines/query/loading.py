@@ -17,6 +17,15 @@ _TYPES: Final = {
     ColumnType.DATE: "DATE",
     ColumnType.TEXT: "VARCHAR",
 }
+_USABLE: Final = {
+    ColumnType.INTEGER: "{value} BETWEEN -2305843009213693952 AND 2305843009213693952",
+    ColumnType.NUMBER: "abs({value}) <= 1e150",
+    ColumnType.DATE: "{value} BETWEEN DATE '0001-01-01' AND DATE '9999-12-31'",
+}
+"""Values with which nothing in a plan can overflow: one that could would let a person decide whether a query fails.
+
+For an analysis all others are missing, NaN and infinity among them.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,10 +85,8 @@ def _value(column: Column, file: OwnerFile) -> str:
     if column.name not in file.columns:
         return f"CAST(NULL AS {_TYPES[column.type]})"
     value = f"CAST(source.{_quoted(column)} AS {_TYPES[column.type]})"
-    if column.type is ColumnType.NUMBER:
-        # NaN and infinity would poison sums: for an analysis such a value is missing.
-        return f"CASE WHEN isfinite({value}) THEN {value} END"
-    return value
+    usable = _USABLE.get(column.type)
+    return value if usable is None else f"CASE WHEN {usable.format(value=value)} THEN {value} END"
 
 
 def _merged(table: Table, union: str, unit: str) -> str:
