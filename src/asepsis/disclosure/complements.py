@@ -36,6 +36,7 @@ MOST_COLUMNS: Final = 60_000
 _AUDIT: Final = 4.0
 """Time of an audit, in times of a choice."""
 
+_MOST_TRIALS: Final = 24
 _Placed = tuple[int, Demand]
 """A demand and the place of its system."""
 
@@ -81,7 +82,22 @@ def _chosen(systems: Sequence[Additive], prices: Mapping[int, float], seconds: f
             return None
         hidden = more
         left = _unmet(systems, hidden, found, seconds)
-    return Choice(hidden=hidden, least=False)
+    return Choice(hidden=_without_needless(systems, hidden, found, prices, seconds=seconds), least=False)
+
+
+def _without_needless(
+    systems: Sequence[Additive],
+    hidden: frozenset[int],
+    found: Sequence[_Placed],
+    prices: Mapping[int, float],
+    *,
+    seconds: float,
+) -> frozenset[int]:
+    """The cells without those that are not needed beside the others, the dearest first."""
+    for cell in sorted(hidden, key=lambda one: (-prices[one], one))[:_MOST_TRIALS]:
+        if not _unmet(systems, hidden - {cell}, found, seconds):
+            hidden -= {cell}
+    return hidden
 
 
 def _unmet(
