@@ -19,7 +19,7 @@ from asepsis.errors.source import (
 from asepsis.sources.limits import Limits
 from asepsis.sources.paths import checked_name, from_bytes
 from asepsis.sources.pgdump.tarred import Places, opened
-from asepsis.sources.pgdump.toc import Contents, Item, Layout, Numbers, Packing
+from asepsis.sources.pgdump.toc import Contents, Item, Layout, Numbers, Packing, number_of
 from asepsis.sources.unpacking import UnpackedStream, Zlib, decoder_for
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ _END: Final = 0
 _LZ4: Final = ".lz4"
 _SUFFIXES: Final = ("", ".gz", ".zst", _LZ4)
 _MAGIC: Final = 4
+_READ: Final = 256 << 10
 _ZSTD: Final = b"\x28\xb5\x2f\xfd"
 
 
@@ -105,10 +106,32 @@ class Data:
                 file.seek(self._offset(item))
                 if numbers.byte() != _BLOCK_OF_DATA or numbers.number() != item.number:
                     raise ArchiveDamagedError(name=self._path.name)
-                while length := self._length(numbers):
-                    yield numbers.take(length)
+                yield from self._joined(numbers)
         except OSError:
             raise SourceUnavailableError(name=self._path.name) from None
+
+    def _joined(self, numbers: Numbers) -> Iterator[bytes]:
+        """What the chunks hold, many of them at once: pg_dump writes chunks of 4 KiB."""
+        buffer, place, head = b"", 0, 1 + numbers.size
+        parts: list[memoryview] = []
+        while True:
+            begin = place + head
+            length = self._checked(number_of(buffer[place:begin])) if begin <= len(buffer) else 0
+            end = begin + length
+            if end > len(buffer):
+                yield b"".join(parts)
+                parts = []
+                buffer, place = self._more(numbers, buffer[place:], end - place), 0
+            elif length:
+                parts.append(memoryview(buffer)[begin:end])
+                place = end
+            else:
+                yield b"".join(parts)
+                return
+
+    def _more(self, numbers: Numbers, left: bytes, wanted: int) -> bytes:
+        """What is left and what follows, so many bytes at least."""
+        return left + numbers.take(wanted - len(left)) + numbers.file.read(_READ)
 
     def _offset(self, item: Item) -> int:
         if item.offset is not None:
@@ -140,7 +163,9 @@ class Data:
             numbers.file.seek(length, 1)
 
     def _length(self, numbers: Numbers) -> int:
-        length = numbers.number()
+        return self._checked(numbers.number())
+
+    def _checked(self, length: int) -> int:
         if not 0 <= length <= self._limits.blob_bytes:
             raise ArchiveDamagedError(name=self._path.name)
         return length
@@ -166,9 +191,9 @@ class _Chunks(io.RawIOBase):
 
     def readinto(self, buffer: WriteableBuffer, /) -> int:
         target = memoryview(buffer).cast("B")
-        if not self._piece:
-            self._piece = memoryview(next(self._chunks, b""))
-        piece = self._piece[: len(target)]
-        target[: len(piece)] = piece
-        self._piece = self._piece[len(piece) :]
-        return len(piece)
+        while not self._piece and (piece := next(self._chunks, None)) is not None:
+            self._piece = memoryview(piece)
+        now = self._piece[: len(target)]
+        target[: len(now)] = now
+        self._piece = self._piece[len(now) :]
+        return len(now)

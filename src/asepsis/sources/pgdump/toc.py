@@ -89,9 +89,7 @@ class Numbers:
 
     def number(self) -> int:
         """A sign and the absolute value, lowest byte first."""
-        packed = self.take(1 + self.size)
-        value = int.from_bytes(packed[1:], "little")
-        return -value if packed[0] else value
+        return number_of(self.take(1 + self.size))
 
     def text(self) -> bytes | None:
         """A string, ``None`` for a null one."""
@@ -101,6 +99,12 @@ class Numbers:
         if length > self._limits.metadata_bytes:
             raise LimitExceededError(name=self.name, limit=self._limits.metadata_bytes, unit="bytes of text")
         return self.take(length)
+
+
+def number_of(packed: bytes) -> int:
+    """A sign and the absolute value, lowest byte first."""
+    value = int.from_bytes(packed[1:], "little")
+    return -value if packed[0] else value
 
 
 def contents_of(file: BinaryIO, *, name: str, limits: Limits, in_folder: bool = False) -> Contents:
