@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from asepsis.disclosure.dp.accounting import reported
 from asepsis.domain.contract import Contract, Party, Role
+from asepsis.domain.privacy import Loss
 
 
 def contract_in_words(contract: Contract) -> dict[str, list[str]]:
@@ -17,6 +19,7 @@ def _sentences(party: Party, contract: Contract) -> list[str]:
         lines.append(f"Gives {names}; the keys stay at its own key desk.")
         lines.append(f"Its desk grants at most {contract.budgets[party.id]} runs, and can stop everything alone.")
         lines += _memories(contract)
+        lines += _noise(contract)
         automatic = party.id in contract.automatic_release
         lines.append(
             "Outputs that pass every check are released automatically."
@@ -27,6 +30,7 @@ def _sentences(party: Party, contract: Contract) -> list[str]:
         kinds = (["queries"] if contract.queries else []) + [f"the method {name}" for name in contract.methods]
         lines.append(f"May ask {', '.join(kinds)}; sees results protected under {contract.profile}, never a row.")
         lines.append(_quotas(contract))
+        lines += _noise(contract)
     if Role.CLINICIAN in party.roles and contract.referrals:
         lines.append(f"Receives rows of {party.team_of}'s own patients by referral, after every owner approved.")
     if Role.HOST in party.roles:
@@ -42,6 +46,21 @@ def _quotas(contract: Contract) -> str:
         f"Sees at most {quotas.cells_of_one} distinct cells and asks {quotas.variants_of_one} variants of a question; "
         f"all researchers together {quotas.cells_of_all} and {quotas.variants_of_all}."
     )
+
+
+def _noise(contract: Contract) -> list[str]:
+    """What the clause ``dp`` means."""
+    privacy = contract.privacy
+    if privacy is None:
+        return []
+    whole = Loss(micro_rho=privacy.budget.micro_rho, pico_delta=privacy.budget.pico_delta // 2)
+    epsilon, delta = reported(privacy.budget, whole)
+    questions = privacy.budget.micro_rho // privacy.question.micro_rho
+    word = (
+        f"Queries are answered with noise: {questions} different ones at most on each dataset, counted at its owner's "
+        f"desk; all together are ({epsilon:.3g}, {delta:.1g})-differentially private for every person."
+    )
+    return [word]
 
 
 def _memories(contract: Contract) -> list[str]:

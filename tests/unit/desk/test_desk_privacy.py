@@ -21,6 +21,7 @@ from asepsis.errors.contract import DocumentMalformed
 from asepsis.errors.desk import PrivacyExhausted
 from asepsis.sealing.agreement import contract_digest
 from asepsis.services.keydesk import grants
+from asepsis.services.wording import contract_in_words
 
 ANALYSES = {"queries": True, "methods": [], "referrals": True}
 TABLES = {
@@ -193,3 +194,13 @@ def test_a_clause_is_read_as_it_was_written(tmp_path: Path) -> None:
     document = world.contract.to_document()["dp"]
     assert document == {**CLAUSE, "bounds": bounds, "domains": {"person": {"sex": [2, 1]}}, "least_persons": 7}
     assert read_contract(world.contract.to_document()) == world.contract
+
+
+def test_a_contract_says_in_words_what_its_noise_means(tmp_path: Path) -> None:
+    world = noisy_world(tmp_path)
+    words = contract_in_words(world.contract)
+    told = [line for line in words[NORTH] if "noise" in line]
+    assert len(told) == 1
+    assert "2 different ones" in told[0]
+    assert "differentially private" in told[0]
+    assert told[0] in words["ada"]
