@@ -161,13 +161,15 @@ def analysis() -> None:
     texts = yaml.safe_load((shared / "ordinary_queries.yaml").read_text())
     schema = yaml.safe_load((shared / "disclosure.yaml").read_text())["schema"]
     kinds = {"_date": ColumnType.DATE, "_source_value": ColumnType.TEXT, "value_as_number": ColumnType.NUMBER}
-    catalogue = omop_catalogue({
-        table: [
-            (name, next((kind for end, kind in kinds.items() if name.endswith(end)), ColumnType.INTEGER))
-            for name in names
-        ]
-        for table, names in schema.items()
-    })
+    catalogue = omop_catalogue(
+        {
+            table: [
+                (name, next((kind for end, kind in kinds.items() if name.endswith(end)), ColumnType.INTEGER))
+                for name in names
+            ]
+            for table, names in schema.items()
+        }
+    )
     times = []
     for text in texts * REPEATS:
         before = time.process_time()
