@@ -92,7 +92,8 @@ PROFILES_HEAD = f"""\
 {NOTE}
 
 A profile is a named, versioned set of rules. The contract names one; each release names it with its version and the
-digest of its rules. [Disclosure](../explanation/disclosure.md) tells how the rules are used.
+digest of its rules. [Disclosure](../explanation/disclosure.md) tells how the rules are used. Where owners ask for
+different ones, the contract joins their names, as in `strict-10+cms-11`: then the strictest of each rule holds.
 
 - **threshold**: the least number of distinct persons behind anything that is shown.
 - **counts**: how counts are rounded. *nearest 5* means to the nearest multiple of 5; *midpoint 6* means to the middle

@@ -133,10 +133,14 @@ PROFILES: Final[dict[str, Profile]] = {
 
 
 def profile_named(name: str) -> Profile:
-    """The profile of that name. Raises UnknownProfileError."""
-    if name not in PROFILES:
+    """The profile of that name, or the strictest of several whose names are joined by ``+``, one for each owner.
+
+    Raises UnknownProfileError.
+    """
+    names = name.split("+")
+    if not set(names) <= PROFILES.keys():
         raise UnknownProfileError(profile=name, known=", ".join(sorted(PROFILES)))
-    return PROFILES[name]
+    return strictest(PROFILES[each] for each in sorted(set(names)))
 
 
 def strictest(profiles: Iterable[Profile]) -> Profile:

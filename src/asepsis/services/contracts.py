@@ -28,7 +28,7 @@ from asepsis.sealing.statement import SignedStatement, verify_statement
 def read_proposal(document: object) -> Contract:
     """Read a contract and check that this version knows its profile and methods. Raises DocumentMalformed."""
     contract = read_contract(document)
-    if contract.profile not in PROFILES:
+    if not set(contract.profile.split("+")) <= PROFILES.keys():
         known = ", ".join(sorted(PROFILES))
         raise DocumentMalformed(document="contract", place="disclosure.profile", problem=f"one of {known} is needed")
     if set(contract.methods) - set(METHODS):

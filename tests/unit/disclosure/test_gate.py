@@ -217,6 +217,18 @@ def test_the_strictest_profile_is_no_milder_than_any_of_them(left: Profile, righ
     assert strictest([left, left]) == left
 
 
+def test_the_strictest_rules_of_all_owners_hold_where_their_profiles_are_joined() -> None:
+    joined = profile_named("strict-10-owners+cms-11+opensafely-mid6")
+    assert (joined.threshold, joined.base, joined.rounding, joined.outside) == (11, 6, Rounding.MIDPOINT, 5)
+    assert joined == profile_named("opensafely-mid6+cms-11+strict-10-owners")
+    assert joined.digest not in {profile.digest for profile in PROFILES.values()}
+    assert profile_named("strict-10+strict-10") is STRICT
+    assert judged([cell(10, Contribution(persons=10))], PERSONS, profile=joined).released is None
+    for name in ("strict-10+", "+", "strict-10+weak-1", ""):
+        with pytest.raises(UnknownProfileError):
+            profile_named(name)
+
+
 def test_profiles_have_names_and_digests_of_their_own() -> None:
     assert len({profile.digest for profile in PROFILES.values()}) == len(PROFILES)
     assert STRICT.label.startswith("strict-10@1:")

@@ -14,7 +14,9 @@ from asepsis.domain.contract import Contract, Role, read_contract
 from asepsis.domain.keydesk import PublicKeys
 from asepsis.domain.names import Digest, PartyId
 from asepsis.domain.snapshot import Label
+from asepsis.errors.contract import DocumentMalformed
 from asepsis.errors.drafting import RoleRefused
+from asepsis.services.contracts import read_proposal
 from asepsis.services.drafting import Enrolled, Terms, draft_contract
 
 HOSPITAL, LABORATORY, CLINIC, HOST = map(PartyId, ("northgate", "lab", "clinic", "room"))
@@ -137,3 +139,14 @@ def test_the_label_is_stated_and_never_assumed(room: Path, tmp_path: Path) -> No
     assert draft(room, tmp_path / "room.yaml") == 2
     assert draft(room, tmp_path / "room.yaml", "--label", "pseudonymised") == 2
     assert not (tmp_path / "room.yaml").exists()
+
+
+@pytest.mark.parametrize(("profile", "known"), [("strict-10+cms-11", True), ("strict-10+weak-1", False), ("", False)])
+def test_the_profiles_of_several_owners_are_joined_in_the_contract(profile: str, *, known: bool) -> None:
+    document = draft_contract(TERMS, ENROLLED, datasets={}, measurement=MEASUREMENT)
+    document["disclosure"] = {"profile": profile}
+    if known:
+        assert read_proposal(document).profile == profile
+        return
+    with pytest.raises(DocumentMalformed):
+        read_proposal(document)
