@@ -18,6 +18,8 @@ from pathlib import Path
 from asepsis.engines.harmonise import Resources, harmonise, load_mapping
 from asepsis.harmonise.mapping import Mapping
 from asepsis.harmonise.readers import dbase, ebcdic, ndjson
+from asepsis.harmonise.readers.ebcdic import Options
+from asepsis.harmonise.readers.ebcdic_framing import Framing, RecordFormat
 
 MAPPINGS = Path(__file__).parents[1] / "examples" / "mappings"
 PATIENTS = 50_000
@@ -37,6 +39,15 @@ def main() -> None:
         "EBCDIC decode",
         PATIENTS,
         lambda: drain(ebcdic.read(io.BytesIO(master), layout=layout, encoding="cp037")),
+        "hand-written slices per record",
+        lambda: naive_ebcdic(master),
+    )
+    varied = of_varied_length(master)
+    variable = Options(framing=Framing(record_format=RecordFormat.VARIABLE))
+    line(
+        "EBCDIC with RDW decode",
+        PATIENTS,
+        lambda: drain(ebcdic.read(io.BytesIO(varied), layout=layout, encoding="cp037", options=variable)),
         "hand-written slices per record",
         lambda: naive_ebcdic(master),
     )
@@ -131,6 +142,13 @@ def patients() -> bytes:
         f"{10_000_000 + n}{n:09}{'DOE':20}{'JANE':15}700131F000000{tail}".encode("cp037") + binary
         for n in range(PATIENTS)
     )
+
+
+def of_varied_length(master: bytes) -> bytes:
+    """The same records behind descriptor words, two of three cut at a field or inside of one."""
+    sizes = (131, 95, 80)
+    records = (master[at : at + sizes[at // 131 % 3]] for at in range(0, len(master), 131))
+    return b"".join(struct.pack(">HH", len(record), 0) + record for record in records)
 
 
 def diagnoses() -> bytes:
