@@ -4,33 +4,39 @@ A case is a list of statements and directives (`-- @…`). Every world gets a fr
 releases with a new key, over the same locked engine. What a researcher gets is recorded as :class:`Record`, and the
 case's check judges the records of the three worlds. Nothing here knows a case by its id or its text.
 
-A kind of protection is a :class:`Mode`: the profile that the worlds are opened under. A mode that is not there
-(``profile`` None) runs no cases; which of them wait, and for what, is what :func:`obstacle` says.
+A kind of protection is a :class:`Mode`: the profile that the worlds are opened under, and the clause of noise. Answers
+with noise differ in every deployment: a classifier that has seen many tries to tell the worlds apart. Which cases wait,
+and for what, is what :func:`obstacle` says.
 """
 
 from __future__ import annotations
 
 import itertools
+import random
 import re
 import resource
 import secrets
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
 import sqlglot
+from numpy.typing import NDArray
 
+from asepsis.disclosure.dp.noise import Bits
 from asepsis.disclosure.memory import Memory
 from asepsis.disclosure.profiles import Profile, profile_named
 from asepsis.domain.catalogue import Catalogue
 from asepsis.domain.cells import MeasureOutput
 from asepsis.domain.names import PartyId
+from asepsis.domain.privacy import NOTHING, Account, Bound, Loss, Privacy
 from asepsis.domain.quotas import Quotas
 from asepsis.engines.query.room import QueryRoom
 from asepsis.methods.registry import METHODS
-from asepsis.services.rehearsal import Rehearsal, Step
+from asepsis.services.rehearsal import Noise, Rehearsal, Step
 from asepsis.sql import plan_query
 from asepsis.sql.duckdb import cells_sql
 from attack_worlds import CATALOGUE, HIV, PERSONS, TARGET, WORLDS, write_fakes, write_worlds
@@ -42,16 +48,42 @@ FAKES: Final = 9
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mode:
-    """One kind of protection: the profile that rooms are opened under, and the one for rooms of several owners."""
+    """One kind of protection: the profile of rooms, the one for rooms of several owners, and the clause of noise."""
 
     name: str
-    profile: str | None
-    shared: str | None
+    profile: str
+    shared: str
+    privacy: Privacy | None = None
 
 
+PUBLIC: Final = {
+    ("person", "gender_concept_id"): (8507, 8532),
+    ("person", "race_concept_id"): (8515, 8516, 8527, 8557),
+    ("person", "location_id"): tuple(range(70, 82)),
+    ("person", "care_site_id"): tuple(range(1, 10)),
+    ("person", "year_of_birth"): tuple(range(1900, 2021)),
+}
+"""What everybody knows: the groups that there can be."""
+
+BOUNDS: Final = {
+    ("measurement", "value_as_number"): Bound(low=0, high=100_000, norm=200_000),
+    ("drug_exposure", "days_supply"): Bound(low=0, high=100),
+    ("person", "year_of_birth"): Bound(low=1900, high=2020),
+}
 SDC: Final = Mode(name="sdc", profile="strict-10", shared="strict-10-owners")
-DP: Final = Mode(name="dp", profile=None, shared=None)
-"""Not there yet: with the name of a noisy profile its cases run, and noisy answers are judged by a classifier."""
+DP: Final = Mode(
+    name="dp",
+    profile="strict-10",
+    shared="strict-10-owners",
+    privacy=Privacy(
+        budget=Loss(micro_rho=1_000_000, pico_delta=100_000_000),
+        question=Loss(micro_rho=5_000, pico_delta=1_000),
+        records=8,
+        cells=4,
+        bounds=BOUNDS,
+        domains=PUBLIC,
+    ),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,14 +161,14 @@ class Rooms:
     seed: int = 0
     persons: int = PERSONS
     catalogue: Catalogue = CATALOGUE
-    opened: dict[str, QueryRoom] = field(default_factory=dict)
+    opened: dict[str, Exact] = field(default_factory=dict)
     folders: dict[str, Path] = field(default_factory=dict)
 
-    def room(self, world: str, *, fakes: bool = False) -> QueryRoom:
+    def room(self, world: str, *, fakes: bool = False) -> Exact:
         """The engine of a world; with ``fakes`` a second owner, the attacker's, brought invented persons."""
         name = f"{world}{'+' if fakes else ''}"
         if name not in self.opened:
-            self.opened[name] = self._open(world, fakes=fakes)
+            self.opened[name] = Exact(self._open(world, fakes=fakes))
         return self.opened[name]
 
     def paths(self) -> Mapping[str, Path]:
@@ -172,6 +204,7 @@ class Deployment:
     most_repeats: int | None = None
     quotas: Quotas = field(default_factory=Quotas)
     key: bytes = field(default_factory=lambda: secrets.token_bytes(32))
+    bytes: Callable[[int], bytes] = secrets.token_bytes
     records: list[Record] = field(default_factory=list)
 
     def profile(self, *, shared: bool = False) -> Profile:
@@ -190,13 +223,19 @@ class Deployment:
         return self.records
 
     def rehearsal(self, *, shared: bool = False) -> Rehearsal:
-        """A rehearsal over this world, from an empty memory."""
+        """A rehearsal over this world, from an empty memory, with an account from which nothing was spent."""
+        privacy = self.mode.privacy
+        noise = None
+        if privacy is not None:
+            account = Account(dataset="made", limit=privacy.budget, spent=NOTHING)
+            noise = Noise(privacy=privacy, bits=Bits(self.bytes), account=account)
         return Rehearsal(
             room=self.rooms.room(self.world, fakes=shared),
             catalogue=self.rooms.catalogue,
             profile=self.profile(shared=shared),
             memory=Memory(key=self.key),
             quotas=self.quotas,
+            noise=noise,
         )
 
     def _rehearsal(self, case: Case) -> Rehearsal:
@@ -209,6 +248,25 @@ class Deployment:
 def before(world: str) -> str:
     """The world as it was before the target's records came in."""
     return "C" if world == "C" else "B"
+
+
+class Exact:
+    """The engine of a world; the exact vectors of equal plans are computed once, for many draws of noise."""
+
+    def __init__(self, room: QueryRoom) -> None:
+        self._room = room
+        self._known: dict[str, Any] = {}
+
+    def __getattr__(self, name: str) -> Any:
+        """Everything else is the engine's own."""
+        return getattr(self._room, name)
+
+    def vectors(self, plan: Any) -> Any:
+        """The vectors of a plan."""
+        name = repr(plan)
+        if name not in self._known:
+            self._known[name] = self._room.vectors(plan)
+        return self._known[name]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -289,7 +347,14 @@ def _protocol(session: _Session, rest: str) -> None:
         session.datasets.append(rest)
 
 
-_PROTOCOLS: Final = ("refresh", "dataset", "attacker's hospital uploads 9 fake", "attacker uploads a list", "download")
+_PROTOCOLS: Final = (
+    "refresh",
+    "dataset",
+    "read remaining",
+    "attacker's hospital uploads 9 fake",
+    "attacker uploads a list",
+    "download",
+)
 _DIRECTIVES: Final = {
     "actor": _actor,
     "repeat": _repeat,
@@ -303,7 +368,7 @@ _DIRECTIVES: Final = {
 
 def obstacle(case: Case, modes: Sequence[Mode] = (SDC, DP)) -> str | None:
     """Why a case cannot run here, or None if it can."""
-    if not any(mode.profile is not None and case.mode in {"both", mode.name} for mode in modes):
+    if not any(case.mode in {"both", mode.name} for mode in modes):
         return f"mode {case.mode}"
     for directive in case.directives:
         word, _, rest = directive.partition(" ")
@@ -317,6 +382,40 @@ def obstacle(case: Case, modes: Sequence[Mode] = (SDC, DP)) -> str | None:
     if case.check == "timing" and "actor" in {directive.partition(" ")[0] for directive in case.directives}:
         return "time grid"
     return None
+
+
+def judge_noise(case: Case, rooms: Rooms, mode: Mode, *, tries: int) -> float:
+    """Judge a case whose answers have noise; the accuracy of the better classifier, 0.5 where nothing is released.
+
+    What is refused, and all words, are the same in all worlds; equal questions have equal answers within a deployment.
+    Raises AssertionError.
+    """
+    seen: dict[str, list[tuple[float, ...]]] = {world: [] for world in WORLDS}
+    for attempt in range(tries):
+        outcomes = run_case(case, rooms, mode=mode, most_repeats=3, seed=attempt)
+        words = {tuple(_policy(record) for record in records) for records in outcomes.values()}
+        assert len(words) == 1, "the words tell the worlds apart"
+        for world, records in outcomes.items():
+            assert all(record.status != "error" for record in records)
+            if case.check in {"budget", "timing", "sticky"}:
+                by_text: dict[str, set[str]] = {}
+                for record in records:
+                    by_text.setdefault("" if case.check == "sticky" else record.text, set()).add(str(record.rows))
+                assert all(len(answers) == 1 for answers in by_text.values()), "noise was drawn again"
+            if case.check in {"refused", "same_refusal"}:
+                assert {record.status for record in records} == {"refused"}
+            seen[world].append(features(records))
+        if not any(record.rows for record in outcomes["A"]) and attempt > 0:
+            return 0.5
+    return max(classified(seen["A"], seen["B"]), classified(seen["A"], seen["C"]))
+
+
+def _policy(record: Record) -> str:
+    """What is said whatever the noise was: the refusal, and of an answer the rules and what is left of the budget."""
+    if record.status == "refused":
+        return record.words
+    left = [one for one in record.answer["findings"] if one["code"] != "disclosure.below_threshold"]
+    return str([(one["code"], one["reason"]) for one in left])
 
 
 # -- checks: each judges the records of the three worlds and raises AssertionError
@@ -449,11 +548,17 @@ _CHECKS: Final = {
 }
 
 
-def run_case(case: Case, rooms: Rooms, *, mode: Mode = SDC, most_repeats: int | None = None) -> dict[str, list[Record]]:
-    """Run a case in fresh deployments of the three worlds."""
-    return {
-        world: Deployment(rooms=rooms, world=world, mode=mode, most_repeats=most_repeats).run(case) for world in WORLDS
-    }
+def run_case(
+    case: Case, rooms: Rooms, *, mode: Mode = SDC, most_repeats: int | None = None, seed: int | None = None
+) -> dict[str, list[Record]]:
+    """Run a case in fresh deployments of the three worlds; with ``seed`` keys and noise can be drawn again."""
+    outcomes = {}
+    for world in WORLDS:
+        deployment = Deployment(rooms=rooms, world=world, mode=mode, most_repeats=most_repeats)
+        if seed is not None:
+            deployment.key, deployment.bytes = seed.to_bytes(32), random.Random(f"{seed} {world}").randbytes
+        outcomes[world] = deployment.run(case)
+    return outcomes
 
 
 def accuracy(left: Sequence[str], right: Sequence[str]) -> float:
@@ -466,7 +571,34 @@ def accuracy(left: Sequence[str], right: Sequence[str]) -> float:
     return 0.5 + differ / len(left) / 2
 
 
-def numbers(records: Sequence[Record]) -> Iterator[float]:
-    """All numbers that were released, in order: what a classifier of noisy answers works on."""
+def features(records: Sequence[Record]) -> tuple[float, ...]:
+    """What a classifier looks at: how many rows each step shows, and the sum and the greatest of their numbers."""
+    found: list[float] = []
     for record in records:
-        yield from (float(value) for row in record.rows for value in row if isinstance(value, int | float))
+        values = [float(value) for row in record.rows for value in row if isinstance(value, int | float)]
+        found += [float(len(record.rows)), sum(values), max(values, default=0.0)]
+    return tuple(found)
+
+
+def classified(left: Sequence[tuple[float, ...]], right: Sequence[tuple[float, ...]]) -> float:
+    """The accuracy of the best threshold on one feature, or on a difference of two, learnt from every other deployment.
+
+    It is judged on the deployments that it has not seen.
+    """
+    one, two = np.array(left), np.array(right)
+    pairs = [one[:, a] - one[:, b] for a in range(one.shape[1]) for b in range(a)]
+    others = [two[:, a] - two[:, b] for a in range(two.shape[1]) for b in range(a)]
+    columns = [*zip(one.T, two.T, strict=True), *zip(pairs, others, strict=True)]
+    best = (0.0, 0.5)
+    for first, second in columns:
+        known = (first[::2], second[::2])
+        for threshold in np.unique(np.concatenate(known)):
+            for sign in (1, -1):
+                score = _score(known[0], known[1], threshold, sign)
+                if score > best[0]:
+                    best = (score, _score(first[1::2], second[1::2], threshold, sign))
+    return best[1]
+
+
+def _score(first: NDArray[np.float64], second: NDArray[np.float64], threshold: float, sign: int) -> float:
+    return float(np.mean(sign * first >= sign * threshold) + np.mean(sign * second < sign * threshold)) / 2
