@@ -47,8 +47,8 @@ ATTACKS = SHARED / "attacks" / "disclosure.yaml"
 ORDINARY = SHARED / "attacks" / "ordinary_queries.yaml"
 NOT_RUN = Path(__file__).with_name("disclosure_cases_not_run.yaml")
 HERE = pytest.mark.skipif(not ATTACKS.is_file(), reason="the attack cases are not here; set ASEPSIS_SHARED")
-LARGE = {"ATK-009", "ATK-033"}
-"""Thousands of cells of a few persons each."""
+LARGE = {"ATK-009", "ATK-033", "ATK-212", "ATK-222"}
+"""Thousands of cells of a few persons each, or rooms of their own."""
 
 
 @cache

@@ -402,7 +402,7 @@ def _sorted(rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
 
 
 QUICK = settings(
-    deadline=None, phases=(Phase.explicit, Phase.generate), suppress_health_check=list(HealthCheck), max_examples=12
+    deadline=None, phases=(Phase.explicit, Phase.generate), suppress_health_check=list(HealthCheck), max_examples=10
 )
 THOROUGH = settings(QUICK, max_examples=300)
 FEW, MANY = 18, 20
@@ -503,7 +503,7 @@ FOREIGN = ["v.note", "note", "p.secret", "p.person_source_value", "v.owner_", "t
 
 
 @given(text=questions(), foreign=st.sampled_from(FOREIGN), place=st.integers(0, 40))
-@settings(QUICK, max_examples=150)
+@settings(QUICK, max_examples=80)
 def test_no_plan_refers_to_a_column_outside_the_contract(catalogue: Any, text: str, foreign: str, place: int) -> None:
     """A column somewhere in a good question is replaced by one that the contract does not give."""
     found = list(re.finditer(r"\b[pvcx]\.[a-z_]+", text))
@@ -545,7 +545,7 @@ def extreme_room(tmp_path_factory: pytest.TempPathFactory, catalogue: Any) -> It
 
 
 @given(text=questions())
-@settings(QUICK, max_examples=60)
+@settings(QUICK, max_examples=40)
 def test_no_value_of_the_data_makes_an_accepted_question_fail(
     extreme_room: QueryRoom, catalogue: Any, text: str
 ) -> None:
