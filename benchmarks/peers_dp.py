@@ -8,37 +8,39 @@ records in each for every person, as their guides do.
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import os
 import sys
 from collections.abc import Callable
 from typing import Any
 
 ROWS = 1_000_000
+NEEDS = {"opendp.polars": "polars", "pipeline_dp": "pyarrow.parquet", "snsql": "pandas"}
 GROUPS, RECORDS, HIGH, DIAGNOSES = 8, 3, 20_000.0, 500
 
 
 def main() -> None:
     """Measure what is installed."""
     path, ours = sys.argv[1], float(sys.argv[2])
-    measure("opendp", "Polars, all rows", lambda: opendp(path), ours=ours)
+    measure("opendp.polars", "Polars, all rows", lambda: opendp(path), ours=ours)
     measure("pipeline_dp", "local, a million rows", lambda: pipeline_dp(path), ours=ours)
     measure("snsql", "pandas, a million rows", lambda: smartnoise(path), ours=ours)
 
 
 def measure(module: str, what: str, call: Callable[[], int], *, ours: float) -> None:
     """Print CPU seconds, scaled to all rows, and the ratio to ours."""
-    if importlib.util.find_spec(module) is None:
+    try:
+        importlib.import_module(module)  # its own import is not what is measured
+        importlib.import_module(NEEDS[module])
+    except ImportError:
         return
-    importlib.import_module(module)  # its own import is not what is measured
     start = _spent()
     try:
         scale = call()
     except Exception as error:  # noqa: BLE001 - a peer may fail in its own ways
-        print(f"{module:12} {what}: stopped with {type(error).__name__}")
+        print(f"{module:14} {what}: stopped with {type(error).__name__}")
         return
     spent = (_spent() - start) * scale
-    print(f"{module:12} {what}: {spent:7.1f} s CPU, ratio to ours {spent / ours:6.1f}", flush=True)
+    print(f"{module:14} {what}: {spent:7.1f} s CPU, ratio to ours {spent / ours:6.1f}", flush=True)
 
 
 def _spent() -> float:
