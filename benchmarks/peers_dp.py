@@ -14,14 +14,14 @@ from collections.abc import Callable
 from typing import Any
 
 ROWS = 1_000_000
-NEEDS = {"opendp.polars": "polars", "pipeline_dp": "pyarrow.parquet", "snsql": "pandas"}
+NEEDS = {"opendp.prelude": "polars", "pipeline_dp": "pyarrow.parquet", "snsql": "pandas"}
 GROUPS, RECORDS, HIGH, DIAGNOSES = 8, 3, 20_000.0, 500
 
 
 def main() -> None:
     """Measure what is installed."""
     path, ours = sys.argv[1], float(sys.argv[2])
-    measure("opendp.polars", "Polars, all rows", lambda: opendp(path), ours=ours)
+    measure("opendp.prelude", "Polars, all rows", lambda: opendp(path), ours=ours)
     measure("pipeline_dp", "local, a million rows", lambda: pipeline_dp(path), ours=ours)
     measure("snsql", "pandas, a million rows", lambda: smartnoise(path), ours=ours)
 
