@@ -126,6 +126,11 @@ class FileEntry:
         return self.reader in _TEXT_READERS or self.shape.dialect is Dialect.POSTGRES
 
     @property
+    def is_delimited(self) -> bool:
+        """Whether the fields of a record are its text between delimiters."""
+        return self.is_text and bool(self.columns)
+
+    @property
     def decoding(self) -> Decoding:
         """How lines become text."""
         return Decoding(encoding=self.encoding, mixed=self.shape.mixed)

@@ -9,7 +9,7 @@ shows when the text is taken apart (too few columns, an unbalanced quote, no JSO
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from asepsis.errors.harmonise import MappingMalformed
@@ -89,7 +89,19 @@ def _places(entry: FileEntry, data: str) -> str:
 
 
 def _columns(entry: FileEntry, data: str) -> str:
-    """Delimited text. Only lines that show something unusual take the longer ways."""
+    """Delimited text: plain lines are only split (``readers.plain``), the others go the longer ways."""
+    words = f"SELECT *, string_split(text, {quote_text(entry.shape.delimiter)}) AS w FROM ({data} AND plain)"
+    plain = _with_fields(_fields(entry.columns), words, without="w")
+    return f"{plain} UNION ALL {_unusual(entry, f'{data} AND NOT coalesce(plain, FALSE)')}"
+
+
+def _fields(names: Sequence[str]) -> dict[str, str]:
+    """The words of a line as its fields; the last one still has the end of the line."""
+    values = {name: f"w[{place}]" for place, name in enumerate(names, start=1)}
+    return values | {names[-1]: f"rtrim(w[{len(names)}], {_ENDS})"}
+
+
+def _unusual(entry: FileEntry, data: str) -> str:
     shape, names = entry.shape, entry.columns
     mark, count = quote_text(shape.delimiter), len(names)
     split = f"SELECT *, string_split(text, {mark}) AS w, FALSE AS odd FROM ({data})"
@@ -106,8 +118,7 @@ def _columns(entry: FileEntry, data: str) -> str:
     )
     plain = f"text IS NULL OR (found = {count} AND NOT odd)"
     defects = f"CASE WHEN {plain} THEN defects ELSE list_concat(defects, {found}) END"
-    values = {name: f"w[{place}]" for place, name in enumerate(names, start=1)}
-    values[names[-1]] = f"rtrim(w[{count}], {_ENDS})"
+    values = _fields(names)
     if shape.dialect is not None:
         values = {name: _copied(sql) for name, sql in values.items()}
     return _with_fields(values, cut, without="w, odd, found", defects=defects)

@@ -78,13 +78,14 @@ class Findings:
 
 
 @dataclass(frozen=True, slots=True)
-class _Node:
-    """One computed column: its SQL, and for a looked-up column the table, its key, and the column that is looked up."""
+class Node:
+    """One computed column: its SQL, and for a looked-up column the table and when a row of it is the one."""
 
     sql: str
     table: str = ""
     key: str = ""
     value: str = ""
+    equals: str = "="
 
     @property
     def uses(self) -> frozenset[str]:
@@ -97,7 +98,7 @@ class Query:
 
     def __init__(self, sql: str) -> None:
         self._base = sql
-        self._nodes: dict[str, _Node] = {}
+        self._nodes: dict[str, Node] = {}
         self._levels: dict[str, int] = {}
         self.found = Findings()
 
@@ -115,34 +116,35 @@ class Query:
         return frozenset().union(*(node.uses for node in self._nodes.values()))
 
     @property
-    def names(self) -> frozenset[str]:
-        """Every column that was added."""
-        return frozenset(self._nodes)
+    def nodes(self) -> Mapping[str, Node]:
+        """Every column that was added, after those that it uses."""
+        return self._nodes
 
     def add(self, name: str, sql: str) -> None:
         """Add one computed column."""
-        self._put(name, _Node(sql))
+        self.put(name, Node(sql))
 
     def look_up(self, columns: Mapping[str, str], *, table: str, key: str, value: str) -> None:
         """Add columns of the row of ``table`` whose ``key`` is the value; ``t`` is that row in their SQL."""
         for name, sql in columns.items():
-            self._put(name, _Node(sql, table, key, value))
+            self.put(name, Node(sql, table, key, value))
 
-    def _put(self, name: str, node: _Node) -> None:
+    def put(self, name: str, node: Node) -> None:
+        """Add one column of either kind, after those that it uses."""
         self._nodes[name] = node
         self._levels[name] = 1 + max((self._levels.get(used, 0) for used in node.uses if used != name), default=0)
 
     def _layer(self, below: str, names: list[str]) -> str:
-        joins: dict[tuple[str, str, str], str] = {}
+        joins: dict[tuple[str, str, str, str], str] = {}
         columns = []
         for name in names:
             node = self._nodes[name]
             sql = node.sql
             if node.table:
-                alias = joins.setdefault((node.table, node.key, node.value), f"t{len(joins)}")
+                alias = joins.setdefault((node.table, node.key, node.equals, node.value), f"t{len(joins)}")
                 sql = re.sub(r"\bt\.", f"{alias}.", sql)
             columns.append(f"{sql} AS {quote_name(name)}")
         joined_rows = "".join(
-            f" LEFT JOIN {table} {t} ON {t}.{key} = {value}" for (table, key, value), t in joins.items()
+            f" LEFT JOIN {table} {t} ON {t}.{key} {equals} {value}" for (table, key, equals, value), t in joins.items()
         )
         return f"SELECT l.*, {', '.join(columns)} FROM ({below}) l{joined_rows}"

@@ -13,7 +13,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from asepsis.harmonise.entries import FileEntry
+from asepsis.harmonise.by_value import SAMPLE, divide, recurring
+from asepsis.harmonise.entries import FileEntry, Reader
 from asepsis.harmonise.expressions import quote_name
 from asepsis.harmonise.extraction import extract, landed_table
 from asepsis.harmonise.mapping import Mapping, TableSpec
@@ -62,10 +63,11 @@ class EntryPlan:
         self._conditional = tuple(spec for spec in self._specs if spec.where is not None)
         self._staged = quote_name(f"staged_{entry.name}")
         self._settled = settled_table(entry.name)
+        self._is_staged = bool(self._conditional) or (entry.is_text and entry.reader is not Reader.HL7V2)
         self.defines_persons = any(spec.table == "person" for spec in self._specs)
 
     def begin(self) -> tuple[str, ...]:
-        """Create the table of settled records, and stage the records where table files ask for some of them only.
+        """Create the table of settled records, and stage the records where they are not settled from where they landed.
 
         Raises:
             ExpressionRefused: an expression is outside the subset or names something unknown.
@@ -73,24 +75,40 @@ class EntryPlan:
         """
         columns = ", ".join(f"{quote_name(name)} {sql_type}" for name, sql_type in self._columns().items())
         create = (f"CREATE OR REPLACE TABLE {self._settled} ({columns})", *self._partners())
-        return (*create, self._stage()) if self._conditional else create
+        return (*create, self._stage()) if self._is_staged else create
 
-    def asked(self) -> str | None:
-        """Select the combinations of answers that occur; nothing where every table file asks for every record."""
-        return f"SELECT DISTINCT {', '.join(self._wheres())} FROM {self._staged}" if self._conditional else None
+    def survey(self) -> str:
+        """Select the combinations of answers that occur; of a sample, the records and the different values by field."""
+        fields = [f"approx_count_distinct({quote_name(name)})" for name in self._used_fields()]
+        counts = [f"{count} FILTER (rec_no < {SAMPLE})" for count in ("count(*)", *fields)]
+        source = self._staged if self._is_staged else f"({self._extracted()})"
+        return f"SELECT {', '.join([*self._wheres(), *counts])} FROM {source} {self._by_answers()}"
 
-    def settle(self, asked: Asked) -> str:
-        """Settle the records with these answers.
+    def surveyed(self, row: Sequence[int]) -> tuple[Asked, tuple[str, ...]]:
+        """One row of the survey: the answers, and the fields whose values recur under them."""
+        answers = len(self._conditional)
+        asked = tuple(bool(answer) for answer in row[:answers])
+        return asked, recurring(self._used_fields(), row[answers], row[answers + 1 :])
+
+    def settle(self, asked: Asked, by_value: Sequence[str] = ()) -> tuple[str, ...]:
+        """Settle the records with these answers; what depends on one field ``by_value`` alone is judged once a value.
 
         Raises:
             ExpressionRefused: an expression is outside the subset or names something unknown.
             MappingMalformed: a path is malformed.
         """
         refused = {spec.name for spec, is_asked in zip(self._conditional, asked, strict=True) if not is_asked}
-        query = self._query(self._records(asked), [spec for spec in self._specs if spec.name not in refused])
-        kept = query.names | {*_PLACE, "content", *self._compared_fields()}
-        columns = ", ".join(quote_name(name) for name in self._columns() if name in kept)
-        return f"INSERT INTO {self._settled} BY NAME SELECT {columns} FROM ({query.sql})"
+        records = self._records(asked)
+        query = self._query(records, [spec for spec in self._specs if spec.name not in refused])
+        kept = query.nodes.keys() | {*_PLACE, "content", *self._compared_fields()}
+        wanted = [name for name in self._columns() if name in kept]
+        query, tables = divide(query, records, by_value, wanted=wanted, prefix=f"values_{self._entry.name}_")
+        columns = ", ".join(quote_name(name) for name in wanted)
+        return (
+            *(f"CREATE OR REPLACE TEMP TABLE {table} AS {sql}" for table, sql in tables.items()),
+            f"INSERT INTO {self._settled} BY NAME SELECT {columns} FROM ({query.sql})",
+            *(f"DROP TABLE {table}" for table in tables),
+        )
 
     def everything(self) -> Asked:
         """The answers of a record that every table file asks for."""
@@ -100,7 +118,7 @@ class EntryPlan:
         """Merge repeated records, and set records apart that name a person once more."""
         merge = self._merge() if self._entry.duplicates else ()
         twins = self._find_twins() if self._entry.duplicates else ()
-        drop = (f"DROP TABLE {self._staged}",) if self._conditional else ()
+        drop = (f"DROP TABLE {self._staged}",) if self._is_staged else ()
         if not self.defines_persons:
             return (*drop, *merge, *twins)
         apart = (*self._set_repeated_persons_apart(), *self._set_unknown_persons_apart())
@@ -173,23 +191,33 @@ class EntryPlan:
     def _wheres(self) -> list[str]:
         return [quote_name(f"{spec.name}?where") for spec in self._conditional]
 
+    def _by_answers(self) -> str:
+        return f"GROUP BY {', '.join(self._wheres())}" if self._conditional else ""
+
+    def _used_fields(self) -> list[str]:
+        """The columns of the source fields that table files use."""
+        used = self._query("", self._specs).uses | {*self._compared_fields()}
+        return [f"f.{name}" for name in self._entry.field_names if f"f.{name}" in used]
+
     def _stage(self) -> str:
         """Every data record with the fields that table files use, its defects, and who asks for it."""
-        query = Query(extract(self._entry))
+        query = Query(self._extracted())
         for spec in self._conditional:
             add_where(query, spec, self._entry, self._codes)
-        used = self._query("", self._specs).uses
-        fields = [quote_name(f"f.{name}") for name in self._entry.field_names if f"f.{name}" in used]
-        content = [f"{self._content()} AS content"] if self._entry.duplicates else []
-        columns = [*_PLACE, "defects", *fields, *content, *self._wheres()]
-        return f"CREATE OR REPLACE TEMP TABLE {self._staged} AS SELECT {', '.join(columns)} FROM ({query.sql})"
+        fields = [quote_name(name) for name in self._used_fields()]
+        content = ["content"] if self._entry.duplicates else []
+        columns = ", ".join([*_PLACE, "defects", *fields, *content, *self._wheres()])
+        return f"CREATE OR REPLACE TEMP TABLE {self._staged} AS SELECT {columns} FROM ({query.sql})"
+
+    def _extracted(self) -> str:
+        content = f", {self._content()} AS content" if self._entry.duplicates else ""
+        return f"SELECT *{content} FROM ({extract(self._entry)})" if content else extract(self._entry)
 
     def _records(self, asked: Asked) -> str:
-        if not self._conditional:
-            content = f", {self._content()} AS content" if self._entry.duplicates else ""
-            return f"SELECT *{content} FROM ({extract(self._entry)})" if content else extract(self._entry)
+        if not self._is_staged:
+            return self._extracted()
         answers = [name if is_asked else f"NOT {name}" for name, is_asked in zip(self._wheres(), asked, strict=True)]
-        return f"SELECT * FROM {self._staged} WHERE {' AND '.join(answers)}"
+        return f"SELECT * FROM {self._staged} WHERE {' AND '.join([*answers, 'TRUE'])}"
 
     def _query(self, records: str, specs: Sequence[TableSpec]) -> Query:
         """Everything that is computed about records that these table files ask for."""

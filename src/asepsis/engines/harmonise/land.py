@@ -83,6 +83,8 @@ def create_landed(connection: duckdb.DuckDBPyConnection, entry: FileEntry) -> No
     A line-oriented record is kept as ``text``; ``raw`` is null where its bytes are those of the text.
     """
     columns = [_typed(column) for column in landed_fields(entry).values()]
+    if entry.is_delimited:
+        columns = ["plain BOOLEAN", *columns]
     if entry.is_text:
         columns = ["text VARCHAR", *columns]
     with guarded("land"):
@@ -187,6 +189,9 @@ class _Rows:
             columns |= self._texts(whole)
         else:
             columns["raw"] = whole
+        if self._entry.is_delimited:
+            is_plain = np.zeros(self._count, np.bool_) if batch.plain is None else batch.plain
+            columns["plain"] = pa.array(is_plain)
         for name in landed_fields(self._entry):
             columns[name] = self._column(name)
         return pa.table(columns)

@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import BinaryIO, Final
 
 from asepsis.harmonise.entries import FileEntry, Reader
 from asepsis.harmonise.extraction import hl7_paths
 from asepsis.harmonise.readers import ccda, dbase, delimited, ebcdic, hl7v2, ndjson, sqldump, transcript, x12
 from asepsis.harmonise.readers.batch import Batch
+from asepsis.harmonise.readers.plain import plain_lines
 from asepsis.harmonise.readers.x12paths import parse_path
 from asepsis.harmonise.readers.xpaths import compile_xpath
 
 
 def read_batches(entry: FileEntry, stream: BinaryIO) -> Iterator[Batch]:
-    """The records of a stream as the entry says."""
-    return _READERS[entry.reader](entry, stream)
+    """The records of a stream as the entry says; of delimited text also which of them are plain."""
+    batches = _READERS[entry.reader](entry, stream)
+    return (_with_plain(entry, batch) for batch in batches) if entry.is_delimited else batches
+
+
+def _with_plain(entry: FileEntry, batch: Batch) -> Batch:
+    shape = entry.shape
+    unusual = "\\" if shape.dialect is not None else shape.quote or ""
+    found = plain_lines(batch, delimiter=shape.delimiter, columns=len(entry.columns), unusual=unusual)
+    return replace(batch, plain=found)
 
 
 def _ebcdic(entry: FileEntry, stream: BinaryIO) -> Iterator[Batch]:

@@ -53,9 +53,9 @@ def settle(connection: duckdb.DuckDBPyConnection, plan: EntryPlan, *, twins: str
     with guarded("stage"):
         for statement in plan.begin():
             connection.execute(statement)
-        combinations = plan.asked()
-        for asked in [()] if combinations is None else connection.execute(combinations).fetchall():
-            connection.execute(plan.settle(asked))
+        for row in connection.execute(plan.survey()).fetchall():
+            for statement in plan.settle(*plan.surveyed(row)):
+                connection.execute(statement)
         if twins is not None:
             connection.execute(plan.merge_into_earlier(twins))
         for statement in plan.finish():
@@ -65,7 +65,7 @@ def settle(connection: duckdb.DuckDBPyConnection, plan: EntryPlan, *, twins: str
 def settle_nothing(connection: duckdb.DuckDBPyConnection, plan: EntryPlan) -> None:
     """Let the engine judge every statement of an entry on an empty table."""
     with guarded("stage"):
-        for statement in (*plan.begin(), plan.settle(plan.everything()), *plan.finish()):
+        for statement in (*plan.begin(), *plan.settle(plan.everything()), *plan.finish()):
             connection.execute(statement)
 
 

@@ -28,7 +28,8 @@ class Batch:
     """Records ``number`` and following, from byte ``offset`` of the file; ``ends`` are offsets into ``data``.
 
     ``texts`` is ``None`` where values come decoded in ``columns``; otherwise the text of a record is its bytes read as
-    UTF-8, except for the records that ``texts`` names. ``declared`` is a count that the file states about itself, and
+    UTF-8, except for the records that ``texts`` names. ``plain`` says of delimited text which records are only to be
+    split. ``declared`` is a count that the file states about itself, and
     ``counted`` what this batch holds of the things that such a count counts.
     """
 
@@ -40,6 +41,7 @@ class Batch:
     defects: Defects = field(default_factory=dict)
     texts: Mapping[int, str | None] | None = None
     columns: Mapping[str, Values] = field(default_factory=dict)
+    plain: NDArray[np.bool_] | None = None
     declared: int | None = None
     counted: int = 0
 
