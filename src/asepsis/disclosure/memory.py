@@ -9,7 +9,7 @@ the memory, because a sharp one could be met on purpose. What was shown is never
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -97,13 +97,14 @@ class Memory:
 
 def held(candidates: Sequence[Candidate], memory: Memory, *, threshold: int, width: float) -> frozenset[int]:
     """The places of the candidates that must not be shown."""
-    earlier = Index(memory.shown)
+    earlier, reach = Index(memory.shown), threshold + BLUR
     out: set[int] = set()
-    accepted: list[Candidate] = []
+    left: dict[int, Candidate] = {}
+    accepted: dict[int, list[Candidate]] = {}
     for place, candidate in enumerate(candidates):
         if earlier.knows(candidate.shown):
             continue
-        near = [*earlier.near(candidate.shown, threshold + BLUR), *_beside(candidate, accepted)]
+        near = [*earlier.near(candidate.shown, reach), *_beside(candidate, accepted, reach)]
         if _has_little_effect(candidate, memory, threshold) or any(
             candidate.shown.persons.apart(other.persons)
             < memory.blurred(threshold, candidate.shown.identity, other.identity)
@@ -111,8 +112,8 @@ def held(candidates: Sequence[Candidate], memory: Memory, *, threshold: int, wid
         ):
             out.add(place)
         else:
-            accepted.append(candidate)
-    left = {place: one for place, one in enumerate(candidates) if place not in out and one in accepted}
+            left[place] = candidate
+            accepted.setdefault(candidate.shown.persons.size, []).append(candidate)
     return frozenset(out | _narrowed(left, memory, threshold=threshold, width=width))
 
 
@@ -122,14 +123,17 @@ def _has_little_effect(candidate: Candidate, memory: Memory, threshold: int) -> 
     return candidate.effect < memory.blurred(threshold, "effect", candidate.shown.identity)
 
 
-def _beside(candidate: Candidate, accepted: Iterable[Candidate]) -> list[Shown]:
+def _beside(candidate: Candidate, accepted: Mapping[int, Sequence[Candidate]], reach: int) -> list[Shown]:
     """Accepted cells of the same result that an author could have composed to differ by a few persons.
 
-    Cells of one table that differ by values of plain columns overlap by chance alone, never by intent.
+    Cells of one table that differ by values of plain columns overlap by chance alone, never by intent. ``accepted`` is
+    by size: sets whose sizes differ by ``reach`` differ by as many persons.
     """
+    size = candidate.shown.persons.size
     return [
         other.shown
-        for other in accepted
+        for near in range(size - reach + 1, size + reach)
+        for other in accepted.get(near, ())
         if not (candidate.plain and other.plain and candidate.table == other.table)
         and other.shown.identity != candidate.shown.identity
     ]
