@@ -1,6 +1,7 @@
 """The one run of a runtime: order in, evidence out, grants in, step of the memory out, receipts in, statistic out.
 
-Errors leave as code and public names; nothing else of an exception, and no traceback, ever reaches the room.
+Errors leave as code and public names; nothing else of an exception, and no traceback, ever reaches the room. What the
+data had a part in, an error too, leaves on a grid of time.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from asepsis.domain.documents import Document, Fields, encode_bytes
 from asepsis.domain.names import PartyId
 from asepsis.errors import AsepsisError
 from asepsis.runtime.frames import read_frame, write_frame
+from asepsis.runtime.grid import Grid
 from asepsis.runtime.identity import RuntimeIdentity
 from asepsis.runtime.order import read_order
 from asepsis.runtime.private import paid_accounts
@@ -23,10 +25,10 @@ from asepsis.sealing.canonical import canonical
 from asepsis.sealing.signing import Purpose
 
 
-def serve(requests: BinaryIO, answers: BinaryIO, *, clock: Callable[[], datetime]) -> int:
+def serve(requests: BinaryIO, answers: BinaryIO, *, clock: Callable[[], datetime], grid: Grid) -> int:
     """Serve one order; returns the exit code of the process."""
     try:
-        _serve(requests, answers, clock)
+        _serve(requests, answers, clock, grid)
     except AsepsisError as error:
         write_frame(answers, {"type": "error", "code": error.code, "names": dict(error.names)})
         return error.kind.exit_code
@@ -36,7 +38,7 @@ def serve(requests: BinaryIO, answers: BinaryIO, *, clock: Callable[[], datetime
     return 0
 
 
-def _serve(requests: BinaryIO, answers: BinaryIO, clock: Callable[[], datetime]) -> None:
+def _serve(requests: BinaryIO, answers: BinaryIO, clock: Callable[[], datetime], grid: Grid) -> None:
     order = read_order(_expect(read_frame(requests), "order"), now=clock())
     identity = RuntimeIdentity()
     evidence = identity.evidence(order)
@@ -48,7 +50,7 @@ def _serve(requests: BinaryIO, answers: BinaryIO, clock: Callable[[], datetime])
     keys = identity.keys(order, evidence=evidence, grants=given, now=clock())
     grants.close()
     accounts = paid_accounts(order, given)
-    with Vault(keys) as vault:
+    with grid.step(), Vault(keys) as vault:
         found = work(order, vault, now=clock(), accounts=accounts)
     step = step_of(order, found)
     if step is not None:
