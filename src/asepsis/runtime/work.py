@@ -53,8 +53,7 @@ def _query(order: Order, vault: Vault, accounts: Accounts) -> Statistic:
         noisy, after = answer_noisy(order, vault, plan, memory=memory, asking=asking, accounts=accounts)
         return _remembered(order, vault, noisy, plan=Digest(plan.digest), memory=(memory, after))
     with open_room(order, vault) as data:
-        cells = data.room.cells(plan)
-        contributors = data.room.contributors(plan, least=profile.threshold)
+        cells, contributors = data.room.cells_and_contributors(plan, least=profile.threshold)
     assessed, after = assess_with_memory(cells, contributors, plan.shape, profile, memory=memory, asking=asking)
     return _remembered(order, vault, assessed, plan=Digest(plan.digest), memory=(memory, after))
 

@@ -43,8 +43,8 @@ _DATA: Final = "rehearsal"
 class LocalRoom(Protocol):
     """The engine with the owner's local tables."""
 
-    def cells(self, plan: QueryPlan) -> Sealed[CellTable]:
-        """The cells of a plan."""
+    def cells_and_contributors(self, plan: QueryPlan, *, least: int) -> tuple[Sealed[CellTable], Sealed[Contributors]]:
+        """The cells of a plan, and the persons behind those of at least ``least`` persons."""
 
     def contributors(self, plan: QueryPlan, *, least: int) -> Sealed[Contributors]:
         """The persons behind all cells of at least ``least`` persons."""
@@ -147,8 +147,7 @@ class Rehearsal:
 
     def _remembered(self, plan: QueryPlan, author: str) -> Assessed:
         """Judge the cells by the profile and by everything that this rehearsal has released before."""
-        cells = self.room.cells(plan)
-        contributors = self.room.contributors(plan, least=self.profile.threshold)
+        cells, contributors = self.room.cells_and_contributors(plan, least=self.profile.threshold)
         asking = Asking(
             author=author,
             question=self._asked(plan.digest),

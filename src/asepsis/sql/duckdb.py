@@ -16,6 +16,7 @@ from typing import Final
 
 from asepsis.domain.cells import MeasureKind
 from asepsis.sql.canonical import disjunction
+from asepsis.sql.dialects import DUCKDB, Dialect
 from asepsis.sql.plan import (
     LISTED,
     And,
@@ -71,32 +72,40 @@ class Generated:
 
 @dataclass(slots=True, kw_only=True)
 class _Printer:
+    dialect: Dialect = DUCKDB
+    persons: tuple[int, int] | None = None
+    """The range of persons that all rows are limited to."""
     parameters: dict[str, Value] = field(default_factory=dict)
     units: dict[int, str] = field(default_factory=dict)
+    ends: str = ""
 
     def bind(self, value: Value) -> str:
         name = f"p{len(self.parameters)}"
         self.parameters[name] = value
-        return f"${name}"
+        return f"{self.dialect.marker}{name}"
 
     # -- scalars
 
     def scalar(self, value: Scalar) -> str:  # noqa: C901, PLR0911 - one arm per node of a closed union
         match value:
             case ColumnRef():
-                return f'{self.alias(value.source)}."{value.name}"'
+                return self.column(value.source, value.name)
             case UnitRef():
                 return self.unit(value.source)
             case Literal():
                 return self.literal(value.value)
             case DatePart():
-                return f"date_part('{value.part.value}', {self.scalar(value.argument)})"
+                part = self.dialect.date_parts.get(value.part.value, value.part.value)
+                return f"date_part('{part}', {self.scalar(value.argument)})"
             case PeriodStart():
-                return f"CAST(date_trunc('{value.period.value}', {self.scalar(value.argument)}) AS DATE)"
+                argument = self.scalar(value.argument)
+                return self.dialect.period_start.format(period=value.period.value, value=argument)
             case DateShift():
-                return f"({self.scalar(value.argument)} + CAST({self.bind(value.days)} AS INTEGER))"
+                argument, days = self.scalar(value.argument), f"CAST({self.bind(value.days)} AS INTEGER)"
+                return self.dialect.date_shift.format(value=argument, days=days)
             case DaysBetween():
-                return f"date_diff('day', {self.scalar(value.start)}, {self.scalar(value.end)})"
+                start, end = self.scalar(value.start), self.scalar(value.end)
+                return self.dialect.days_between.format(start=start, end=end)
             case Difference():
                 return f"({self.scalar(value.left)} - {self.scalar(value.right)})"
             case Bin():
@@ -107,20 +116,22 @@ class _Printer:
                 return f"CASE {whens} ELSE {otherwise} END"
 
     def literal(self, value: Value) -> str:
-        kinds: dict[type, str] = {int: "BIGINT", float: "DOUBLE", str: "VARCHAR"}
-        return f"CAST({self.bind(value)} AS {kinds.get(type(value), 'DATE')})"
+        return f"CAST({self.bind(value)} AS {self.dialect.types[type(value)]})"
 
     def bin(self, value: Bin) -> str:
         width = f"CAST({self.bind(value.width)} AS BIGINT)"
-        floor = f"TRY_CAST(floor({self.scalar(value.argument)} / {width}) AS BIGINT)"
+        floor = self.dialect.floor.format(value=self.scalar(value.argument), width=width)
         return f"({floor} * {width})" if value.scaled else floor
 
     @staticmethod
     def alias(source: int) -> str:
         return "listed" if source == LISTED else f"t{source}"
 
+    def column(self, source: int, name: str) -> str:
+        return f"{self.alias(source)}.{self.dialect.named(name)}"
+
     def unit(self, source: int) -> str:
-        return f'{self.alias(source)}."{self.units[source]}"'
+        return self.column(source, self.units[source])
 
     # -- predicates
 
@@ -148,7 +159,8 @@ class _Printer:
         """Membership in a public list: the list is computed once, whatever the rows around it are."""
         argument, alias = self.scalar(value.argument), self.alias(LISTED)
         where = "" if value.where == Truth(value=True) else f" WHERE {self.predicate(value.where)}"
-        body = f'SELECT {alias}."{value.column}" FROM "{value.table}" AS {alias}{where}'
+        table = self.dialect.named(value.table)
+        body = f"SELECT {self.column(LISTED, value.column)} FROM {table} AS {alias}{where}"
         return f"({argument} {'NOT ' if value.negated else ''}IN ({body}))"
 
     def exists(self, value: Exists) -> str:
@@ -157,10 +169,11 @@ class _Printer:
 
     # -- relations
 
-    def rows(self, rows: Rows, *, tie: tuple[int, int] | None = None, persons: tuple[int, int] | None = None) -> str:
+    def rows(self, rows: Rows, *, tie: tuple[int, int] | None = None, nested: bool = False) -> str:
         """FROM and WHERE of some rows.
 
-        ``tie`` equates the persons of a source inside and one outside; ``persons`` is a range of persons.
+        ``tie`` equates the persons of a source inside and one outside. Every row that is not ``nested`` is limited
+        to the range of persons; the engine carries that into nested ones.
         """
         first, *others = rows.sources
         parts = [f"FROM {self.source(first)}"]
@@ -168,18 +181,25 @@ class _Printer:
         conditions = [] if rows.where == Truth(value=True) else [self.predicate(rows.where)]
         if tie is not None:
             conditions.append(f"{self.unit(tie[0])} = {self.unit(tie[1])}")
-        if persons is not None:
-            low, high = (f"CAST({self.bind(end)} AS BIGINT)" for end in persons)
-            conditions += [f"{self.unit(source.number)} BETWEEN {low} AND {high}" for source in inner_sources(rows)]
+        if not nested:
+            conditions += [self.within(source) for source in inner_sources(rows) if self.persons is not None]
         return " ".join(parts) + (" WHERE " + " AND ".join(conditions) if conditions else "")
+
+    def within(self, source: Source) -> str:
+        """That the person of a source is one of the range."""
+        if not self.ends and self.persons is not None:
+            self.ends = " AND ".join(f"CAST({self.bind(end)} AS BIGINT)" for end in self.persons)
+        return f"{self.unit(source.number)} BETWEEN {self.ends}"
 
     def join(self, source: Source, first: Source) -> str:
         printed = self.source(source)
         kind = "LEFT JOIN" if source.outer else "JOIN"
         if source.key is not None and isinstance(source.relation, LookupScan):
-            condition = f'{self.alias(source.number)}."{source.relation.key}" = {self.scalar(source.key)}'
+            condition = f"{self.column(source.number, source.relation.key)} = {self.scalar(source.key)}"
         else:
             condition = f"{self.unit(source.number)} = {self.unit(first.number)}"
+            if source.outer and self.persons is not None:
+                condition += f" AND {self.within(source)}"
         if source.matches != Truth(value=True):
             condition += f" AND {self.predicate(source.matches)}"
         return f"{kind} {printed} ON {condition}"
@@ -196,7 +216,7 @@ class _Printer:
     def relation(self, relation: Relational) -> str:
         match relation:
             case TableScan() | LookupScan():
-                return f'"{relation.table}"'
+                return self.dialect.named(relation.table)
             case Projection():
                 return f"({self.projection(relation)})"
             case PerPerson():
@@ -208,7 +228,7 @@ class _Printer:
         return self.projection(part) if isinstance(part, Projection) else self.stage(part)
 
     def projection(self, relation: Projection) -> str:
-        body = self.rows(relation.rows)
+        body = self.rows(relation.rows, nested=True)
         columns = [f"{self.scalar(column)} AS c{place}" for place, column in enumerate(relation.columns)]
         owners = self.owners(relation.rows)
         if not relation.distinct:
@@ -218,7 +238,7 @@ class _Printer:
         return f"SELECT {', '.join(chosen)} {body} GROUP BY ALL"
 
     def stage(self, relation: PerPerson) -> str:
-        body = self.rows(relation.rows)
+        body = self.rows(relation.rows, nested=True)
         keys = [f"{self.scalar(key)} AS c{place}" for place, key in enumerate(relation.keys)]
         features = [
             f"{self.feature(feature)} AS c{len(keys) + place}" for place, feature in enumerate(relation.features)
@@ -261,24 +281,51 @@ def inner_sources(rows: Rows) -> tuple[Source, ...]:
     return tuple(source for source in rows.sources if not source.outer and source.key is None)
 
 
-def cells_sql(grouping: Grouping, *, owners: int, persons: tuple[int, int] | None = None) -> Generated:
-    """The cells of a grouping: keys, persons, persons outside each owner, then ten columns per measure.
+def cells_sql(
+    grouping: Grouping,
+    *,
+    owners: int,
+    persons: tuple[int, int] | None = None,
+    populations: tuple[Predicate, ...] = (),
+    dialect: Dialect = DUCKDB,
+) -> Generated:
+    """The cells of a grouping: keys, persons, persons outside each owner, then six columns per measure.
 
-    ``persons`` limits the work to a range of persons (both ends included).
+    ``persons`` limits the work to a range of persons (both ends included). For each of the ``populations`` a list
+    of the persons with a row where it holds comes last: the persons behind the cells from the same person-cells.
     """
-    printer = _Printer()
-    body = printer.rows(grouping.rows, persons=persons)
-    keys = [f"k{place}" for place in range(len(grouping.keys))]
-    inner = [f"{printer.person(grouping.rows)} AS {UNIT}"]
-    inner += [f"{printer.scalar(key)} AS {name}" for name, key in zip(keys, grouping.keys, strict=True)]
+    printer = _Printer(dialect=dialect, persons=persons)
+    inner, body = _person_cells(printer, grouping)
     inner += [f"bit_or({printer.owners(grouping.rows)}) AS {OWNERS}"] if owners > 1 else []
-    outer = [*keys, "count(*) AS persons"]
+    outer = [*_keys(grouping), "count(*) AS persons"]
     outer += [f"count(*) FILTER (WHERE ({OWNERS} & {1 << owner}) = 0)" for owner in range(owners)] if owners > 1 else []
     for place, measure in enumerate(grouping.measures):
         inner += _person_columns(printer, measure, place)
-        outer += _cell_columns(measure, place)
+        outer += _cell_columns(dialect, measure, place)
+    for place, where in enumerate(populations):
+        condition = "" if where == Truth(value=True) else f" FILTER (WHERE b{place})"
+        inner += [f"bool_or({printer.predicate(where)}) AS b{place}"] if condition else []
+        outer.append(f"{dialect.gathered.format(value=UNIT)}{condition} AS l{place}")
+    return _grouped(printer, grouping, inner, body, outer)
+
+
+def _keys(grouping: Grouping) -> list[str]:
+    return [f"k{place}" for place in range(len(grouping.keys))]
+
+
+def _person_cells(printer: _Printer, grouping: Grouping) -> tuple[list[str], str]:
+    """The columns of the person-cells of a grouping, the person and the keys, and the rows that they come from."""
+    body = printer.rows(grouping.rows)
+    columns = [f"{printer.person(grouping.rows)} AS {UNIT}"]
+    columns += [f"{printer.scalar(key)} AS {name}" for name, key in zip(_keys(grouping), grouping.keys, strict=True)]
+    return columns, body
+
+
+def _grouped(printer: _Printer, grouping: Grouping, inner: list[str], body: str, outer: list[str]) -> Generated:
+    """First one row per person and cell, then the cells."""
     text = f"SELECT {', '.join(outer)} FROM (SELECT {', '.join(inner)} {body} GROUP BY ALL) AS person_cell"
-    return Generated(text=text + (f" GROUP BY {', '.join(keys)}" if keys else ""), parameters=printer.parameters)
+    text += f" GROUP BY {', '.join(_keys(grouping))}" if grouping.keys else ""
+    return Generated(text=text, parameters=printer.parameters)
 
 
 def _person_columns(printer: _Printer, measure: Measure, place: int) -> list[str]:
@@ -295,95 +342,76 @@ def _person_columns(printer: _Printer, measure: Measure, place: int) -> list[str
     return columns
 
 
-def _cell_columns(measure: Measure, place: int) -> list[str]:
+def _cell_columns(dialect: Dialect, measure: Measure, place: int) -> list[str]:
     """Persons, rows, total, absolute, the two largest, squares: the fields of a contribution, in this order."""
     kind = measure.spec.kind
     if kind is MeasureKind.PERSONS:
-        persons = "count(*)" if measure.where == Truth(value=True) else f"count(*) FILTER (WHERE n{place} > 0)"
+        persons = "count(*)" if measure.where == Truth(value=True) else f"count(nullif(n{place}, 0))"
         return [persons, "0", "0", "0", "NULL", "0"]
     everybody = kind is MeasureKind.ROWS and measure.where == Truth(value=True)
-    persons = "count(*)" if everybody else f"count(*) FILTER (WHERE n{place} > 0)"
-    rows = f"sum(n{place})"
+    persons = "count(*)" if everybody else f"count(nullif(n{place}, 0))"
+    rows = f"CAST(sum(n{place}) AS BIGINT)"
     if kind is MeasureKind.ROWS:
-        return [persons, rows, rows, rows, f"max(n{place}, 2)", "0"]
+        return [persons, rows, rows, rows, dialect.two_largest.format(value=f"n{place}"), "0"]
     squares = f"sum(q{place})" if kind in {MeasureKind.VARIANCE, MeasureKind.DEVIATION} else "0"
-    return [persons, rows, f"sum(s{place})", f"sum(abs(s{place}))", f"max(abs(s{place}), 2)", squares]
-
-
-def people_of_cells_sql(
-    grouping: Grouping, populations: tuple[Predicate, ...], *, persons: tuple[int, int] | None = None
-) -> Generated:
-    """The persons of every cell: keys, then one list of persons for each of the populations (rows where it holds)."""
-    printer = _Printer()
-    body = printer.rows(grouping.rows, persons=persons)
-    keys = [f"k{place}" for place in range(len(grouping.keys))]
-    inner = [f"{printer.person(grouping.rows)} AS {UNIT}"]
-    inner += [f"{printer.scalar(key)} AS {name}" for name, key in zip(keys, grouping.keys, strict=True)]
-    outer = list(keys)
-    for place, where in enumerate(populations):
-        if where == Truth(value=True):
-            outer.append(f"list({UNIT}) AS l{place}")
-            continue
-        inner.append(f"bool_or({printer.predicate(where)}) AS b{place}")
-        outer.append(f"list({UNIT}) FILTER (WHERE b{place}) AS l{place}")
-    text = f"SELECT {', '.join(outer)} FROM (SELECT {', '.join(inner)} {body} GROUP BY ALL) AS person_cell"
-    return Generated(text=text + (f" GROUP BY {', '.join(keys)}" if keys else ""), parameters=printer.parameters)
+    largest = dialect.two_largest.format(value=f"abs(s{place})")
+    return [persons, rows, f"sum(s{place})", f"sum(abs(s{place}))", largest, squares]
 
 
 def effects_sql(
-    grouping: Grouping, variants: tuple[Predicate, ...], *, persons: tuple[int, int] | None = None
+    grouping: Grouping,
+    variants: tuple[Predicate, ...],
+    *,
+    persons: tuple[int, int] | None = None,
+    dialect: Dialect = DUCKDB,
 ) -> Generated:
-    """How many persons each variant of the condition adds to, or takes from, every cell: keys, then a count each.
+    """How many persons each variant of the condition adds to, or takes from, every cell.
 
-    One pass for all variants: rows that satisfy the condition or any variant, reduced to persons and cells.
+    Keys, persons with any such row, then a count for each variant. One pass for all variants: rows that satisfy the
+    condition or any variant, reduced to persons and cells, with one bit for each of them.
     """
-    printer = _Printer()
     where = grouping.rows.where
-    body = printer.rows(dataclasses.replace(grouping.rows, where=disjunction((where, *variants))), persons=persons)
-    keys = [f"k{place}" for place in range(len(grouping.keys))]
-    inner = [f"{printer.person(grouping.rows)} AS {UNIT}"]
-    inner += [f"{printer.scalar(key)} AS {name}" for name, key in zip(keys, grouping.keys, strict=True)]
-    inner.append(f"coalesce(bool_or({printer.predicate(where)}), FALSE) AS hit")
-    outer = [*keys]
-    for place, variant in enumerate(variants):
-        inner.append(f"coalesce(bool_or({printer.predicate(variant)}), FALSE) AS e{place}")
-        outer.append(f"count(*) FILTER (WHERE hit <> e{place}) AS n{place}")
-    text = f"SELECT {', '.join(outer)} FROM (SELECT {', '.join(inner)} {body} GROUP BY ALL) AS person_cell"
-    return Generated(text=text + (f" GROUP BY {', '.join(keys)}" if keys else ""), parameters=printer.parameters)
+    wider = dataclasses.replace(grouping.rows, where=disjunction((where, *variants)))
+    printer = _Printer(dialect=dialect, persons=persons)
+    inner, body = _person_cells(printer, dataclasses.replace(grouping, rows=wider))
+    bits = [
+        f"CASE WHEN {printer.predicate(item)} THEN {1 << place} ELSE 0 END"
+        for place, item in enumerate((where, *variants))
+    ]
+    inner.append(f"bit_or({' | '.join(bits)}) AS bits")
+    # Exactly one of the two bits is set.
+    apart = [f"(bits & {1 | 1 << place}) IN (1, {1 << place})" for place in range(1, len(bits))]
+    counts = [f"count(*) FILTER (WHERE {condition}) AS n{place}" for place, condition in enumerate(apart)]
+    outer = [*_keys(grouping), "count(*) AS persons", *counts]
+    return _grouped(printer, grouping, inner, body, outer)
 
 
-def quantile_sql(grouping: Grouping, place: int) -> Generated:
+def quantile_sql(grouping: Grouping, place: int, *, dialect: Dialect = DUCKDB) -> Generated:
     """A quantile measure: keys, its value, and the persons with a value on or below, and on or above, it."""
     measure = grouping.measures[place]
     if measure.argument is None or measure.level is None:
         raise ValueError(place)
-    printer = _Printer()
-    body = printer.rows(grouping.rows)
-    keys = [f"k{number}" for number in range(len(grouping.keys))]
-    columns = [f"{printer.scalar(key)} AS {name}" for name, key in zip(keys, grouping.keys, strict=True)]
-    columns += [
-        f"{printer.person(grouping.rows)} AS {UNIT}",
-        f"CAST({printer.scalar(measure.argument)} AS DOUBLE) AS v",
-    ]
+    printer = _Printer(dialect=dialect)
+    columns, body = _person_cells(printer, grouping)
+    columns.append(f"CAST({printer.scalar(measure.argument)} AS DOUBLE) AS v")
     columns.append(f"{printer.predicate(measure.where)} AS chosen")
-    level = printer.bind(measure.level)
-    partition = f"PARTITION BY {', '.join(keys)}" if keys else ""
+    keys = ", ".join(_keys(grouping))
+    quantile = dialect.quantile.format(value="v", level=f"CAST({printer.bind(measure.level)} AS DOUBLE)")
     chosen = f"SELECT * FROM (SELECT {', '.join(columns)} {body}) AS person_rows WHERE chosen AND v IS NOT NULL"
-    ranked = (
-        f"SELECT *, quantile_cont(v, CAST({level} AS DOUBLE)) OVER ({partition}) AS q FROM ({chosen}) AS chosen_rows"
-    )
+    partition = f"PARTITION BY {keys}" if keys else ""
+    ranked = f"SELECT *, {quantile} OVER ({partition}) AS q FROM ({chosen}) AS chosen_rows"
     measures = [
         "any_value(q)",
         f"count(DISTINCT {UNIT}) FILTER (WHERE v <= q)",
         f"count(DISTINCT {UNIT}) FILTER (WHERE v >= q)",
     ]
-    text = f"SELECT {', '.join([*keys, *measures])} FROM ({ranked}) AS ranked_rows"
-    return Generated(text=text + (f" GROUP BY {', '.join(keys)}" if keys else ""), parameters=printer.parameters)
+    text = f"SELECT {', '.join([*_keys(grouping), *measures])} FROM ({ranked}) AS ranked_rows"
+    return Generated(text=text + (f" GROUP BY {keys}" if keys else ""), parameters=printer.parameters)
 
 
-def people_sql(cohort: Cohort) -> Generated:
+def people_sql(cohort: Cohort, *, dialect: Dialect = DUCKDB) -> Generated:
     """The distinct persons of a cohort, for a referral."""
-    printer = _Printer()
+    printer = _Printer(dialect=dialect)
     body = printer.rows(cohort.rows)
     text = f"SELECT DISTINCT {printer.unit(cohort.unit)} AS {UNIT} {body}"
     return Generated(text=text, parameters=printer.parameters)

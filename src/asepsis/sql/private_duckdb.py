@@ -34,8 +34,8 @@ _EVERYTHING: Final = Truth(value=True)
 
 def vectors_sql(private: PrivateGrouping, *, persons: tuple[int, int] | None = None) -> Generated:
     """The cells of a grouping: keys, then one whole number per vector; ``persons`` is a range of persons."""
-    grouping, printer = private.grouping, _Printer()
-    body = printer.rows(grouping.rows, persons=persons)
+    grouping, printer = private.grouping, _Printer(persons=persons)
+    body = printer.rows(grouping.rows)
     keys = [f"k{place}" for place in range(len(grouping.keys))]
     inner = [f"{printer.person(grouping.rows)} AS {UNIT}"]
     inner += [f"{printer.scalar(key)} AS {name}" for name, key in zip(keys, grouping.keys, strict=True)]

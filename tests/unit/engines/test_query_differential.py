@@ -22,7 +22,7 @@ from asepsis.domain.names import PartyId
 from asepsis.engines.query.room import QueryRoom
 from asepsis.sql import plan as ir
 from asepsis.sql import plan_query
-from asepsis.sql.duckdb import cells_sql, effects_sql, people_of_cells_sql
+from asepsis.sql.duckdb import cells_sql, effects_sql
 from asepsis.sql.effects import variants
 
 Row = dict[str, Any]
@@ -491,7 +491,10 @@ def check_names(plan: Any, catalogue: Any) -> None:
     allowed = {table.name for table in catalogue.tables}
     allowed |= {column.name for table in catalogue.tables for column in table.columns if column.uses}
     for grouping in plan.groupings:
-        texts = [cells_sql(grouping, owners=2).text, people_of_cells_sql(grouping, (ir.Truth(value=True),)).text]
+        texts = [
+            cells_sql(grouping, owners=2).text,
+            cells_sql(grouping, owners=2, populations=(ir.Truth(value=True),)).text,
+        ]
         texts.append(effects_sql(grouping, variants(grouping)).text)
         for text in texts:
             names = {name for name in re.findall(r'"([^"]*)"', text) if not re.fullmatch(r"c\d+|unit_", name)}

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-import heapq
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
+from operator import add
 from typing import Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from asepsis.domain.cells import CellRow, Contribution
 from asepsis.domain.release import Cell
@@ -14,6 +19,7 @@ from asepsis.sql.plan import Grouping
 
 Rows = tuple[CellRow, ...]
 Raw = tuple[object, ...]
+Places = NDArray[np.int64]
 
 FIELDS: Final = 6
 """Columns per measure: persons, rows, total, absolute, the two largest, squares."""
@@ -53,25 +59,66 @@ def whole(values: Raw) -> tuple[int, ...]:
     return tuple(value if isinstance(value, int) else 0 for value in values)
 
 
-def merged(parts: Iterable[list[Raw]], keys: int) -> list[Raw]:
-    """One row per cell from the rows of disjoint ranges of persons: counts and sums add up, largest ones compete."""
-    cells: dict[Raw, list[object]] = {}
+def added_up(parts: Iterable[list[Raw]], keys: int) -> dict[Raw, tuple[int, ...]]:
+    """One row of exact sums per cell, of any size, from the rows of disjoint ranges of persons."""
+    cells: dict[Raw, tuple[int, ...]] = {}
     for part in parts:
         for row in part:
-            known = cells.get(row[:keys])
-            if known is None:
-                cells[row[:keys]] = list(row)
-            else:
-                known[keys:] = [_both(left, right) for left, right in zip(known[keys:], row[keys:], strict=True)]
-    return [tuple(row) for row in cells.values()]
+            sums, known = whole(row[keys:]), cells.get(row[:keys])
+            cells[row[:keys]] = sums if known is None else tuple(map(add, known, sums))
+    return cells
 
 
-def _both(left: object, right: object) -> object:
-    if isinstance(left, list) and isinstance(right, list):
-        return heapq.nlargest(2, (value for value in left + right if value is not None))
-    if isinstance(left, int | float) and isinstance(right, int | float):
-        return left + right
-    return right if left is None else left
+def merged(parts: Sequence[pa.Table], keys: int) -> list[Raw]:
+    """One row per cell from the rows of disjoint ranges of persons: counts and sums add up, largest ones compete.
+
+    The first ``keys`` columns are the keys. Columns of lists are the two largest values; all others are numbers.
+    """
+    if len(parts) == 1:
+        return _raw(parts[0].columns, parts[0].num_rows)
+    table = pa.concat_tables(parts)
+    first, groups = _groups([table.column(place) for place in range(keys)], table.num_rows)
+    named = [table.column(place).take(pa.array(first)) for place in range(keys)]
+    added = [_added(table.column(place), groups, len(first)) for place in range(keys, table.num_columns)]
+    return _raw([*named, *added], len(first))
+
+
+def _raw(columns: Sequence[pa.ChunkedArray], rows: int) -> list[Raw]:
+    return list(zip(*(column.to_pylist() for column in columns), strict=True)) if columns else [()] * rows
+
+
+def _groups(keys: list[pa.ChunkedArray], rows: int) -> tuple[Places, Places]:
+    """For equal keys the first of their rows; for every row the number of its group."""
+    numbers = np.zeros(rows, np.int64)
+    for key in keys:
+        codes = pc.dictionary_encode(key.combine_chunks(), null_encoding="encode").indices.to_numpy()
+        _, numbers = np.unique(numbers * (rows + 1) + codes, return_inverse=True)
+    _, first, groups = np.unique(numbers, return_index=True, return_inverse=True)
+    return first, groups
+
+
+def _added(column: pa.ChunkedArray, groups: Places, count: int) -> pa.Array:
+    array = column.combine_chunks()
+    if isinstance(array, pa.ListArray):
+        return _largest(array, groups, count)
+    if pa.types.is_null(array.type):
+        return pa.nulls(count)
+    values = array.fill_null(0).to_numpy()
+    total = np.zeros(count, values.dtype if values.dtype.kind == "f" else np.int64)
+    np.add.at(total, groups, values)
+    return pa.array(total)
+
+
+def _largest(lists: pa.ListArray, groups: Places, count: int) -> pa.Array:
+    """The two largest of the values in the lists of every group."""
+    values = lists.flatten().to_numpy()
+    owners = groups[pc.list_parent_indices(lists).to_numpy()]
+    order = np.lexsort((-values, owners))
+    values, owners = values[order], owners[order]
+    starts = np.searchsorted(owners, np.arange(count))
+    kept = np.arange(len(owners)) - starts[owners] < 2  # noqa: PLR2004 - the two largest
+    offsets = np.concatenate(([0], np.cumsum(np.bincount(owners[kept], minlength=count)))).astype(np.int32)
+    return pa.ListArray.from_arrays(pa.array(offsets), pa.array(values[kept]))
 
 
 def _contribution(fields: Raw, quantile: Raw | None) -> Contribution:

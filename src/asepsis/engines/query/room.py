@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import warnings
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import Final, Self, TypeVar
@@ -10,6 +11,7 @@ from typing import Final, Self, TypeVar
 import duckdb
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from asepsis.disclosure.contributors import Contributors, Population
@@ -18,12 +20,13 @@ from asepsis.domain.cells import CellTable, MeasureKind
 from asepsis.domain.names import PartyId
 from asepsis.domain.private import Keys, PrivateSums
 from asepsis.domain.sealed import Sealed
-from asepsis.engines.query.answers import Raw, Rows, cell_keys, cell_rows, merged, whole
+from asepsis.engines.query.answers import Raw, Rows, added_up, cell_keys, cell_rows, merged
 from asepsis.engines.query.guard import guarded, timed
 from asepsis.engines.query.loading import LINKS, OwnerFile, link_sql, table_sql
 from asepsis.engines.query.people import Gathering, Links, populations_of, tokens
+from asepsis.engines.query.ranges import DEFAULT_ROWS, Clustering, Range, pace
 from asepsis.errors.engine import EngineDataError, EngineLockedError, EngineOwnersError, EngineTableError
-from asepsis.sql.duckdb import Generated, cells_sql, effects_sql, people_of_cells_sql, people_sql, quantile_sql
+from asepsis.sql.duckdb import Generated, cells_sql, effects_sql, people_sql, quantile_sql
 from asepsis.sql.effects import variants
 from asepsis.sql.identity import skeleton
 from asepsis.sql.plan import Cohort, Grouping, QueryPlan
@@ -34,8 +37,8 @@ T = TypeVar("T")
 
 MOST_OWNERS: Final = 60
 DEFAULT_SECONDS: Final = 60.0
-DEFAULT_BATCH: Final = 100_000
-"""Persons per range."""
+_STEPS: Final = 3
+"""Steps of a range of a question that is answered with noise: it does not tell its person-cells."""
 
 _NOTHING: Final[Mapping[str, object]] = MappingProxyType({})
 
@@ -43,7 +46,8 @@ _NOTHING: Final[Mapping[str, object]] = MappingProxyType({})
 class QueryRoom:
     """Loads tables, locks itself, then answers plans. One per run, inside the runtime's own process.
 
-    Without ``temp_directory`` nothing is ever written to a disk: what does not fit in memory fails.
+    Without ``temp_directory`` nothing is ever written to a disk: what does not fit in memory fails. ``batch`` is the
+    number of rows of a first range of persons.
     """
 
     def __init__(
@@ -53,7 +57,7 @@ class QueryRoom:
         threads: int = 1,
         memory_limit: str = "1GB",
         seconds: float = DEFAULT_SECONDS,
-        batch: int = DEFAULT_BATCH,
+        batch: int = DEFAULT_ROWS,
     ) -> None:
         settings: dict[str, str | bool | int | float | list[str]] = {
             "threads": threads,
@@ -69,7 +73,9 @@ class QueryRoom:
         self._links: set[Path] = set()
         self._locked = False
         self._batch = batch
-        self._ranges: list[tuple[int, int] | None] = [None]
+        self._units: dict[str, str] = {}
+        self._clustered: dict[str, Clustering] = {}
+        self._persons: Range | None = None
         self._names: tuple[Links, NDArray[np.uint64]] | None = None
         self._connection = guarded(lambda: duckdb.connect(":memory:", config=settings))
         self._do(f"CREATE TABLE {LINKS} (owner INTEGER, person BIGINT, link BIGINT)")
@@ -109,29 +115,37 @@ class QueryRoom:
         opened = [self._open(table, owner, path) for owner, path in sorted(files.items())]
         paths = {file.path: str(files[self._owners[file.owner]]) for file in opened}
         self._naming(table, "the owners", lambda: self._connection.execute(table_sql(table, opened), paths))
+        if table.unit is not None:
+            self._units[table.name] = table.unit.name
 
     def lock(self) -> None:
         """Close all doors of the engine: no files, no extensions, no change of settings. Only then it answers."""
         self._do("SET enable_external_access = false")
         self._do("SET lock_configuration = true")
-        self._ranges = self._split_persons()
+        self._persons = self._first_and_last()
+        self._clustered = {table: self._clustering(table, unit) for table, unit in self._units.items()}
         self._locked = True
 
     def cells(self, plan: QueryPlan) -> Sealed[CellTable]:
         """The cells of a plan. Raises EngineMemoryError, EngineTimeError, EngineDataError, EngineLockedError."""
-        return Sealed(CellTable(branches=tuple(self._cells(grouping) for grouping in plan.groupings)))
+        return Sealed(CellTable(branches=tuple(self._cells(grouping)[0] for grouping in plan.groupings)))
 
     def contributors(self, plan: QueryPlan, *, least: int) -> Sealed[Contributors]:
         """The persons behind all cells of at least ``least`` persons. Raises the errors of :meth:`cells`."""
+        return self.cells_and_contributors(plan, least=least)[1]
+
+    def cells_and_contributors(self, plan: QueryPlan, *, least: int) -> tuple[Sealed[CellTable], Sealed[Contributors]]:
+        """The cells of a plan and the persons behind them, from the same person-cells. Raises as :meth:`cells`."""
         links, names = self._tokens()
+        branches: list[Rows] = []
         found: list[Population] = []
         for branch, grouping in enumerate(plan.groupings):
-            wheres = tuple(where for where, _ in populations_of(grouping))
-            gathering = Gathering(grouping=grouping, known=links)
-            for part in self._ranges:
-                gathering.add(self._table(people_of_cells_sql(grouping, wheres, persons=part)))
-            found += gathering.populations(branch, least=least, effects=self._effects(grouping))
-        return Sealed(Contributors(tokens=names, populations=tuple(found), skeleton=skeleton(plan.groupings)))
+            cells, gathering = self._cells(grouping, Gathering(grouping=grouping, known=links))
+            branches.append(cells)
+            if gathering is not None:
+                found += gathering.populations(branch, least=least, effects=self._effects(grouping))
+        contributors = Contributors(tokens=names, populations=tuple(found), skeleton=skeleton(plan.groupings))
+        return Sealed(CellTable(branches=tuple(branches))), Sealed(contributors)
 
     def vectors(self, plan: PrivatePlan) -> Sealed[PrivateSums]:
         """The exact vectors of a private plan. Raises the errors of :meth:`cells`."""
@@ -158,30 +172,52 @@ class QueryRoom:
         """The result of a method's own generated SQL."""
         return Sealed(self._answer(lambda: self._connection.sql(text, params=dict(parameters)).to_arrow_table()))
 
-    def _cells(self, grouping: Grouping) -> Rows:
-        owners = len(self._owners)
-        parts = (self._fetch(cells_sql(grouping, owners=owners, persons=part)) for part in self._ranges)
-        rows = merged(parts, len(grouping.keys))
+    def _cells(self, grouping: Grouping, gathering: Gathering | None = None) -> tuple[Rows, Gathering | None]:
+        """The cells of a grouping; their persons go to the ``gathering``."""
+        owners, keys = len(self._owners), len(grouping.keys)
+        wheres = tuple(where for where, _ in populations_of(grouping)) if gathering is not None else ()
+
+        def of_range(persons: Range | None) -> pa.Table:
+            table = self._table(cells_sql(grouping, owners=owners, persons=persons, populations=wheres))
+            numbers = table.num_columns - len(wheres)
+            if gathering is not None:
+                gathering.add(table.select([*range(keys), *range(numbers, table.num_columns)]))
+            return table.select(range(numbers))
+
+        rows = merged(list(self._by_ranges(grouping, of_range)), keys)
         quantiles = {
             place: self._fetch(quantile_sql(grouping, place))
             for place, measure in enumerate(grouping.measures)
             if measure.spec.kind is MeasureKind.QUANTILE
         }
-        return cell_rows(rows, grouping, owners=owners, quantiles=quantiles)
+        return cell_rows(rows, grouping, owners=owners, quantiles=quantiles), gathering
 
     def _vectors(self, private: PrivateGrouping) -> dict[Keys, tuple[int, ...]]:
         keys = len(private.grouping.keys)
-        parts = (self._fetch(vectors_sql(private, persons=part)) for part in self._ranges)
-        return {cell_keys(row[:keys]): whole(row[keys:]) for row in merged(parts, keys)}
+        walk = pace(private.grouping, self._clustered, self._persons, rows=self._batch, steps=_STEPS)
+        sums = added_up((self._fetch(vectors_sql(private, persons=part)) for part in walk.ranges()), keys)
+        return {cell_keys(key): values for key, values in sums.items()}
 
     def _effects(self, grouping: Grouping) -> dict[Raw, int] | None:
         """By cell, the least effect of a tested condition; None where the question has none."""
         tested = variants(grouping)
         if not tested:
             return None
-        parts = (self._fetch(effects_sql(grouping, tested, persons=part)) for part in self._ranges)
         keys = len(grouping.keys)
-        return {row[:keys]: min(int(str(count)) for count in row[keys:]) for row in merged(parts, keys)}
+
+        def of_range(persons: Range | None) -> pa.Table:
+            return self._table(effects_sql(grouping, tested, persons=persons))
+
+        rows = merged(list(self._by_ranges(grouping, of_range)), keys)
+        return {row[:keys]: min(int(str(count)) for count in row[keys + 1 :]) for row in rows}
+
+    def _by_ranges(self, grouping: Grouping, run: Callable[[Range | None], pa.Table]) -> Iterator[pa.Table]:
+        """Results range by range; the persons of their cells, after the keys, decide about the next range."""
+        walk = pace(grouping, self._clustered, self._persons, rows=self._batch)
+        for part in walk.ranges():
+            table = run(part)
+            walk.told(pc.sum(table.column(len(grouping.keys))).as_py() or 0)
+            yield table
 
     def _tokens(self) -> tuple[Links, NDArray[np.uint64]]:
         """The persons of the room, and their tokens."""
@@ -192,21 +228,31 @@ class QueryRoom:
             self._names = tokens(table.column(2).to_numpy(), table.column(1).to_numpy(), owners.tolist())
         return self._names
 
-    def _split_persons(self) -> list[tuple[int, int] | None]:
-        """Ranges of persons that are computed one after the other, so that memory does not grow with the room."""
-        numbered = f"SELECT link, row_number() OVER (ORDER BY link) AS place FROM (SELECT DISTINCT link FROM {LINKS})"  # noqa: S608
-        text = f"SELECT min(link), max(link) FROM ({numbered}) GROUP BY (place - 1) // $batch ORDER BY 1"  # noqa: S608
-        found = guarded(lambda: self._connection.execute(text, {"batch": self._batch}).fetchall())
-        return [(int(low), int(high)) for low, high in found] if len(found) > 1 else [None]
+    def _first_and_last(self) -> Range | None:
+        found = guarded(lambda: self._connection.execute(f"SELECT min(link), max(link) FROM {LINKS}").fetchall())  # noqa: S608
+        ((first, last),) = found
+        return None if first is None else (int(first), int(last))
+
+    def _clustering(self, table: str, unit: str) -> Clustering:
+        """The persons at every so many rows of a table, which was written in the order of its persons."""
+        counted = guarded(lambda: self._connection.execute(f'SELECT count(*) FROM "{table}"').fetchall())  # noqa: S608
+        text = f'SELECT "{unit}" FROM "{table}" WHERE rowid % $rows = 0 ORDER BY rowid'  # noqa: S608
+        starts = guarded(lambda: self._connection.execute(text, {"rows": self._batch}).fetchall())
+        return Clustering(rows=int(counted[0][0]), starts=tuple(int(start) for (start,) in starts))
 
     def _fetch(self, generated: Generated) -> list[tuple[object, ...]]:
         run = lambda: self._connection.execute(generated.text, dict(generated.parameters)).fetchall()  # noqa: E731
         return self._answer(run)
 
     def _table(self, generated: Generated) -> pa.Table:
-        return self._answer(
-            lambda: self._connection.sql(generated.text, params=dict(generated.parameters)).to_arrow_table()
-        )
+        return self._answer(lambda: self._planned_once(generated))
+
+    def _planned_once(self, generated: Generated) -> pa.Table:
+        """A relation would be planned twice. A result is copied, of which the engine warns; ours are small."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)
+            answer: pa.Table = self._connection.execute(generated.text, dict(generated.parameters)).to_arrow_table()
+            return answer
 
     def _answer(self, run: Callable[[], T]) -> T:
         if not self._locked:
