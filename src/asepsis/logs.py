@@ -101,7 +101,7 @@ def configure(stream: TextIO | None = None, *, level: str = "warning") -> None:
             structlog.processors.JSONRenderer(sort_keys=True, allow_nan=False),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(number),
-        logger_factory=structlog.WriteLoggerFactory(file=stream or sys.stderr),
+        logger_factory=lambda *_: structlog.WriteLogger(stream or sys.stderr),
         cache_logger_on_first_use=False,
     )
     logging.basicConfig(handlers=[_Library()], level=max(number, logging.WARNING), force=True)

@@ -11,6 +11,7 @@ literals are quoted.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Final
 
 from asepsis.harmonise.by_value import SAMPLE, divide, recurring
@@ -79,7 +80,7 @@ class EntryPlan:
 
     def survey(self) -> str:
         """Select the combinations of answers that occur; of a sample, the records and the different values by field."""
-        fields = [f"approx_count_distinct({quote_name(name)})" for name in self._used_fields()]
+        fields = [f"approx_count_distinct({quote_name(name)})" for name in self._used_fields]
         counts = [f"{count} FILTER (rec_no < {SAMPLE})" for count in ("count(*)", *fields)]
         source = self._staged if self._is_staged else f"({self._extracted()})"
         return f"SELECT {', '.join([*self._wheres(), *counts])} FROM {source} {self._by_answers()}"
@@ -88,7 +89,7 @@ class EntryPlan:
         """One row of the survey: the answers, and the fields whose values recur under them."""
         answers = len(self._conditional)
         asked = tuple(bool(answer) for answer in row[:answers])
-        return asked, recurring(self._used_fields(), row[answers], row[answers + 1 :])
+        return asked, recurring(self._used_fields, row[answers], row[answers + 1 :])
 
     def settle(self, asked: Asked, by_value: Sequence[str] = ()) -> tuple[str, ...]:
         """Settle the records with these answers; what depends on one field ``by_value`` alone is judged once a value.
@@ -194,17 +195,18 @@ class EntryPlan:
     def _by_answers(self) -> str:
         return f"GROUP BY {', '.join(self._wheres())}" if self._conditional else ""
 
-    def _used_fields(self) -> list[str]:
+    @cached_property
+    def _used_fields(self) -> tuple[str, ...]:
         """The columns of the source fields that table files use."""
         used = self._query("", self._specs).uses | {*self._compared_fields()}
-        return [f"f.{name}" for name in self._entry.field_names if f"f.{name}" in used]
+        return tuple(f"f.{name}" for name in self._entry.field_names if f"f.{name}" in used)
 
     def _stage(self) -> str:
         """Every data record with the fields that table files use, its defects, and who asks for it."""
         query = Query(self._extracted())
         for spec in self._conditional:
             add_where(query, spec, self._entry, self._codes)
-        fields = [quote_name(name) for name in self._used_fields()]
+        fields = [quote_name(name) for name in self._used_fields]
         content = ["content"] if self._entry.duplicates else []
         columns = ", ".join([*_PLACE, "defects", *fields, *content, *self._wheres()])
         return f"CREATE OR REPLACE TEMP TABLE {self._staged} AS SELECT {columns} FROM ({query.sql})"

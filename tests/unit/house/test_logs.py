@@ -3,6 +3,7 @@
 import io
 import json
 import logging
+import sys
 import warnings
 from collections.abc import Iterator
 from typing import Any
@@ -125,3 +126,18 @@ def test_only_allowed_keys_and_plain_values_remain(values: dict[str, Any]) -> No
     kept = allowed(values)
     assert kept.keys() <= NAME_KEYS | NUMBER_KEYS | PATH_KEYS | {"event"}
     json.dumps(kept, allow_nan=False)
+
+
+def test_without_a_stream_lines_go_to_the_standard_error_of_the_moment(
+    monkeypatch: pytest.MonkeyPatch, stream: io.StringIO
+) -> None:
+    """One process may give itself another standard error; the earlier one may be closed by then."""
+    del stream  # it restores the settings afterwards
+    closed = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", closed)
+    configure()
+    closed.close()
+    now = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", now)
+    get_logger().warning("step.taken")
+    assert "step.taken" in now.getvalue()
