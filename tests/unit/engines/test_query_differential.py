@@ -3,27 +3,40 @@
 
 from __future__ import annotations
 
+import json
 import math
+import os
 import re
+import shutil
+import subprocess
+import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import duckdb
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+import yaml
 from hypothesis import HealthCheck, Phase, assume, given, settings
 from hypothesis import strategies as st
 
 from asepsis.disclosure.derive import ProtectedRow, holds, value_of
+from asepsis.domain.catalogue import ColumnType
 from asepsis.domain.cells import CellRow, Contribution, MeasureKind, Relation
 from asepsis.domain.names import PartyId
 from asepsis.engines.query.room import QueryRoom
 from asepsis.sql import plan as ir
-from asepsis.sql import plan_query
-from asepsis.sql.duckdb import cells_sql, effects_sql
+from asepsis.sql import plan_query, spark
+from asepsis.sql.duckdb import Generated, cells_sql, effects_sql, quantile_sql
 from asepsis.sql.effects import variants
+from asepsis.sql.omop import omop_catalogue
 
 Row = dict[str, Any]
 World = dict[str, list[Row]]
@@ -608,3 +621,174 @@ def test_known_answers(open_room: Any, catalogue: Any, text: str, rows: dict[tup
     assert planned.plan is not None, planned.findings
     (cells,) = room.cells(planned.plan).unseal().branches
     assert {cell.keys: cell.persons for cell in cells} == rows
+
+
+# -- the same plans on Apache Spark
+
+SPARK_WORKER = Path(__file__).parents[2] / "spark_worker.py"
+SPARK_PYTHON = os.environ.get("ASEPSIS_SPARK_PYTHON") or (sys.executable if find_spec("pyspark") else "")
+needs_spark = pytest.mark.skipif(
+    not SPARK_PYTHON or shutil.which("java") is None,
+    reason="needs Java and pyspark, here or in the interpreter that ASEPSIS_SPARK_PYTHON names",
+)
+Ask = Callable[[dict[str, Path], list[Generated]], list[Any]]
+
+
+@pytest.fixture(scope="module")
+def ask_spark() -> Iterator[Ask]:
+    """Runs statements on a Spark of its own, and gives the rows of each."""
+    with subprocess.Popen(
+        [SPARK_PYTHON, str(SPARK_WORKER)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    ) as worker:
+        assert worker.stdin is not None
+        assert worker.stdout is not None
+
+        def ask(tables: dict[str, Path], statements: list[Generated]) -> list[Any]:
+            request = {
+                "tables": {name: str(path) for name, path in tables.items()},
+                "statements": [
+                    {
+                        "text": made.text,
+                        "parameters": {
+                            name: {"date": value.isoformat()} if isinstance(value, date) else value
+                            for name, value in made.parameters.items()
+                        },
+                    }
+                    for made in statements
+                ],
+            }
+            worker.stdin.write(json.dumps(request) + "\n")
+            worker.stdin.flush()
+            answer: list[Any] = json.loads(worker.stdout.readline())
+            return answer
+
+        yield ask
+        worker.stdin.close()
+
+
+def check_on_spark(room: QueryRoom, tables: list[str], folder: Path, ask: Ask, groupings: list[ir.Grouping]) -> int:
+    """The number of rows that DuckDB and Spark gave for the same statements, which are the same rows."""
+    paths = {}
+    for name in tables:
+        paths[name] = folder / f"{name}.parquet"
+        pq.write_table(room.statement(f'SELECT * FROM "{name}"').unseal(), paths[name])
+    here, there = [], []
+    for grouping in groupings:
+        wheres = tuple(dict.fromkeys(measure.where for measure in grouping.measures))
+        here += [cells_sql(grouping, owners=2, populations=wheres), effects_sql(grouping, variants(grouping))]
+        there += [
+            spark.cells_sql(grouping, owners=2, populations=wheres),
+            spark.effects_sql(grouping, variants(grouping)),
+        ]
+        for place, measure in enumerate(grouping.measures):
+            if measure.level is not None:
+                here.append(quantile_sql(grouping, place))
+                there.append(spark.quantile_sql(grouping, place))
+    rows = 0
+    for made, found in zip(there, ask(paths, there), strict=True):
+        assert isinstance(found, list), (made.text, found)
+        other = here[there.index(made)]
+        table = room.statement(other.text, other.parameters).unseal()
+        expected = [
+            tuple(_plain(value) for value in row)
+            for row in zip(*(column.to_pylist() for column in table.columns), strict=True)
+        ]
+        left, right = _sorted(expected), _sorted([tuple(_plain(value) for value in row) for row in found])
+        same = len(left) == len(right) and all(
+            _alike(a, b) for one, two in zip(left, right, strict=True) for a, b in zip(one, two, strict=True)
+        )
+        assert same, (made.text, dict(made.parameters), left, right)
+        rows += len(left)
+    return rows
+
+
+def _plain(value: Any) -> Any:
+    return sorted(value) or None if isinstance(value, list) else _shown(value)
+
+
+def _alike(left: Any, right: Any) -> bool:
+    if isinstance(left, list) and isinstance(right, list):
+        return len(left) == len(right) and all(close(a, b) for a, b in zip(left, right, strict=True))
+    return close(left, right)
+
+
+@needs_spark
+@pytest.mark.long
+@given(persons=PERSONS, visits=VISITS, texts=st.lists(questions(), min_size=25, max_size=25))
+@settings(QUICK, max_examples=10)
+def test_spark_gives_the_same_cells(  # noqa: PLR0917 - fixtures and draws
+    ask_spark: Ask, open_room: Any, catalogue: Any, tmp_path: Path, persons: Any, visits: Any, texts: list[str]
+) -> None:
+    known = [{"person_id": place, **row} for place, row in enumerate(persons)]
+    visits = [row for row in visits if row["person_id"] < len(known)]
+    room = open_room(
+        {
+            "person": {"n": known, "s": known[:1]},
+            "visit": {"n": visits},
+            "concept": {"n": NAMES},
+            "ancestor": {"n": LISTS},
+        },
+        [(owner, place, place) for owner in "ns" for place in range(len(known))],
+    )
+    plans = [
+        plan_query(
+            text, catalogue, parameters={name: value for name, value in PARAMETERS.items() if f"${name}" in text}
+        ).plan
+        for text in texts
+    ]
+    groupings = [grouping for plan in plans if plan is not None for grouping in plan.groupings]
+    check_on_spark(room, [table.name for table in catalogue.tables], tmp_path, ask_spark, groupings)
+    room.close()
+
+
+@needs_spark
+@pytest.mark.long
+def test_spark_answers_the_ordinary_queries_like_duckdb(ask_spark: Ask, tmp_path: Path) -> None:
+    attacks = Path(__file__).parents[3] / os.environ.get("ASEPSIS_SHARED", "../shared") / "attacks"
+    if not (attacks / "ordinary_queries.yaml").is_file():
+        pytest.skip("needs the ordinary queries of ASEPSIS_SHARED")
+    texts = yaml.safe_load((attacks / "ordinary_queries.yaml").read_text())
+    schema = yaml.safe_load((attacks / "disclosure.yaml").read_text())["schema"]
+    kinds = {"_date": ColumnType.DATE, "_source_value": ColumnType.TEXT, "value_as_number": ColumnType.NUMBER}
+    typed = {
+        table: [
+            (name, next((kind for end, kind in kinds.items() if name.endswith(end)), ColumnType.INTEGER))
+            for name in names
+        ]
+        for table, names in schema.items()
+    }
+    chance = np.random.default_rng(3)
+    # Every number that a query names is a likely value of every coded column.
+    numbers = sorted({int(number) for text in texts for number in re.findall(r"\b\d{3,9}\b", text)})
+    omop = omop_catalogue(typed)
+    with QueryRoom(tmp_path) as room:
+        for table in omop.tables:
+            rows = 60 if table.one_per_person else 900
+            columns = {name: _random(name, kind, rows, numbers, chance) for name, kind in typed[table.name]}
+            if table.one_per_person:
+                columns["person_id"] = pa.array(range(rows))
+            path = tmp_path / f"{table.name}-source.parquet"
+            pq.write_table(pa.table(columns), path)
+            room.load(table, {PartyId("north"): path})
+        room.lock()
+        plans = [plan_query(text, omop).plan for text in texts]
+        groupings = [grouping for plan in plans if plan is not None for grouping in plan.groupings]
+        assert len(groupings) >= len(texts)
+        names = [table.name for table in omop.tables if any(column.uses for column in table.columns)]
+        assert check_on_spark(room, names, tmp_path, ask_spark, groupings) > len(texts)
+
+
+def _random(name: str, kind: ColumnType, rows: int, numbers: list[int], chance: np.random.Generator) -> pa.Array:
+    days = np.datetime64("2015-01-01") + chance.integers(0, 3600, rows).astype("timedelta64[D]")
+    values = {
+        ColumnType.DATE: days,
+        ColumnType.NUMBER: np.round(chance.gamma(2.0, 4.0, rows), 1),
+        ColumnType.TEXT: chance.choice(["a", "b"], rows),
+        ColumnType.INTEGER: chance.choice(numbers, rows),
+    }
+    named = {"person_id": chance.integers(0, 60, rows), "year_of_birth": chance.integers(1930, 2010, rows)}
+    return pa.array(named.get(name, values[kind]))
