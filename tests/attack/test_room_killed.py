@@ -30,7 +30,7 @@ from simulator import (
 )
 
 GAUCHER = persons_with(RARE)
-QUICK, LONG = 9, 60
+QUICK, LONG = 5, 64
 PARTS = [*range(QUICK), *(pytest.param(part, marks=pytest.mark.long) for part in range(QUICK, QUICK + LONG))]
 SECONDS = [pytest.param(part, marks=pytest.mark.long) for part in range(20)]
 

@@ -104,6 +104,7 @@ def test_two_counts_that_differ_by_one_described_person_are_not_both_answered(
     assert (version(world), version(other)) == (2, 2)
 
 
+@pytest.mark.long
 def test_a_condition_that_matters_for_nobody_looks_like_one_that_matters_for_one(world: World) -> None:
     """Guard: as above. Whoever has the rarer disease has the rare one too, so the second list adds nobody."""
     assert rows(ask(world, GAUCHER)) == [[15]]
@@ -160,7 +161,7 @@ def test_a_lost_memory_is_told_as_lost_and_nothing_is_computed(world: World) -> 
     assert (answer.code, answer.out, answer.error) == (4, "", "runtime.sealed_file_missing")
 
 
-@pytest.mark.parametrize("place", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize("place", [0.0, *(pytest.param(place, marks=pytest.mark.long) for place in (0.5, 1.0))])
 def test_one_flipped_bit_in_the_sealed_memory_is_refused(place: float, world: World) -> None:
     """Guard: the root that the grants name, in ``runtime.remembering.open_memory``."""
     assert rows(ask(world, MANY)) == [[40]]
@@ -193,6 +194,7 @@ def started(world: World, sql: str, runtime: Any) -> list[dict[str, Any]]:
     ]
 
 
+@pytest.mark.long
 def test_two_runs_from_the_same_memory_are_not_both_answered(world: World) -> None:
     """Guard: ``_go_on`` at the desks and ``require_receipts`` in the runtime: the host holds one run back."""
     with RuntimeProcesses().start() as held_back:
@@ -269,6 +271,7 @@ def test_a_step_that_no_granted_runtime_signed_is_refused(world: World) -> None:
         room.desk(NORTHGATE).remember(MemoryDeposit(step=forged, signature=kept.signature))
 
 
+@pytest.mark.long
 def test_a_curve_is_remembered_and_counted_as_a_question(world: World) -> None:
     """Guard: ``assess_counted`` in ``runtime.work``: a method leaves a version, and is recalled from it."""
     command = world.command("method", "kaplan_meier", "--as", LABORATORY)

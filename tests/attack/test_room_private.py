@@ -72,6 +72,7 @@ def test_a_noisy_answer_is_released_paid_at_both_desks_and_free_when_asked_again
     assert spent(noisy) == dict.fromkeys(OWNERS, 2 * QUESTION)
 
 
+@pytest.mark.long
 def test_a_failing_run_stays_paid_and_is_finished_under_the_same_payment(
     noisy: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -92,9 +92,12 @@ CHANGES = {
     "resources were refused": ("riverside", strict("condition_occurrence", {"expr": "id <> 'c2'", "reason": "odd"})),
     "patients were refused": ("riverside", strict("person", {"expr": "id <> 'p1'", "reason": "odd"})),
 }
+QUICK = ("a requirement was too strict", "patients were refused")
 
 
-@pytest.mark.parametrize("case", CHANGES)
+@pytest.mark.parametrize(
+    "case", [*QUICK, *(pytest.param(case, marks=pytest.mark.long) for case in CHANGES if case not in QUICK)]
+)
 def test_a_rerun_after_a_repair_of_the_mapping_is_the_whole_run(
     case: str, sources: Sources, run: Run, tmp_path: Path
 ) -> None:
@@ -161,6 +164,7 @@ def test_a_person_who_is_known_already_stays_apart(sources: Sources, run: Run, t
     same(again, whole)
 
 
+@pytest.mark.long
 def test_another_reading_needs_the_backup(sources: Sources, run: Run, tmp_path: Path) -> None:
     first = kept(run(load_mapping(MAPPINGS / "northgate"), sources["northgate"], "first"), tmp_path / "kept")
 
@@ -202,6 +206,7 @@ def test_a_kept_record_that_is_gone_is_noticed(sources: Sources, run: Run, tmp_p
         rerun(mapping, earlier, workdir=tmp_path, run="again", person_key=KEY)
 
 
+@pytest.mark.long
 def test_both_hospitals_whole_after_a_repair_are_the_whole_run(shared: Path, tmp_path: Path) -> None:
     cases = {
         "northgate": ("hospital_a_legacy", strict("person", {"expr": "pat_sex = 'F'", "reason": "odd"})),

@@ -74,7 +74,7 @@ def fields(found: FileEntry, data: bytes, *, plainly: bool) -> tuple[list[Any], 
         connection.close()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(
     lines=LINES,
     end=st.sampled_from([b"\n", b"\r\n"]),
@@ -87,7 +87,7 @@ def test_a_plain_line_has_the_fields_that_all_the_rules_give_it(
     assert fields(found, data, plainly=True)[0] == fields(found, data, plainly=False)[0]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(lines=LINES)
 def test_a_plain_line_of_a_dump_has_the_fields_that_all_the_rules_give_it(lines: list[bytes]) -> None:
     rows = [line.replace(b";", b"\t") for line in lines]
