@@ -157,7 +157,7 @@ def test_an_engine_that_fails_under_an_accepted_question_says_one_code(
     """Guard: ``engine.guard``. The generated statement is replaced by one that raises inside DuckDB."""
     caplog.set_level(logging.DEBUG)
     broken = Generated(text=FAILING[failure], parameters={})
-    for name in ("cells_sql", "people_of_cells_sql", "effects_sql", "quantile_sql"):
+    for name in ("cells_sql", "effects_sql", "quantile_sql"):
         monkeypatch.setattr(f"asepsis.engines.query.room.{name}", lambda *_given, **_named: broken)
     rehearsal = Rehearsal(
         room=canary_rooms.room("A"), catalogue=CATALOGUE, profile=profile_named("strict-10"), memory=Memory(key=bytes(32))
