@@ -419,7 +419,7 @@ QUICK = settings(
 )
 THOROUGH = settings(QUICK, max_examples=300)
 FEW, MANY = 18, 20
-RULES = {"sql.multiplied_records", "sql.uncorrelated_subquery", "sql.margins"}
+RULES = {"sql.multiplied_records", "sql.uncorrelated_subquery", "sql.margins", "sql.person_key_predicate"}
 """For which a question of the generator may be refused: fewer than one in a hundred."""
 
 NAMES = [
