@@ -21,6 +21,8 @@ from asepsis.harmonise.views.fhirpath import Node, parse
 
 _NAME: Final = re.compile(r"^[A-Za-z_]\w{0,254}$")
 _DEEPEST_REPEAT: Final = 12
+_PLACE: Final = 9
+"""Digits of a child's number in the place of a node; places in their order are a tree from top to bottom."""
 _TYPES: Final = {
     "boolean": "BOOLEAN",
     "integer": "BIGINT",
@@ -54,6 +56,10 @@ _MACROS: Final = {
     ),
     "fp_cross(a, b)": (
         "flatten(list_transform(a, lambda fp_x: list_transform(b, lambda fp_y: struct_concat(fp_x, fp_y))))"
+    ),
+    "fp_placed(c, p)": (
+        "list_transform(c::JSON[], lambda fp_k, fp_i: "
+        f"{{'place': p || lpad(fp_i::VARCHAR, {_PLACE}, '0'), 'node': fp_k}})"
     ),
     "fp_step(t)": "power(10.0, -length(split_part(t, '.', 2))) / 2",
 }
@@ -253,19 +259,24 @@ class _Compiler:
         return columns, each
 
     def _repeat(self, paths: Any, focus: str, index: str) -> str:
+        """A tree grown level by level: lambdas inside lambdas, one for each level, would take seconds to bind."""
         if not isinstance(paths, list) or not paths:
             raise ViewRefused(problem="repeat takes a list of paths")
         trees = [parse(path) for path in paths]
-        return self._descend(trees, focus, index, _DEEPEST_REPEAT)
+        found, level, node, leaf = (self._fresh() for _ in range(4))
+        above = f"list_filter({found}, lambda {leaf}: length({leaf}.place) = {_PLACE} * ({level} - 1))"
+        below = f"fp_placed({self._children(trees, f'[{node}.node]', index)}, {node}.place)"
+        grown = f"{found} || flatten(list_transform({above}, lambda {node}: {below}))"
+        rounds = ", ".join(
+            [f"fp_placed({self._children(trees, focus, index)}, '')", *["fp_placed([], '')"] * _DEEPEST_REPEAT]
+        )
+        tree = f"list_sort(list_reduce([{rounds}], lambda {found}, {self._fresh()}, {level}: {grown}))"
+        is_deep = f"length({leaf}.place) > {_PLACE * _DEEPEST_REPEAT}"
+        return f"list_transform({tree}, lambda {leaf}: CASE WHEN {is_deep} THEN error('too deep') ELSE {leaf}.node END)"
 
-    def _descend(self, trees: list[Node], focus: str, index: str, left: int) -> str:
+    def _children(self, trees: list[Node], focus: str, index: str) -> str:
         parts = [self.path(tree, focus, index) for tree in trees]
-        children = parts[0] if len(parts) == 1 else f"flatten([{', '.join(parts)}])"
-        if not left:
-            return f"CASE WHEN len({children}) > 0 THEN error('too deep') ELSE []::JSON[] END"
-        name = self._fresh()
-        below = self._descend(trees, f"[{name}]", index, left - 1)
-        return f"flatten(list_transform({children}, lambda {name}: list_concat([{name}], {below})))"
+        return parts[0] if len(parts) == 1 else f"flatten([{', '.join(parts)}])"
 
     def _inner(self, node: dict[str, Any], focus: str, index: str) -> tuple[list[str], str]:
         names: list[str] = []
