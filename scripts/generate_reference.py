@@ -4,6 +4,7 @@ The pages cannot drift from the code: a test runs the check, `make docs` writes 
 """
 
 import importlib
+import json
 import pkgutil
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -19,6 +20,7 @@ from asepsis.cli.main import app
 from asepsis.disclosure.profiles import PROFILES
 from asepsis.domain import contract, referral, release, run
 from asepsis.domain.codes import CODES
+from asepsis.domain.contract_schema import contract_schema
 from asepsis.domain.explanation import MEANINGS
 from asepsis.domain.ledger import FACTS, PERSONAL, Act
 from asepsis.errors import AsepsisError, Kind
@@ -314,6 +316,11 @@ def acts_page() -> str:
     return f"{ACTS_HEAD}{rows}\n## Names of facts\n\n{names(FACTS)}\n\n## Personal fields\n\n{names(PERSONAL)}\n"
 
 
+def schema_file() -> str:
+    """The JSON Schema of a contract."""
+    return json.dumps(contract_schema(), indent=2) + "\n"
+
+
 def names(words: frozenset[str]) -> str:
     """Sorted names in code style, in lines that are not too long."""
     lines, line = [], ""
@@ -487,6 +494,7 @@ def cell(text: str) -> str:
 
 PAGES: Mapping[str, Callable[[], str]] = {
     "reference/errors.md": errors_page,
+    "reference/contract-schema.json": schema_file,
     "reference/cli.md": cli_page,
     "reference/ledger-acts.md": acts_page,
     "reference/states.md": states_page,

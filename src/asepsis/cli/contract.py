@@ -22,6 +22,18 @@ FileArgument = Annotated[Path, typer.Argument(help="The contract, usually room.y
 app.command("draft")(draft.run)
 
 
+@app.command("schema")
+def schema(as_json: JsonOption = False) -> None:
+    """Print the JSON Schema of a contract, for editors and other programs."""
+    with reported(as_json=as_json):
+        import json
+
+        from asepsis.domain.contract_schema import contract_schema
+
+        document = contract_schema()
+        emit(document, as_json=as_json, text=json.dumps(document, indent=2))
+
+
 @app.command("plan")
 def plan(file: FileArgument, as_json: JsonOption = False) -> None:
     """Check a contract and say in words what each party gives, gets and must sign."""

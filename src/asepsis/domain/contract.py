@@ -30,7 +30,8 @@ from asepsis.errors.contract import (
 
 SCHEMA_VERSION: Final = 1
 KEY_LENGTH: Final = 32
-_HIGHEST_LEVEL: Final = 2
+HIGHEST_LEVEL: Final = 2
+MOST_RETENTION_DAYS: Final = 36_500
 _HEX_256: Final = re.compile(r"[0-9a-f]{64}")
 
 
@@ -235,7 +236,7 @@ def read_contract(document: object) -> Contract:
         quotas = _read_quotas(disclosure)
     with fields.mapping("runtime") as runtime:
         level, measurements = runtime.integer("level"), runtime.texts("measurements")
-        if level > _HIGHEST_LEVEL:
+        if level > HIGHEST_LEVEL:
             raise runtime.malformed("level", "the level is 0, 1 or 2")
     with fields.mapping("ledger") as ledger:
         origin = ledger.text("origin")
@@ -247,7 +248,7 @@ def read_contract(document: object) -> Contract:
         legal_basis=fields.text("legal_basis"),
         valid_from=valid_from,
         valid_until=valid_until,
-        retention_days=fields.integer("retention_days", least=1),
+        retention_days=_read_retention(fields),
         parties=fields.each("parties", _read_party),
         datasets=fields.each("datasets", _read_dataset),
         catalogue=catalogue,
@@ -268,6 +269,13 @@ def read_contract(document: object) -> Contract:
     fields.close()
     _check_references(contract, fields)
     return contract
+
+
+def _read_retention(fields: Fields) -> int:
+    days = fields.integer("retention_days", least=1)
+    if days > MOST_RETENTION_DAYS:
+        raise fields.malformed("retention_days", f"at most {MOST_RETENTION_DAYS} days are allowed")
+    return days
 
 
 def _read_amends(fields: Fields) -> Amendment | None:

@@ -21,7 +21,7 @@ Document = dict[str, object]
 T = TypeVar("T")
 E = TypeVar("E", bound=StrEnum)
 
-_NAME: Final = re.compile(r"^[a-z][a-z0-9_-]{0,62}$")
+_NAME: Final = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 _MISSING: Final = object()
 
 
@@ -61,7 +61,7 @@ class Fields:
     def names(self) -> tuple[str, ...]:
         """The keys of the mapping, which must be short lower-case names."""
         for key in self._values:
-            if not _NAME.match(key):
+            if not _NAME.fullmatch(key):
                 raise self.malformed(key, "a short lower-case name is needed")
         return tuple(sorted(self._values))
 
@@ -75,7 +75,7 @@ class Fields:
     def name(self, key: str) -> str:
         """A short lower-case name: a letter, then letters, digits, ``_`` or ``-``."""
         value = self.text(key)
-        if not _NAME.match(value):
+        if not _NAME.fullmatch(value):
             raise self.malformed(key, "a short lower-case name is needed")
         return value
 
@@ -157,7 +157,7 @@ class Fields:
             raise self.malformed(key, "a mapping is needed")
         results = []
         for name in sorted(outer, key=str):
-            if not isinstance(name, str) or not _NAME.match(name):
+            if not isinstance(name, str) or not _NAME.fullmatch(name):
                 raise self.malformed(key, "its keys must be short lower-case names")
             inner = Fields(outer[name], document=self._document, place=f"{self._nested(key)}.{name}")
             results.append(read(name, inner))
@@ -170,7 +170,7 @@ class Fields:
 
 def read_name(text: str, *, what: str) -> str:
     """A short lower-case name, as contracts use them. Raises DocumentMalformed."""
-    if not _NAME.match(text):
+    if not _NAME.fullmatch(text):
         raise DocumentMalformed(document=what, place="name", problem="a short lower-case name is needed")
     return text
 

@@ -1,0 +1,183 @@
+"""The published JSON Schema of a contract (draft 2020-12), built from the words and limits that the reader uses.
+
+Every contract that :func:`asepsis.domain.contract.read_contract` accepts, this schema accepts. It also refuses what a
+schema can see alone: unknown and missing keys, types, forms, limits. What ties two places together - a dataset's owner
+must be a party, a bound must name a column - only the reader can say.
+Source: https://json-schema.org/draft/2020-12.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Final
+
+from asepsis.domain.catalogue import ColumnType, Use
+from asepsis.domain.contract import HIGHEST_LEVEL, MOST_RETENTION_DAYS, SCHEMA_VERSION, Holding, Role
+from asepsis.domain.documents import Document
+from asepsis.domain.privacy import LARGEST_NORM, MOST_RECORDS, MOST_VALUES
+from asepsis.domain.quotas import Quotas
+from asepsis.domain.snapshot import Label
+
+SCHEMA_ID: Final = f"urn:asepsis:contract:{SCHEMA_VERSION}"
+
+_NAME: Final = r"^[a-z][a-z0-9_-]{0,62}$"
+_TIME: Final = r"^[0-9W-]{7,10}.[0-9:.,]{2,}(Z|[+-][0-9:.,]{2,})$"
+"""As ISO 8601 writes it, always with a zone; days that do not exist are left to the reader."""
+_DIGEST: Final = r"^[0-9a-f]{64}$"
+_KEY: Final = r"^[A-Za-z0-9+/]{43}={1,2}$"
+"""32 bytes in base64; a second ``=`` is redundant, and the reader does not mind it."""
+
+
+def contract_schema() -> Document:
+    """The schema, as a document of plain JSON values."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": SCHEMA_ID,
+        "title": "Asepsis contract (room.yaml)",
+        **_closed(
+            {
+                "version": {"const": SCHEMA_VERSION},
+                "name": _ref("name"),
+                "title": _ref("text"),
+                "purpose": _ref("text"),
+                "legal_basis": _ref("text"),
+                "valid": _closed({"from": _ref("time"), "until": _ref("time")}),
+                "retention_days": _whole(1, most=MOST_RETENTION_DAYS),
+                "parties": {**_named(_ref("party")), "minProperties": 1},
+                "datasets": _named(_ref("dataset")),
+                "tables": _named(_ref("table")),
+                "analyses": _analyses(),
+                "disclosure": _disclosure(),
+                "budgets": {**_named(_whole()), "minProperties": 1},
+                "runtime": _closed({"level": _whole(0, most=HIGHEST_LEVEL), "measurements": _texts()}),
+                "ledger": _closed({"origin": _ref("text")}),
+                "dp": _ref("dp"),
+                "amends": _closed({"contract": _ref("digest"), "lineage": _ref("digest")}),
+            },
+            optional=("dp", "amends"),
+        ),
+        "if": {"required": ["dp"]},
+        "then": {"properties": {"analyses": {"properties": {"methods": {"maxItems": 0}}}}},
+        "$defs": _definitions(),
+    }
+
+
+def _definitions() -> Document:
+    return {
+        "name": {"type": "string", "pattern": _NAME},
+        "text": {"type": "string", "minLength": 1},
+        "time": {"type": "string", "pattern": _TIME},
+        "digest": {"type": "string", "pattern": _DIGEST},
+        "key": {"type": "string", "pattern": _KEY},
+        "party": _party(),
+        "dataset": _closed({"owner": _ref("name"), "label": _one_of(Label), "holds": _one_of(Holding)}),
+        "table": _closed(
+            {"columns": _named(_ref("column")), "one_per_person": {"type": "boolean"}, "key": _ref("name")},
+            optional=("one_per_person", "key"),
+        ),
+        "column": _closed(
+            {"type": _one_of(ColumnType), "uses": _some_of(Use), "bin_width": _whole(1)}, optional=("bin_width",)
+        ),
+        "dp": _dp(),
+    }
+
+
+def _party() -> Document:
+    party = _closed(
+        {
+            "name": _ref("text"),
+            "roles": {**_some_of(Role), "minItems": 1},
+            "signing_key": _ref("key"),
+            "sealing_key": _ref("key"),
+            "team_of": _ref("name"),
+        },
+        optional=("sealing_key", "team_of"),
+    )
+    needs = {Role.OWNER: ["sealing_key"], Role.CLINICIAN: ["sealing_key", "team_of"]}
+    rules = [
+        {
+            "if": {"required": ["roles"], "properties": {"roles": {"contains": {"const": role.value}}}},
+            "then": {"required": keys},
+        }
+        for role, keys in needs.items()
+    ]
+    return {**party, "allOf": rules}
+
+
+def _analyses() -> Document:
+    flag = {"type": "boolean"}
+    return _closed(
+        {"queries": flag, "methods": _texts(), "referrals": flag}, optional=("queries", "methods", "referrals")
+    )
+
+
+def _disclosure() -> Document:
+    quotas = Quotas().to_document()
+    return _closed(
+        {
+            "profile": _ref("text"),
+            "automatic_release": _texts(),
+            "beside": {"type": "array", "items": _ref("digest"), "uniqueItems": True},
+            "quotas": _closed(dict.fromkeys(quotas, _whole(1)), optional=quotas),
+        },
+        optional=("automatic_release", "beside", "quotas"),
+    )
+
+
+def _dp() -> Document:
+    around_zero = _whole(-LARGEST_NORM, most=LARGEST_NORM)
+    bound = _closed({"low": around_zero, "high": around_zero, "norm": _whole(1, most=LARGEST_NORM)}, optional=("norm",))
+    values = {
+        "type": "array",
+        "minItems": 1,
+        "maxItems": MOST_VALUES,
+        "uniqueItems": True,
+        "anyOf": [{"items": {"type": "integer"}}, {"items": {"type": "string"}}],
+    }
+    return _closed(
+        {
+            "budget": _closed({"micro_rho": _whole(1), "pico_delta": _whole(1)}),
+            "question": _closed({"micro_rho": _whole(1), "pico_delta": _whole()}),
+            "records": _whole(1, most=MOST_RECORDS),
+            "cells": _whole(1, most=MOST_RECORDS),
+            "least_persons": _whole(),
+            "bounds": _named(_named(bound)),
+            "domains": _named(_named(values)),
+        },
+        optional=("least_persons", "bounds", "domains"),
+    )
+
+
+def _closed(properties: Mapping[str, object], *, optional: Collection[str] = ()) -> Document:
+    return {
+        "type": "object",
+        "properties": dict(properties),
+        "required": [key for key in properties if key not in optional],
+        "additionalProperties": False,
+    }
+
+
+def _named(value: Document) -> Document:
+    """A mapping from short names."""
+    return {"type": "object", "patternProperties": {_NAME: value}, "additionalProperties": False}
+
+
+def _ref(definition: str) -> Document:
+    return {"$ref": f"#/$defs/{definition}"}
+
+
+def _whole(least: int = 0, *, most: int | None = None) -> Document:
+    limit: Document = {} if most is None else {"maximum": most}
+    return {"type": "integer", "minimum": least, **limit}
+
+
+def _one_of(words: type[Label | Holding | ColumnType]) -> Document:
+    return {"enum": [word.value for word in words]}
+
+
+def _some_of(words: type[Role | Use]) -> Document:
+    return {"type": "array", "items": {"enum": [word.value for word in words]}, "uniqueItems": True}
+
+
+def _texts() -> Document:
+    return {"type": "array", "items": _ref("text"), "uniqueItems": True}
