@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -28,9 +29,26 @@ def show(room: RoomOption = DEFAULT_ROOM, as_json: JsonOption = False) -> None:
         )
 
 
+class Format(StrEnum):
+    """What the file is for."""
+
+    BUNDLE = "bundle"
+    FHIR = "fhir"
+    OCSF = "ocsf"
+
+
+_NAMES = {Format.BUNDLE: "ledger.jsonl", Format.FHIR: "ledger.fhir.json", Format.OCSF: "ledger.ocsf.jsonl"}
+
+
 @app.command("export")
 def export(
-    out: Annotated[Path, typer.Option("--out", help="Where to write the ledger.")] = Path("ledger.jsonl"),
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Where to write it; default ledger.jsonl, named by its format.")
+    ] = None,
+    kind: Annotated[
+        Format,
+        typer.Option("--format", help="bundle: verifies offline; fhir: AuditEvents; ocsf: events for a collector."),
+    ] = Format.BUNDLE,
     room: RoomOption = DEFAULT_ROOM,
     as_json: JsonOption = False,
 ) -> None:
@@ -38,10 +56,12 @@ def export(
     with reported(as_json=as_json):
         from asepsis.bootstrap import open_room
         from asepsis.cli.files import write_bytes
+        from asepsis.services.audit import ExportFormat
 
-        opened = open_room(room)
-        write_bytes(out, opened.audit.export())
-        emit({"file": str(out)}, as_json=as_json, text=f"{out}\nnext: asepsis ledger verify {out} --contract room.yaml")
+        file = out or Path(_NAMES[kind])
+        write_bytes(file, open_room(room).audit.export(ExportFormat(kind.value)))
+        verify_it = f"\nnext: asepsis ledger verify {file} --contract room.yaml" if kind is Format.BUNDLE else ""
+        emit({"file": str(file), "format": kind.value}, as_json=as_json, text=f"{file}{verify_it}")
 
 
 @app.command("verify")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Final
 
 from asepsis.domain.contract import Contract, Role
@@ -12,12 +13,23 @@ from asepsis.domain.names import PartyId
 from asepsis.errors.ledger import RollbackDetected
 from asepsis.errors.room import RecordMissing
 from asepsis.ledger.bundle import AuditReport, verify_bundle, write_bundle
-from asepsis.ledger.checkpoint import Checkpoint
+from asepsis.ledger.checkpoint import Checkpoint, parse_checkpoint
+from asepsis.ledger.fhir import fhir_bundle
 from asepsis.ledger.note import Algorithm, VerifierKey, add_signature
+from asepsis.ledger.ocsf import ocsf_events
 from asepsis.ledger.proof import write_entry_proof
 from asepsis.ports import Desk, HostKeys, Ledger, RoomState
+from asepsis.sealing.canonical import canonical
 
 _ATTEMPTS: Final = 5
+
+
+class ExportFormat(StrEnum):
+    """What an export is for: to be verified, or to be read by other systems, which trust whoever hands it to them."""
+
+    BUNDLE = "bundle"
+    FHIR = "fhir"
+    OCSF = "ocsf"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +73,16 @@ class Audit:
         ledger = self.state.ledger()
         return list(ledger.entries(0, ledger.size()))
 
-    def export(self) -> bytes:
-        """The whole ledger under a fresh checkpoint, in one file that verifies offline."""
+    def export(self, kind: ExportFormat = ExportFormat.BUNDLE) -> bytes:
+        """The whole ledger under a fresh checkpoint: a file that verifies offline, or records for other systems."""
         note = self.checkpoint()
+        entries = self.state.ledger().entries(0, note_size(note))
+        if kind is ExportFormat.FHIR:
+            return canonical(fhir_bundle(entries, parse_checkpoint(note.partition("\n\n")[0] + "\n"))) + b"\n"
+        if kind is ExportFormat.OCSF:
+            return b"".join(canonical(event) + b"\n" for event in ocsf_events(entries, origin=self.origin))
         return write_bundle(
-            self.state.ledger().entries(0, note_size(note)),
+            entries,
             checkpoint_note=note,
             log_key=self.log_key,
             witness_keys=[witness_key(owner, desk.public().signing) for owner, desk in self.desks.items()],
