@@ -15,6 +15,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
+from asepsis.domain.budget import Budget, read_budget
 from asepsis.domain.documents import Document, Fields, encode_bytes, encode_time
 from asepsis.domain.memory import MemoryVersion, read_memory_version
 from asepsis.domain.names import Digest, PartyId, RunId, SnapshotId
@@ -209,8 +210,9 @@ class SealedKey:
 class Grant:
     """One desk's yes to one run, signed with the owner's key.
 
-    ``memory`` is the version of the contract's memory of releases that the run starts from, for kinds that have one.
-    ``accounts`` say what the owner's datasets have paid in privacy, this run included, for answers with noise.
+    ``charge`` is the owner's budget once this run was counted. ``memory`` is the version of the contract's memory of
+    releases that the run starts from, for kinds that have one. ``accounts`` say what the owner's datasets have paid in
+    privacy, this run included, for answers with noise.
     """
 
     owner: PartyId
@@ -222,15 +224,18 @@ class Grant:
     keys: tuple[SealedKey, ...]
     granted_at: datetime
     lease_until: datetime
+    charge: Budget | None = None
     memory: MemoryVersion | None = None
     accounts: tuple[Account, ...] = ()
     signature: bytes = b""
 
     def body(self) -> Document:
         """What the signature covers."""
-        memory: Document = {} if self.memory is None else {"memory": self.memory.to_document()}
+        more: Document = {} if self.charge is None else {"charge": self.charge.to_document()}
+        if self.memory is not None:
+            more["memory"] = self.memory.to_document()
         if self.accounts:
-            memory["accounts"] = [account.to_document() for account in self.accounts]
+            more["accounts"] = [account.to_document() for account in self.accounts]
         return {
             "owner": self.owner,
             "run": self.run,
@@ -241,7 +246,7 @@ class Grant:
             "keys": [{"snapshot": key.snapshot, "sealed": encode_bytes(key.sealed)} for key in self.keys],
             "granted_at": encode_time(self.granted_at),
             "lease_until": encode_time(self.lease_until),
-            **memory,
+            **more,
         }
 
     def to_document(self) -> Document:
@@ -262,6 +267,7 @@ def read_grant(value: object) -> Grant:
         keys=tuple(_read_key(item) for item in fields.items("keys")),
         granted_at=fields.time("granted_at"),
         lease_until=fields.time("lease_until"),
+        charge=read_budget(fields.anything("charge")) if fields.has("charge") else None,
         memory=read_memory_version(fields.anything("memory")) if fields.has("memory") else None,
         accounts=tuple(read_account(item) for item in fields.items("accounts")) if fields.has("accounts") else (),
         signature=fields.octets("signature", length=_SIGNATURE_LENGTH),

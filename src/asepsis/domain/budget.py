@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
+from asepsis.domain.documents import Document, Fields
 from asepsis.domain.names import Digest, PartyId, RunId
 from asepsis.errors.desk import BudgetExhausted
 
@@ -26,6 +27,18 @@ class Budget:
     def remaining(self) -> int:
         """Runs that can still be granted; never below zero."""
         return max(0, self.limit - self.used)
+
+    def to_document(self) -> Document:
+        """The document form; :func:`read_budget` reads it."""
+        return {"limit": self.limit, "used": self.used}
+
+
+def read_budget(value: object) -> Budget:
+    """Read a budget. Raises DocumentMalformed."""
+    fields = Fields(value, document="budget")
+    budget = Budget(limit=fields.integer("limit"), used=fields.integer("used"))
+    fields.close()
+    return budget
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -64,6 +64,21 @@ def test_a_run_is_charged_once_however_often_it_is_tried_again(world: World) -> 
     assert world.desks[NORTH].budget(world.digest) == Budget(limit=3, used=1)
 
 
+def test_a_grant_says_under_the_owners_signature_what_the_run_was_charged(world: World) -> None:
+    """Guard: ``_signed`` in ``keydesk.grants`` comes after the charge; a charge counted before is said again."""
+    job = world.job()
+    first = world.desks[NORTH].grant(world.request(job=job))
+    again = world.desks[NORTH].grant(world.request(job=job))
+    other = world.desks[NORTH].grant(world.request(job=world.job(run="run-another")))
+    used = [None if one.charge is None else one.charge.used for one in (first, again, other)]
+    assert used == [1, 1, 2]
+    lie = replace(other, charge=Budget(limit=world.contract.budgets[NORTH], used=1))
+    key = world.contract.party(NORTH).signing_key
+    verify(key, purpose=Purpose.GRANT, payload=canonical(other.body()), signature=other.signature)
+    with pytest.raises(SignatureInvalid):
+        verify(key, purpose=Purpose.GRANT, payload=canonical(lie.body()), signature=lie.signature)
+
+
 def test_every_new_run_is_charged_until_nothing_remains(world: World) -> None:
     for number in range(3):
         world.desks[NORTH].grant(world.request(job=world.job(run=f"run-{number}")))

@@ -20,7 +20,7 @@ from asepsis.sealing.envelope import seal_to
 from asepsis.sealing.grant import grant_info
 from asepsis.sealing.memory import memory_id
 from asepsis.sealing.signing import Purpose
-from asepsis.services.keydesk.consent import kept_key
+from asepsis.services.keydesk.consent import budget_of, kept_key
 from asepsis.services.keydesk.going import require_going_on
 from asepsis.services.keydesk.judgement import Case, check_budget, judge
 from asepsis.services.keydesk.memories import own_share, require_same
@@ -95,8 +95,7 @@ def _seal(office: Office, case: Case) -> Grant:
     if case.memory is not None:
         share = seal_to(case.evidence.sealing_key, own_share(office, case.memory), info=info)
         keys = (*keys, SealedKey(snapshot=memory_id(case.memory.lineage), sealed=share))
-    full = replace(bare, keys=keys)
-    return replace(full, signature=office.keys.sign(Purpose.GRANT, canonical(full.body())))
+    return replace(bare, keys=keys)
 
 
 def _give(office: Office, case: Case, given: Grant) -> Grant:
@@ -112,8 +111,14 @@ def _give(office: Office, case: Case, given: Grant) -> Grant:
         else:
             _write_costs(office, records, case, costs)
             _write_grant(office, records, case, given, after=budget)
-            return given
+            standing = budget or budget_of(office, records, case.agreement.contract, digest=case.agreement.digest)
+            return _signed(office, replace(given, charge=standing))
     raise refusal
+
+
+def _signed(office: Office, given: Grant) -> Grant:
+    """Signed last, and in the transaction of the charge: what the owner signs says what the run was charged."""
+    return replace(given, signature=office.keys.sign(Purpose.GRANT, canonical(given.body())))
 
 
 def _write_costs(office: Office, records: DeskRecords, case: Case, costs: tuple[Paid, ...]) -> None:
