@@ -1,0 +1,254 @@
+# ruff: noqa: S608 - quoted names and numbers only
+"""SQL that lists every row and cell that differs between two versions of one table, without listing any that does not.
+
+Three steps. *Buckets*: rows are hashed (with a salt that nobody knows beforehand) and the hashes added up for each
+range of keys, on both sides; only buckets whose sums or counts differ are read again. *Rows*: the rows of these buckets.
+*Ledger*: a full join on the key, column by column; rows whose key is missing or occurs more than once are compared as a
+multiset, and so are the rows of a table without a key.
+
+In the ledger column ``i`` of the table is ``b{i}`` before and ``a{i}`` after; ``c{i}`` says that it was updated. Two
+values are equal when SQL says so (``IS NOT DISTINCT FROM``: NULL is NULL, NaN is NaN, zero has no sign). Where a column
+has another type on either side, numbers are compared as numbers and everything else as text.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from asepsis.integrity.records.layout import Family, family_of
+
+HASH_BUCKETS_SHIFT: Final = 47
+"""Keys that are no integers go by the upper 17 bits of their hash: 131,072 buckets."""
+
+BUCKET_ROWS: Final = 128
+"""So many neighbouring integer keys are one bucket. Fewer: a larger list of buckets; more: more rows to read again."""
+
+NO_KEY_BUCKET: Final = -1
+"""Where rows without a key are looked for."""
+
+_LARGEST: Final = 2**31
+_NUMERIC: Final = frozenset({Family.INTEGER, Family.NUMBER})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Column:
+    """A column of either side; the type is ``None`` on a side that has no such column."""
+
+    name: str
+    before: str | None
+    after: str | None
+
+    @property
+    def is_common(self) -> bool:
+        """Whether both sides have it."""
+        return self.before is not None and self.after is not None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """One table to compare: relations of both sides (SQL), the columns of both, its key, a salt for the hashes.
+
+    ``name`` is a suffix for the tables that are made; it is safe as a part of a name.
+    """
+
+    name: str
+    before: str
+    after: str
+    columns: tuple[Column, ...]
+    key: tuple[str, ...]
+    salt: int
+
+    @property
+    def common(self) -> tuple[tuple[int, Column], ...]:
+        """Columns of both sides with their numbers."""
+        return tuple((index, column) for index, column in enumerate(self.columns) if column.is_common)
+
+    @property
+    def keys(self) -> tuple[tuple[int, Column], ...]:
+        """Key columns with their numbers."""
+        return tuple((index, column) for index, column in self.common if column.name in self.key)
+
+
+def quoted(name: str) -> str:
+    """A name as an SQL identifier."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def literal(text: str) -> str:
+    """A text as an SQL literal."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def comparable(column: Column, *, after: bool) -> str:
+    """The value of a column of one side in the form in which both sides can be compared."""
+    name, own = quoted(column.name), column.after if after else column.before
+    if column.before == column.after or own is None:
+        return name
+    families = {family_of(column.before or ""), family_of(column.after or "")}
+    if families <= _NUMERIC:
+        return _as_number(name, own)
+    if families == {Family.DATE}:
+        return f"CAST({name} AS TIMESTAMP)"
+    return _as_number(name, own) if family_of(own) in _NUMERIC else f"CAST({name} AS VARCHAR)"
+
+
+def buckets_sql(comparison: Comparison) -> str:
+    """Make ``buckets_{name}``: the buckets whose content differs."""
+    sides = " UNION ALL ".join(
+        f"SELECT {_bucket(comparison, after=after)} AS bucket, "
+        f"{sign}sum({_row_hash(comparison, after=after)}) AS total, {sign}count(*) AS rows FROM {comparison.after if after else comparison.before} GROUP BY 1"
+        for after, sign in ((False, ""), (True, "-"))
+    )
+    return (
+        f"CREATE OR REPLACE TEMP TABLE buckets_{comparison.name} AS SELECT bucket FROM ({sides}) "
+        "GROUP BY bucket HAVING sum(total) <> 0 OR sum(rows) <> 0"
+    )
+
+
+def rows_sql(comparison: Comparison, *, after: bool, span: tuple[int, int] | None = None) -> str:
+    """Make ``before_{name}`` or ``after_{name}``: the rows of the buckets that differ, columns by number.
+
+    ``span`` is the least and the greatest of these buckets: parts of a file that hold none of them are not read.
+    """
+    relation = comparison.after if after else comparison.before
+    bucket = _bucket(comparison, after=after)
+    values = [
+        f"{quoted(column.name)} AS v{index}"
+        if (column.after if after else column.before) is not None
+        else f"NULL AS v{index}"
+        for index, column in enumerate(comparison.columns)
+    ]
+    forms = [f"{comparable(column, after=after)} AS k{index}" for index, column in comparison.common]
+    return (
+        f"CREATE OR REPLACE TEMP TABLE {'after' if after else 'before'}_{comparison.name} AS "
+        f"SELECT {', '.join([*values, *forms])} FROM {relation} "
+        f"WHERE {_range(comparison, span)}{bucket} IN (SELECT bucket FROM buckets_{comparison.name})"
+    )
+
+
+def repeated_sql(comparison: Comparison) -> str:
+    """Make ``repeated_{name}``: keys that are missing in part, or that more than one row of a side has."""
+    keys = ", ".join(f"k{index}" for index, _ in comparison.keys)
+    missing = " OR ".join(f"k{index} IS NULL" for index, _ in comparison.keys)
+    sides = " UNION ".join(
+        f"SELECT {keys} FROM {side}_{comparison.name} GROUP BY {keys} HAVING count(*) > 1 OR {missing}"
+        for side in ("before", "after")
+    )
+    return f"CREATE OR REPLACE TEMP TABLE repeated_{comparison.name} AS {sides}"
+
+
+def ledger_sql(comparison: Comparison, *, repeated: bool) -> str:
+    """Make ``ledger_{name}``. ``repeated`` says that there are rows to compare as a multiset."""
+    parts = []
+    if comparison.keys:
+        parts.append(_joined(comparison, without_repeated=repeated))
+    if repeated or not comparison.keys:
+        parts.append(_multiset(comparison))
+    return f"CREATE OR REPLACE TEMP TABLE ledger_{comparison.name} AS {' UNION ALL BY NAME '.join(parts)}"
+
+
+def _joined(comparison: Comparison, *, without_repeated: bool) -> str:
+    keys = [index for index, _ in comparison.keys]
+    others = [index for index, _ in comparison.common if index not in keys]
+    changed = [f"b.k{index} IS DISTINCT FROM a.k{index}" for index in others]
+    is_update = "b.present AND a.present"
+    columns = [
+        "CASE WHEN a.present IS NULL THEN 'delete' WHEN b.present IS NULL THEN 'insert' ELSE 'update' END AS change",
+        "FALSE AS repeated",
+        *(f"coalesce({is_update} AND {test}, FALSE) AS c{index}" for index, test in zip(others, changed, strict=True)),
+        *(f"FALSE AS c{index}" for index in range(len(comparison.columns)) if index not in others),
+        *(f"b.v{index} AS b{index}, a.v{index} AS a{index}" for index in range(len(comparison.columns))),
+    ]
+    test = " OR ".join(["b.present IS NULL", "a.present IS NULL", *changed])
+    on = " AND ".join(f"b.k{index} = a.k{index}" for index in keys)
+    sides = {}
+    for side in ("before", "after"):
+        anti = _not_repeated(comparison) if without_repeated else ""
+        sides[side] = f"(SELECT *, TRUE AS present FROM {side}_{comparison.name} AS rows{anti})"
+    return (
+        f"SELECT {', '.join(columns)} FROM {sides['before']} AS b FULL JOIN {sides['after']} AS a ON {on} WHERE {test}"
+    )
+
+
+def _multiset(comparison: Comparison) -> str:
+    """Rows by content: as many deletions or insertions as there are fewer or more of them."""
+    count = len(comparison.columns)
+    forms = [f"k{index}" for index, _ in comparison.common]
+    only = _repeated(comparison) if comparison.keys else ""
+    sides = " UNION ALL ".join(
+        f"SELECT {', '.join(forms)}, {sign} AS sign, "
+        + ", ".join(_own_and_null(index, after=after) for index in range(count))
+        + f" FROM {'after' if after else 'before'}_{comparison.name} AS rows{only}"
+        for after, sign in ((False, 1), (True, -1))
+    )
+    values = ", ".join(f"any_value(b{index}) AS b{index}, any_value(a{index}) AS a{index}" for index in range(count))
+    flags = ", ".join(f"FALSE AS c{index}" for index in range(count))
+    kept = ", ".join(
+        f"CASE WHEN net > 0 THEN b{index} END AS b{index}, CASE WHEN net < 0 THEN a{index} END AS a{index}"
+        for index in range(count)
+    )
+    return (
+        f"SELECT CASE WHEN net > 0 THEN 'delete' ELSE 'insert' END AS change, TRUE AS repeated, {flags}, {kept} "
+        f"FROM (SELECT {values}, sum(sign) AS net FROM ({sides}) GROUP BY {', '.join(forms)} HAVING sum(sign) <> 0), "
+        "range(CAST(abs(net) AS BIGINT))"
+    )
+
+
+def _own_and_null(index: int, *, after: bool) -> str:
+    return f"NULL AS b{index}, v{index} AS a{index}" if after else f"v{index} AS b{index}, NULL AS a{index}"
+
+
+def _same_key(comparison: Comparison) -> str:
+    return " AND ".join(f"r.k{index} IS NOT DISTINCT FROM rows.k{index}" for index, _ in comparison.keys)
+
+
+def _repeated(comparison: Comparison) -> str:
+    return f" SEMI JOIN repeated_{comparison.name} AS r ON {_same_key(comparison)}"
+
+
+def _not_repeated(comparison: Comparison) -> str:
+    return f" ANTI JOIN repeated_{comparison.name} AS r ON {_same_key(comparison)}"
+
+
+def _integer_key(comparison: Comparison) -> Column | None:
+    keys = [column for _, column in comparison.keys]
+    is_integer = (
+        len(keys) == 1 and family_of(keys[0].before or "") is Family.INTEGER and keys[0].before == keys[0].after
+    )
+    return keys[0] if is_integer else None
+
+
+def _bucket(comparison: Comparison, *, after: bool) -> str:
+    if (key := _integer_key(comparison)) is not None:
+        return f"coalesce({quoted(key.name)} // {BUCKET_ROWS}, {NO_KEY_BUCKET})"
+    if comparison.keys:
+        forms = ", ".join(comparable(column, after=after) for _, column in comparison.keys)
+        return f"(hash({forms}) >> {HASH_BUCKETS_SHIFT})"
+    return f"({_row_hash(comparison, after=after)} >> {HASH_BUCKETS_SHIFT})"
+
+
+def _range(comparison: Comparison, span: tuple[int, int] | None) -> str:
+    key = _integer_key(comparison)
+    if key is None or span is None:
+        return ""
+    least, greatest = (span[0] - 1) * BUCKET_ROWS, (span[1] + 1) * BUCKET_ROWS
+    if least < -_LARGEST or greatest > _LARGEST or span[0] <= NO_KEY_BUCKET:
+        return ""
+    return f"{quoted(key.name)} BETWEEN {least} AND {greatest} AND "
+
+
+def _row_hash(comparison: Comparison, *, after: bool) -> str:
+    forms = ", ".join(comparable(column, after=after) for _, column in comparison.common)
+    return f"hash(CAST({comparison.salt} AS UBIGINT), {forms})"
+
+
+def _as_number(value: str, type_name: str) -> str:
+    """A number as text that does not depend on its type: whole numbers without a point."""
+    if family_of(type_name) is Family.INTEGER:
+        return f"CAST({value} AS VARCHAR)"
+    number = f"CAST({value} AS DOUBLE)"
+    return (
+        f"CASE WHEN {number} = trunc({number}) AND abs({number}) < 9e15 "
+        f"THEN CAST(CAST({number} AS BIGINT) AS VARCHAR) ELSE CAST({number} AS VARCHAR) END"
+    )
