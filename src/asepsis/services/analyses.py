@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final
 
-from asepsis.domain.access import require_allowed
+from asepsis.access.policies import ruling
 from asepsis.domain.analysis import Analysis
-from asepsis.domain.contract import Contract, Role
-from asepsis.domain.finding import Assessment, Severity
+from asepsis.domain.asking import Deed, party_principal
+from asepsis.domain.finding import Assessment
 from asepsis.domain.ledger import Act, LedgerEntry
 from asepsis.domain.names import PartyId, ReleaseId, RunId
 from asepsis.domain.release import Released, ReleaseStatus, move
@@ -18,10 +19,13 @@ from asepsis.errors.contract import ContractForbids
 from asepsis.errors.room import OwnWorkReviewed
 from asepsis.errors.runtime import StatisticNotTrusted
 from asepsis.ports import Clock, Randomness, RoomState
-from asepsis.sealing.agreement import Agreement
+from asepsis.sealing.agreement import Agreement, verify_agreement
 from asepsis.sealing.canonical import digest
+from asepsis.sealing.review import review_payload, verify_review
+from asepsis.services.access import Access, about_release, require_asking
 from asepsis.services.audit import Audit
 from asepsis.services.contracts import Contracts
+from asepsis.services.deciding import check_released, outcome
 from asepsis.services.planning import PlannedAnalysis, plan_analysis
 from asepsis.services.runs import Executed, Progress, Runs, question_digest, verify_statistic
 
@@ -30,6 +34,10 @@ _ACTS: Final = {
     ReleaseStatus.REFUSED: Act.RELEASE_REFUSED,
     ReleaseStatus.IN_REVIEW: Act.REVIEW_OPENED,
 }
+
+
+Sign = Callable[[bytes], bytes]
+"""Signs a decision, with the key of who decides and ``Purpose.REVIEW``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,9 +68,12 @@ class Analyses:
     randomness: Randomness
 
     def plan(self, analysis: Analysis) -> PlannedAnalysis:
-        """All findings about an analysis before it runs: free, and without any data. Raises ContractForbids."""
+        """All findings about an analysis before it runs: free, and without any data.
+
+        Raises ContractForbids, UnknownParty.
+        """
         contract = self.contracts.contract()
-        require_allowed(analysis, contract)
+        require_asking(self._access, analysis, contract)
         return plan_analysis(analysis, contract)
 
     def ask(self, analysis: Analysis, *, progress: Progress = lambda _: None) -> Answer:
@@ -88,18 +99,32 @@ class Analyses:
         progress("settle")
         return self._settle(executed, agreement)
 
-    def review(self, release_id: ReleaseId, *, by: PartyId, release_it: bool) -> Answer:
-        """Decide on an output that waits for review. Raises OwnWorkReviewed, ContractForbids, TransitionRefused."""
+    def review(self, release_id: ReleaseId, *, by: PartyId, release_it: bool, sign: Sign) -> Answer:
+        """Decide on an output that waits for review.
+
+        Raises OwnWorkReviewed, ContractForbids, UnknownParty, TransitionRefused.
+        """
         release = self.state.release(release_id)
-        agreement = self.contracts.in_force()
-        if by == release.author:
-            raise OwnWorkReviewed(party=by)
-        if not self._may_decide(by):
-            raise ContractForbids(contract=agreement.contract.name, what=f"{by} deciding on outputs")
-        status = ReleaseStatus.RELEASED if release_it else ReleaseStatus.REFUSED
-        decided = replace(release, status=move(release.status, status), decided_by=by, decided_at=self.clock())
+        contract = self.contracts.in_force().contract
+        decider = self._access.party(contract, by, deed=Deed.DECIDE_RELEASE)
+        self._access.require(
+            about_release(decider, Deed.DECIDE_RELEASE, release),
+            otherwise=ContractForbids(contract=contract.name, what=f"{by} deciding on outputs"),
+            refusals={"nobody-decides-on-own-work": OwnWorkReviewed(party=by)},
+        )
+        status = move(release.status, ReleaseStatus.RELEASED if release_it else ReleaseStatus.REFUSED)
+        statistic, agreement = self._statistic(release.run), self._agreement_of(release)
+        payload = review_payload(
+            release.id,
+            contract=agreement.digest,
+            statistic=digest(statistic.to_document()),
+            released=release_it,
+        )
+        signature = sign(payload)
+        verify_review(agreement, party=by, payload=payload, signature=signature)
+        decided = replace(release, status=status, decided_by=by, decided_at=self.clock(), review=signature)
         act = Act.RELEASE_RELEASED if release_it else Act.RELEASE_REFUSED
-        with self.state.acting(self._entry(act, decided, by, self._statistic(release.run))) as tables:
+        with self.state.acting(self._entry(act, decided, by, statistic)) as tables:
             tables.put_release(decided, was=release)
         self.audit.checkpoint()
         return self._answer(decided)
@@ -110,7 +135,7 @@ class Analyses:
         Raises RecordMissing, UnknownParty.
         """
         release = self.state.release(release_id)
-        decides = to is not None and to != release.author and self._may_decide(to)
+        decides = to is not None and self._may_see(release, to)
         return self._answer(release, shown=decides and release.status is ReleaseStatus.IN_REVIEW)
 
     def releases(self) -> list[Answer]:
@@ -120,7 +145,7 @@ class Analyses:
     def _settle(self, executed: Executed, agreement: Agreement) -> Answer:
         """One transaction: the run is finished and its output is released, refused or waits for review."""
         run = executed.finished
-        status = _outcome(executed.statistic.assessment, agreement.contract)
+        status = outcome(executed.statistic.assessment, agreement.contract)
         release = Release(
             id=ReleaseId("release-" + self.randomness(8).hex()),
             run=run.id,
@@ -138,11 +163,18 @@ class Analyses:
         self.audit.checkpoint()
         return self._answer(release)
 
-    def _may_decide(self, party: PartyId) -> bool:
-        return bool(self.contracts.contract().party(party).roles & {Role.OWNER, Role.CHECKER})
+    @property
+    def _access(self) -> Access:
+        return Access(self.state, self.clock, self.audit.host)
+
+    def _may_see(self, release: Release, party: PartyId) -> bool:
+        principal = party_principal(self.contracts.contract(), party)
+        return ruling(about_release(principal, Deed.SEE_UNRELEASED, release)).allowed
 
     def _answer(self, release: Release, *, repeated: bool = False, shown: bool = False) -> Answer:
         statistic = self._statistic(release.run)
+        if release.status is ReleaseStatus.RELEASED:
+            self._check_released(release, statistic)
         shown = shown or release.status is ReleaseStatus.RELEASED
         return Answer(
             assessment=statistic.assessment,
@@ -150,6 +182,16 @@ class Analyses:
             table=statistic.table if shown else None,
             repeated=repeated,
         )
+
+    def _check_released(self, release: Release, statistic: Statistic) -> None:
+        """That a release is one, checked again: the room's own database proves nothing."""
+        agreement, decided_by = self._agreement_of(release), release.decided_by or self.audit.host
+        author, review = self.state.run(release.run).job.analysis.author, release.review
+        check_released(release.id, statistic, agreement, author=author, decided_by=decided_by, review=review)
+
+    def _agreement_of(self, release: Release) -> Agreement:
+        papers = self.contracts.papers(release.contract)
+        return verify_agreement(papers.contract, papers.signatures)
 
     def _statistic(self, run_id: RunId) -> Statistic:
         """The statistic of a finished run, verified again: the room's own database proves nothing."""
@@ -179,12 +221,3 @@ class Analyses:
             "statistic": digest(statistic.to_document()),
         }
         return LedgerEntry(at=self.clock(), actor=actor, act=act, subject=release.id, facts=facts)
-
-
-def _outcome(assessment: Assessment, contract: Contract) -> ReleaseStatus:
-    """Refused by a check; released where every owner opted in and every check passed; else a person decides."""
-    if assessment.severity is Severity.REFUSE:
-        return ReleaseStatus.REFUSED
-    automatic = contract.automatic_release == {owner.id for owner in contract.owners}
-    passed = assessment.severity is Severity.PASS
-    return ReleaseStatus.RELEASED if automatic and passed else ReleaseStatus.IN_REVIEW

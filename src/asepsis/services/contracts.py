@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from asepsis.disclosure.profiles import PROFILES
 from asepsis.domain.amendment import check_amendment
+from asepsis.domain.asking import Deed
 from asepsis.domain.contract import Contract, ContractState, ContractStatus, read_contract
 from asepsis.domain.documents import Document, encode_bytes
 from asepsis.domain.ledger import Act, LedgerEntry
@@ -23,6 +24,7 @@ from asepsis.methods.registry import METHODS
 from asepsis.ports import Clock, RoomState
 from asepsis.sealing.agreement import Agreement, contract_digest, lineage_of, verify_agreement, verify_signature
 from asepsis.sealing.statement import SignedStatement, verify_statement
+from asepsis.services.access import Access, about_contract
 
 
 def read_proposal(document: object) -> Contract:
@@ -92,6 +94,7 @@ class Contracts:
         """Keep a party's signature over the proposed text. Raises ContractNotSigned or UnknownParty."""
         before = self.status()
         contract = before.contract
+        self._require(party, Deed.SIGN_CONTRACT, contract)
         verify_signature(contract, party=party, signature=signature)
         if party in before.signed_by:
             return before
@@ -106,6 +109,7 @@ class Contracts:
     def state_that(self, signed: SignedStatement) -> ContractState:
         """Keep a party's statement that suspends, resumes or ends the contract. Raises StatementNotTrusted."""
         agreement = self._signed_agreement()
+        self._require(signed.statement.party, Deed.STOP_CONTRACT, agreement.contract)
         statement = verify_statement(signed, agreement)
         entry = self._entry(_ACTS[statement.kind], agreement.contract.name, statement.party, contract=agreement.digest)
         with self.state.acting(entry) as tables:
@@ -175,6 +179,10 @@ class Contracts:
             raise AmendmentRefused(contract=contract.name, problem="the room does not know the version that it names")
         before, named = read_contract(document), contract.amends.contract
         check_amendment(contract, before=before, digest=named, lineage=lineage_of(before, digest=named))
+
+    def _require(self, party: PartyId, deed: Deed, contract: Contract) -> None:
+        access = Access(self.state, self.clock, self.host)
+        access.require(about_contract(access.party(contract, party, deed=deed), deed, contract))
 
     def _is_current(self, digest: str) -> bool:
         try:

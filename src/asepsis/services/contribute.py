@@ -15,8 +15,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
+from asepsis.domain.asking import Principal, PrincipalKind
 from asepsis.domain.books import Books, books_from_dict
-from asepsis.domain.contract import Holding
+from asepsis.domain.contract import Holding, Role
 from asepsis.domain.ledger import Act, LedgerEntry
 from asepsis.domain.names import Digest, PartyId, RestorePointId, SnapshotId
 from asepsis.domain.room import PublishedSnapshot
@@ -29,6 +30,7 @@ from asepsis.sealing.container import generate_data_key
 from asepsis.sealing.draft import SnapshotDraft, file_name
 from asepsis.sealing.manifest import SignedManifest, manifest_digest
 from asepsis.sealing.signing import Purpose
+from asepsis.services.access import Access, contributing
 from asepsis.services.audit import Audit
 
 Opener = Callable[[], BinaryIO]
@@ -184,8 +186,7 @@ class Contribute:
 
         Raises the errors of the source, of the mapping, BooksDoNotBalance, or of the desk; nothing is then visible.
         """
-        if mapping.owner != self.owner:
-            raise ForeignMapping(owner=mapping.owner, party=self.owner)
+        require_own(Access(self.state, self.clock, self.audit.host), self.owner, mapping)
         entries = [entry for entry in source.walk(point) if entry.type is EntryType.FILE]
         contribution = self._identity(source, point, entries, mapping)
         known = self.known(contribution)
@@ -305,6 +306,15 @@ class Contribute:
             **more,
         }
         return LedgerEntry(at=self.clock(), actor=self.owner, act=act, subject=manifest.snapshot, facts=facts)
+
+
+def require_own(access: Access, owner: PartyId, mapping: MappedSource) -> None:
+    """Raise ForeignMapping unless the mapping is for data of the owner who contributes."""
+    contributor = Principal(kind=PrincipalKind.PARTY, id=owner, party=owner, roles=frozenset({Role.OWNER}))
+    access.require(
+        contributing(contributor, mapping.dataset, owner=mapping.owner),
+        otherwise=ForeignMapping(owner=mapping.owner, party=owner),
+    )
 
 
 def _opener(source: Source, point: RestorePointId, path: str) -> Opener:

@@ -14,6 +14,7 @@ from asepsis.ports import Clock, RoomState, SnapshotFiles
 from asepsis.sealing.agreement import Agreement
 from asepsis.sealing.canonical import canonical, digest
 from asepsis.sealing.manifest import manifest_digest
+from asepsis.services.access import Access, require_asking
 from asepsis.services.audit import Audit
 from asepsis.services.contracts import Contracts
 from asepsis.services.runs import Executed, Progress, Runs, question_digest
@@ -37,6 +38,7 @@ class Linkage:
         """
         agreement = self.contracts.in_force()
         analysis = Analysis(kind=AnalysisKind.LINKAGE, author=self.audit.host, arguments={})
+        require_asking(Access(self.state, self.clock, self.audit.host), analysis, agreement.contract)
         inputs = self.runs.inputs(agreement, AnalysisKind.LINKAGE)
         question = question_digest(agreement.digest, plan=digest(analysis.to_document()), inputs=inputs)
         done = self.runs.answered(question)

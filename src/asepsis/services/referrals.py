@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from asepsis.domain.access import require_allowed
 from asepsis.domain.analysis import Analysis, AnalysisKind
-from asepsis.domain.contract import Contract, Role
+from asepsis.domain.asking import Deed
+from asepsis.domain.contract import Contract
 from asepsis.domain.ledger import Act, LedgerEntry
 from asepsis.domain.names import PartyId, ReferralId, RunId
 from asepsis.domain.referral import Referral, ReferralStatus, move
 from asepsis.domain.statistic import Package
-from asepsis.errors.contract import ApprovalMissing
+from asepsis.errors.contract import ApprovalMissing, ContractForbids
 from asepsis.errors.room import CohortRefused, PackageMissing
 from asepsis.errors.sealing import SignatureInvalid
 from asepsis.ports import Clock, Randomness, RoomState, SnapshotFiles, TeamKeys
@@ -22,6 +22,7 @@ from asepsis.sealing.approval import approval_payload
 from asepsis.sealing.canonical import digest
 from asepsis.sealing.package import package_info, unpad
 from asepsis.sealing.signing import Purpose, verify
+from asepsis.services.access import Access, about_referral, require_asking
 from asepsis.services.audit import Audit
 from asepsis.services.contracts import Contracts
 from asepsis.services.planning import plan_analysis
@@ -45,7 +46,7 @@ class Referrals:
         agreement = self.contracts.in_force()
         contract = agreement.contract
         analysis = Analysis(kind=AnalysisKind.REFERRAL, author=author, body=cohort, arguments={})
-        require_allowed(analysis, contract)
+        require_asking(self._access, analysis, contract)
         _check_cohort(analysis, contract)
         referral = Referral(
             id=ReferralId("referral-" + self.randomness(8).hex()),
@@ -70,7 +71,11 @@ class Referrals:
         """
         referral = self.state.referral(referral_id)
         agreement = self.contracts.in_force()
-        agreement.contract.require_role(owner, Role.OWNER, what="approving referrals")
+        approver = self._access.party(agreement.contract, owner, deed=Deed.APPROVE_REFERRAL)
+        self._access.require(
+            about_referral(approver, Deed.APPROVE_REFERRAL, referral),
+            otherwise=ContractForbids(contract=agreement.contract.name, what=f"{owner} approving referrals"),
+        )
         payload = approval_payload(agreement.digest, analysis=referral.analysis_digest)
         try:
             verify(
@@ -111,11 +116,14 @@ class Referrals:
         return delivered
 
     def collect(self, referral_id: ReferralId, *, team: PartyId) -> tuple[Package, bytes]:
-        """The sealed package for a clinical team; only its key opens it. Raises PackageMissing."""
+        """The sealed package for a clinical team; only its key opens it. Raises PackageMissing, UnknownParty."""
         referral = self.state.referral(referral_id)
         package = next((package for package in referral.packages if package.team == team), None)
+        collector = self._access.party(self.contracts.contract(), team, deed=Deed.COLLECT_REFERRAL)
+        missing = PackageMissing(team=team)
+        self._access.require(about_referral(collector, Deed.COLLECT_REFERRAL, referral), otherwise=missing)
         if package is None or referral.run is None:
-            raise PackageMissing(team=team)
+            raise missing
         sealed = (self.files.packages(referral.run) / package.file).read_bytes()
         collected = replace(referral, collected_by=referral.collected_by | {team})
         with self.state.acting(self._entry(Act.REFERRAL_COLLECTED, referral, team)) as tables:
@@ -130,6 +138,10 @@ class Referrals:
         job = digest(run.job.to_document())
         info = package_info(referral.contract, job=job, owner=package.owner, team=team)
         return unpad(keys.open_sealed(sealed, info=info))
+
+    @property
+    def _access(self) -> Access:
+        return Access(self.state, self.clock, self.audit.host)
 
     def _entry(self, act: Act, referral: Referral, actor: PartyId) -> LedgerEntry:
         facts = {"contract": referral.contract, "analysis": referral.analysis_digest}

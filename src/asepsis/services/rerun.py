@@ -17,12 +17,21 @@ from asepsis.domain.names import Digest
 from asepsis.domain.room import PublishedSnapshot
 from asepsis.domain.snapshot import Origin, SealedFile
 from asepsis.errors.harmonise import KeptRunDamaged
-from asepsis.errors.room import ContributionUnknown, ForeignMapping
+from asepsis.errors.room import ContributionUnknown
 from asepsis.sealing.canonical import digest
 from asepsis.sealing.container import unseal
 from asepsis.sealing.context import manifest_context
 from asepsis.sealing.keys import file_key
-from asepsis.services.contribute import Contribute, Contribution, Harmonised, HarmonisedWork, MappedSource, Progress
+from asepsis.services.access import Access
+from asepsis.services.contribute import (
+    Contribute,
+    Contribution,
+    Harmonised,
+    HarmonisedWork,
+    MappedSource,
+    Progress,
+    require_own,
+)
 
 _SHORTEST: Final = 8
 
@@ -52,8 +61,7 @@ class Rerun:
         of the desk; nothing is then visible.
         """
         work = self.contributions
-        if mapping.owner != work.owner:
-            raise ForeignMapping(owner=mapping.owner, party=work.owner)
+        require_own(Access(work.state, work.clock, work.audit.host), work.owner, mapping)
         earlier = self._find(name)
         contribution = digest({"owner": work.owner, "rerun": earlier[0].contribution, "mapping": mapping.digest})
         opened = work.home / "work" / f"{contribution[:16]}.earlier"

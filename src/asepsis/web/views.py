@@ -13,7 +13,7 @@ from typing import Final
 
 from asepsis.bootstrap import Room
 from asepsis.domain.attestation import LEVELS, read_evidence, read_grant
-from asepsis.domain.contract import ContractState, ContractStatus, Role
+from asepsis.domain.contract import ContractState, ContractStatus
 from asepsis.domain.ledger import LedgerEntry
 from asepsis.domain.names import Digest, PartyId, ReleaseId
 from asepsis.domain.referral import Referral, ReferralStatus
@@ -23,6 +23,7 @@ from asepsis.domain.run import Run, RunStatus
 from asepsis.errors import AsepsisError
 from asepsis.errors.contract import NoContract
 from asepsis.ledger.checkpoint import WitnessedCheckpoint, open_checkpoint
+from asepsis.services.access import deciders
 from asepsis.services.analyses import Answer
 from asepsis.services.audit import ledger_keys
 from asepsis.web.charts import BarChart, StepChart, draw
@@ -216,11 +217,9 @@ def _turns(
         return
     for party in state.waiting_for:
         yield Turn(who=party, what="signs the contract")
-    deciders = [p.id for p in state.contract.parties if p.roles & {Role.OWNER, Role.CHECKER}]
     for release in releases:
         if release.status is ReleaseStatus.IN_REVIEW:
-            who = " or ".join(party for party in deciders if party != release.author)
-            yield Turn(who=who, what="decides on", release=release.id)
+            yield Turn(who=" or ".join(deciders(state.contract, release)), what="decides on", release=release.id)
     for referral in referrals:
         yield from _referral_turns(referral, [owner.id for owner in state.contract.owners])
 

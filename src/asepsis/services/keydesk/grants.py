@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
+from asepsis.access.policies import policies
 from asepsis.domain.attestation import LEASE_SECONDS, Grant, SealedKey
 from asepsis.domain.budget import Budget
 from asepsis.domain.keydesk import GrantedRun, GrantRequest
@@ -60,6 +61,7 @@ def _intend(office: Office, request: GrantRequest) -> Case:
                 job=case.job_digest,
                 evidence=case.evidence_digest,
                 measurement=case.evidence.measurement,
+                policy=policies().digest,
             )
             return case
     raise refusal

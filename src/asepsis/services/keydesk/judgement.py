@@ -16,9 +16,9 @@ from typing import Final
 
 from asepsis.domain.access import LINKED
 from asepsis.domain.analysis import AnalysisKind, Job, SnapshotInput, read_job
-from asepsis.domain.attestation import NONCE_SECONDS, Binding, Evidence, read_evidence
+from asepsis.domain.attestation import NONCE_SECONDS, Appraisal, Binding, Evidence, read_evidence
 from asepsis.domain.budget import Budget, Charge, charge
-from asepsis.domain.contract import Contract, read_contract
+from asepsis.domain.contract import Contract, Holding, read_contract
 from asepsis.domain.keydesk import GrantRequest, KeptMemory, checkpoint_digest
 from asepsis.domain.names import Digest, PartyId
 from asepsis.domain.snapshot import Label
@@ -44,13 +44,7 @@ from asepsis.services.keydesk.memories import memory_for
 from asepsis.services.keydesk.office import Office
 from asepsis.services.keydesk.ports import DeskRecords
 from asepsis.services.keydesk.privacy import Paid, paid
-from asepsis.services.keydesk.rules import (
-    check_author,
-    check_holding,
-    check_kind,
-    needed_level,
-    strictest,
-)
+from asepsis.services.keydesk.rules import check_asking, check_runtime, strictest
 from asepsis.services.keydesk.witness import require_head
 
 _RUN: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -116,7 +110,8 @@ def judge(office: Office, records: DeskRecords, request: GrantRequest) -> Case:
     remembered = [] if memory is None else labels_of(records, memory.lineage)
     label = strictest([*_labels(job, agreement.contract), *(key.label for key in keys), *remembered])
     _use_nonce(office, records, request.nonce, at=at)
-    evidence = _evidence(office, records, request, agreement=agreement, job=job_digest, label=label)
+    evidence, appraisal = _evidence(office, records, request, agreement=agreement, job=job_digest)
+    check_runtime(appraisal, job, contract=agreement.contract, label=label)
     case = Case(
         at=at,
         agreement=agreement,
@@ -182,8 +177,7 @@ def _job(office: Office, request: GrantRequest, agreement: Agreement) -> tuple[J
         raise RequestMalformed(part="job", owner=office.owner)
     if job.contract != agreement.digest:
         raise WrongContract(contract=agreement.contract.name)
-    check_author(job.analysis, agreement.contract)
-    check_kind(job.analysis, agreement.contract)
+    check_asking(job.analysis, agreement.contract, reads=_holdings(job, agreement.contract))
     return job, job_digest
 
 
@@ -192,19 +186,16 @@ def _keys(office: Office, records: DeskRecords, job: Job, agreement: Agreement) 
     found = (
         _links_key(office, records, item, job.analysis.kind, agreement=agreement)
         if item.dataset == LINKS
-        else _dataset_key(office, records, item, job.analysis.kind, contract=agreement.contract)
+        else _dataset_key(office, records, item, contract=agreement.contract)
         for item in job.inputs
     )
     return tuple(key for key in found if key is not None)
 
 
-def _dataset_key(
-    office: Office, records: DeskRecords, item: SnapshotInput, kind: AnalysisKind, *, contract: Contract
-) -> WrappedKey | None:
+def _dataset_key(office: Office, records: DeskRecords, item: SnapshotInput, *, contract: Contract) -> WrappedKey | None:
     dataset = next((one for one in contract.datasets if one.name == item.dataset), None)
     if dataset is None or dataset.owner != item.owner:
         raise InputRefused(owner=office.owner, problem="the contract names no such dataset of that owner")
-    check_holding(kind, dataset.holds)
     if dataset.owner != office.owner:
         return None
     kept = records.snapshot(item.snapshot)
@@ -230,6 +221,12 @@ def _links_key(
     return WrappedKey(item=item, label=kept.label, wrapped=kept.wrapped)
 
 
+def _holdings(job: Job, contract: Contract) -> frozenset[Holding]:
+    """What the datasets hold that the job reads; one that the contract does not name is refused by itself."""
+    named = {item.dataset for item in job.inputs}
+    return frozenset(dataset.holds for dataset in contract.datasets if dataset.name in named)
+
+
 def _labels(job: Job, contract: Contract) -> list[Label]:
     """What the contract calls the data of all owners that the job reads."""
     return [contract.dataset(item.dataset).label for item in job.inputs if item.dataset != LINKS]
@@ -246,8 +243,8 @@ def _use_nonce(office: Office, records: DeskRecords, nonce: bytes, *, at: dateti
 
 
 def _evidence(
-    office: Office, records: DeskRecords, request: GrantRequest, *, agreement: Agreement, job: Digest, label: Label
-) -> Evidence:
+    office: Office, records: DeskRecords, request: GrantRequest, *, agreement: Agreement, job: Digest
+) -> tuple[Evidence, Appraisal]:
     contract = agreement.contract
     checkpoint = require_head(office, records, request.checkpoint, contract=contract)
     evidence = office.read("evidence", lambda: read_evidence(request.evidence))
@@ -260,13 +257,8 @@ def _evidence(
         sealing_key=evidence.sealing_key,
         signing_key=evidence.signing_key,
     )
-    office.appraise(
-        evidence,
-        binding=binding,
-        measurements=contract.measurements,
-        minimum_level=needed_level(contract, label),
-    )
-    return evidence
+    appraisal = office.appraise(evidence, binding=binding, measurements=contract.measurements, minimum_level=0)
+    return evidence, appraisal
 
 
 def _check_approval(office: Office, records: DeskRecords, request: GrantRequest, case: Case) -> None:
