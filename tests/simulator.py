@@ -25,7 +25,9 @@ from typing import Any
 import pytest
 import yaml
 
-from asepsis.bootstrap import Room, create_room, harmoniser, look_into, mapping_of, now, open_room
+from asepsis.bootstrap.backups import look_into
+from asepsis.bootstrap.mappings import harmoniser, mapping_of
+from asepsis.bootstrap.room import Room, create_room, now, open_room
 from asepsis.cli.story.agreement import LABORATORY, NORTHGATE, RIVERSIDE, enrol_everybody, write_contract
 from asepsis.domain.analysis import Analysis, AnalysisKind
 from asepsis.domain.contract import read_contract
@@ -487,7 +489,8 @@ _NURSERY = """
 import json, os, signal, sys
 from asepsis.cli.main import main
 import duckdb, pyarrow.parquet, sqlglot.optimizer, yaml
-import asepsis.bootstrap, asepsis.engines.query.room, asepsis.methods.registry
+import asepsis.bootstrap.mappings, asepsis.bootstrap.room, asepsis.services.analyses, asepsis.services.contribute
+import asepsis.bootstrap.quality, asepsis.engines.query.room, asepsis.methods.registry
 from sqlalchemy import Engine, event
 
 def hurt(kill_at):

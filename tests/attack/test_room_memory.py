@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from asepsis.bootstrap import verify_release_bundle
+from asepsis.bootstrap.bundles import verify_release_bundle
 from asepsis.domain.contract import Amendment
 from asepsis.domain.keydesk import MemoryDeposit
 from asepsis.domain.memory import MemoryVersion

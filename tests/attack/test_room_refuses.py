@@ -9,7 +9,7 @@ from datetime import timedelta
 
 import pytest
 
-from asepsis.bootstrap import HOST
+from asepsis.bootstrap.room import HOST
 from asepsis.domain.analysis import Analysis, AnalysisKind
 from asepsis.domain.names import PartyId
 from asepsis.domain.run import RunStatus

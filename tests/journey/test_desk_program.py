@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from asepsis.bootstrap import Room, open_room
+from asepsis.bootstrap.room import Room, open_room
 from asepsis.cli.main import app
 from asepsis.cli.story.agreement import LABORATORY, NORTHGATE
 from asepsis.desks.remote import RemoteDesk

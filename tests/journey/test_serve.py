@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from asepsis.bootstrap import Room, create_room
+from asepsis.bootstrap.room import Room, create_room
 from asepsis.domain.names import PartyId
 
 COMMAND = "from asepsis.cli.main import main; main()"

@@ -11,7 +11,7 @@ from asepsis import __version__
 from asepsis.api.guard import Guard
 from asepsis.api.problems import add_problems
 from asepsis.api.routes import router
-from asepsis.bootstrap import Room
+from asepsis.bootstrap.room import Room
 
 _LARGEST_BODY: Final = 4096
 _PREFIXES: Final = ("/v1/", "/healthz/")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from asepsis.bootstrap import Room
+from asepsis.bootstrap.room import Room
 from asepsis.errors.room import RecordMissing
 from asepsis.ledger.checkpoint import open_checkpoint
 from asepsis.services.audit import Audit, ledger_keys

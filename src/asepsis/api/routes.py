@@ -11,7 +11,7 @@ from starlette.responses import Response
 from asepsis import __version__
 from asepsis.api import documents
 from asepsis.api.record import kept_checkpoint, kept_evidences
-from asepsis.bootstrap import Room
+from asepsis.bootstrap.room import Room
 from asepsis.domain.names import ReleaseId
 from asepsis.wire import v1
 

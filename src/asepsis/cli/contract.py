@@ -58,7 +58,7 @@ def sign(
 ) -> None:
     """Sign the contract as a party; the first to do so proposes it."""
     with reported(as_json=as_json):
-        from asepsis.bootstrap import open_room
+        from asepsis.bootstrap.room import open_room
         from asepsis.domain.names import PartyId
         from asepsis.services.contracts import read_proposal
         from asepsis.yaml_files import read_yaml
@@ -77,7 +77,7 @@ def sign(
 def status(room: RoomOption = DEFAULT_ROOM, as_json: JsonOption = False) -> None:
     """Say where the contract stands and whose turn it is."""
     with reported(as_json=as_json):
-        from asepsis.bootstrap import open_room
+        from asepsis.bootstrap.room import open_room
 
         _show(open_room(room).contracts.status(), as_json=as_json)
 
@@ -90,7 +90,7 @@ def amend(
 ) -> None:
     """Write the next version of the contract that all have signed, to be edited; nothing is signed."""
     with reported(as_json=as_json):
-        from asepsis.bootstrap import open_room
+        from asepsis.bootstrap.room import open_room
 
         document = open_room(room).contracts.amendment()
         draft.write(file, document)
@@ -118,7 +118,7 @@ def end(party: AsOption, room: RoomOption = DEFAULT_ROOM, as_json: JsonOption = 
 
 def _state(kind: str, party: str, room: Path, *, as_json: bool) -> None:
     with reported(as_json=as_json):
-        from asepsis.bootstrap import open_room
+        from asepsis.bootstrap.room import open_room
         from asepsis.domain.names import PartyId
 
         opened = open_room(room)

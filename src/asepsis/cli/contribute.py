@@ -49,7 +49,8 @@ def run(
 ) -> None:
     """Land, map and seal one restore point; the books balance or nothing is contributed."""
     with reported(as_json=as_json):
-        from asepsis.bootstrap import harmoniser, mapping_of, open_room, rejudge
+        from asepsis.bootstrap.mappings import harmoniser, mapping_of, rejudge
+        from asepsis.bootstrap.room import open_room
         from asepsis.domain.names import PartyId
         from asepsis.errors.room import ContributionUnclear
 
@@ -90,7 +91,7 @@ def run(
 
 def _from(asked: _Asked, source: str, restore_point: str) -> Contribution:
     """Contribute a restore point of a source."""
-    from asepsis.bootstrap import look_into
+    from asepsis.bootstrap.backups import look_into
     from asepsis.services.looking import find_point
 
     backup = look_into(source)

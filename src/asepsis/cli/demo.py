@@ -22,7 +22,7 @@ def run(
 ) -> None:
     """Tell the story: two hospitals' backups, one safe answer, seven steps."""
     with reported(as_json=as_json):
-        from asepsis.bootstrap import create_room
+        from asepsis.bootstrap.room import create_room
         from asepsis.cli.story.account import Account
         from asepsis.cli.story.places import examples
         from asepsis.cli.story.steps import Story
@@ -43,7 +43,7 @@ def run(
 
 def _make_place(folder: Path, *, replace: bool) -> None:
     """An empty place for the room; only the room of an earlier demo is ever removed. Raises FolderInUse."""
-    from asepsis.bootstrap import open_room
+    from asepsis.bootstrap.room import open_room
     from asepsis.errors.room import FileUnreadable, FolderInUse, RoomMissing
 
     if folder.exists() and not folder.is_dir():

@@ -152,7 +152,7 @@ def introduce(
 ) -> None:
     """Write the room's certificate, for the owners to admit it at their desks."""
     with reported(as_json=as_json):
-        from asepsis.bootstrap import open_room
+        from asepsis.bootstrap.room import open_room
         from asepsis.cli.files import write_bytes
 
         identity = open_room(room).identity()
@@ -171,7 +171,7 @@ def connect(
 ) -> None:
     """From now on the room asks this owner's desk at that address; the desk has to answer now."""
     with reported(as_json=as_json):
-        from asepsis.bootstrap import open_room
+        from asepsis.bootstrap.room import open_room
         from asepsis.domain.names import PartyId
 
         desk = open_room(room).connect(PartyId(party), address, certificate=certificate, pin=fingerprint)

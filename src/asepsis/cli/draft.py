@@ -12,7 +12,7 @@ from asepsis.cli.options import DEFAULT_ROOM, JsonOption, RoomOption
 from asepsis.cli.report import emit, reported
 
 if TYPE_CHECKING:
-    from asepsis.bootstrap import Room
+    from asepsis.bootstrap.room import Room
     from asepsis.domain.documents import Document
     from asepsis.domain.names import PartyId
     from asepsis.domain.snapshot import Label
@@ -36,7 +36,8 @@ def run(
 ) -> None:
     """Write a contract for the enrolled parties, with careful defaults; nothing is signed."""
     with reported(as_json=as_json):
-        from asepsis.bootstrap import now, open_room, runtime_measurement
+        from asepsis.bootstrap.room import now, open_room
+        from asepsis.bootstrap.runtimes import runtime_measurement
         from asepsis.domain.contract import read_contract
         from asepsis.domain.names import PartyId
         from asepsis.services.drafting import Terms, draft_contract

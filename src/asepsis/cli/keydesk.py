@@ -33,7 +33,7 @@ DeskOption = Annotated[
 def status(party: AsOption, room: RoomOption = DEFAULT_ROOM, as_json: JsonOption = False) -> None:
     """Say whether the desk grants, what is left of the budget, and how far it has witnessed the ledger."""
     with reported(as_json=as_json):
-        from asepsis.bootstrap import open_room
+        from asepsis.bootstrap.room import open_room
         from asepsis.domain.names import PartyId
 
         opened = open_room(room)
@@ -109,7 +109,7 @@ def resume(
 
 def _own(party: str, room: Path, at: Path | None) -> KeyDesk:
     """The owner's own desk: in its folder, or in the room's. Raises what opening it raises."""
-    from asepsis.bootstrap import open_room
+    from asepsis.bootstrap.room import open_room
     from asepsis.desk_home import open_desk_home
     from asepsis.domain.names import PartyId
     from asepsis.errors.desk import DeskHomeMissing

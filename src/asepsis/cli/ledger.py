@@ -18,7 +18,7 @@ app = typer.Typer(help="Show, export and verify the ledger.", no_args_is_help=Tr
 def show(room: RoomOption = DEFAULT_ROOM, as_json: JsonOption = False) -> None:
     """Print all entries, oldest first."""
     with reported(as_json=as_json):
-        from asepsis.bootstrap import open_room
+        from asepsis.bootstrap.room import open_room
 
         entries = open_room(room).audit.entries()
         rows = [[n, e.at.strftime("%Y-%m-%d %H:%M:%S"), e.actor, e.act.value, e.subject] for n, e in enumerate(entries)]
@@ -54,7 +54,7 @@ def export(
 ) -> None:
     """Write the whole ledger, under a checkpoint that every owner cosigned, into one file."""
     with reported(as_json=as_json):
-        from asepsis.bootstrap import open_room
+        from asepsis.bootstrap.room import open_room
         from asepsis.cli.files import write_bytes
         from asepsis.services.audit import ExportFormat
 

@@ -19,7 +19,7 @@ def run(
 ) -> None:
     """Link the newest identity snapshots inside the runtime; prints the protected quality report."""
     with reported(as_json=as_json):
-        from asepsis.bootstrap import open_room
+        from asepsis.bootstrap.room import open_room
 
         statistic = open_room(room).linkage.link(progress=lambda step: step_line(step, quiet=as_json))
         end_steps(quiet=as_json)

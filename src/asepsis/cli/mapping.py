@@ -30,7 +30,7 @@ def check(
 ) -> None:
     """Read the folder as a contribution would, and say what is wrong and what it may lack."""
     with reported(as_json=as_json):
-        from asepsis.bootstrap import mapping_remarks, mapping_unmapped
+        from asepsis.bootstrap.mappings import mapping_remarks, mapping_unmapped
         from asepsis.errors import Kind
 
         remarks = mapping_remarks(folder)
@@ -65,7 +65,7 @@ def check(
 def run_tests(folder: FolderArgument, as_json: JsonOption = False) -> None:
     """Run the given records of tests/*.yaml through the mapping and compare with what is expected."""
     with reported(as_json=as_json):
-        from asepsis.bootstrap import mapping_trials
+        from asepsis.bootstrap.mappings import mapping_trials
 
         trials = mapping_trials(folder)
         failed = [trial for trial in trials if not trial.passed]
@@ -92,7 +92,7 @@ def docs(
 ) -> None:
     """Write down what a mapping does: every file, table, requirement and code map, for people to review."""
     with reported(as_json=as_json):
-        from asepsis.bootstrap import mapping_page
+        from asepsis.bootstrap.mappings import mapping_page
         from asepsis.errors.room import FileUnreadable
 
         page = mapping_page(folder, as_html=out.suffix.lower() in {".html", ".htm"})

@@ -40,7 +40,7 @@ def carrot(
 ) -> None:
     """Translate the rules of Carrot; what they do not say is listed in DECIDE.md."""
     with reported(as_json=as_json):
-        from asepsis.bootstrap import import_carrot
+        from asepsis.bootstrap.mappings import import_carrot
 
         declared = _declared(owner=owner, label=label, extract_date=extract_date, encoding=encoding, mark=delimiter)
         _report(out, import_carrot(rules, out, declared=declared, files=files), as_json=as_json)
@@ -59,7 +59,7 @@ def rabbit(
 ) -> None:
     """Translate the arrows of Rabbit-in-a-Hat; its comments and logic are listed in DECIDE.md."""
     with reported(as_json=as_json):
-        from asepsis.bootstrap import import_rabbit
+        from asepsis.bootstrap.mappings import import_rabbit
 
         declared = _declared(owner=owner, label=label, extract_date=extract_date, encoding=encoding, mark=delimiter)
         _report(out, import_rabbit(document, out, declared=declared), as_json=as_json)

@@ -23,7 +23,7 @@ def new(
 ) -> None:
     """Make a party's keys; the room is made with its first party."""
     with reported(as_json=as_json):
-        from asepsis.bootstrap import create_room
+        from asepsis.bootstrap.room import create_room
         from asepsis.domain.names import PartyId
 
         keys = create_room(room, origin=origin).enrol(PartyId(name), owner=owner)

@@ -23,7 +23,8 @@ def run(
 ) -> None:
     """Show what failed in a contribution's tables, and what to do next."""
     with reported(as_json=as_json):
-        from asepsis.bootstrap import open_room, quality_page, quality_words
+        from asepsis.bootstrap.quality import quality_page, quality_words
+        from asepsis.bootstrap.room import open_room
         from asepsis.domain.names import PartyId
         from asepsis.errors.room import FileUnreadable
 

@@ -60,7 +60,7 @@ def run_method(
 
 
 def _ask(analysis: Analysis, room: Path, *, plan: bool, explain: bool, as_json: bool) -> None:
-    from asepsis.bootstrap import open_room
+    from asepsis.bootstrap.room import open_room
     from asepsis.domain.finding import Severity
 
     analyses = open_room(room).analyses

@@ -19,7 +19,7 @@ def last_clean(
 ) -> None:
     """Judge every restore point by content and format, and name the newest clean one (exit code 7 if none is)."""
     with reported(as_json=as_json):
-        from asepsis.bootstrap import look_into
+        from asepsis.bootstrap.backups import look_into
         from asepsis.services.looking import last_clean as find_last_clean
 
         history = find_last_clean(look_into(uri))

@@ -26,7 +26,7 @@ def new(
 ) -> None:
     """Ask for follow-up of a cohort; every owner has to approve it."""
     with reported(as_json=as_json):
-        from asepsis.bootstrap import open_room
+        from asepsis.bootstrap.room import open_room
         from asepsis.domain.names import PartyId
 
         referral = open_room(room).referrals.request(PartyId(party), cohort=cohort, reason=reason)
@@ -42,7 +42,7 @@ def approve(
 ) -> None:
     """Approve exactly this referral at one's own desk; the last approval delivers it."""
     with reported(as_json=as_json):
-        from asepsis.bootstrap import open_room
+        from asepsis.bootstrap.room import open_room
         from asepsis.domain.names import PartyId, ReferralId
         from asepsis.domain.referral import ReferralStatus
 
@@ -58,7 +58,7 @@ def approve(
 def ls(room: RoomOption = DEFAULT_ROOM, as_json: JsonOption = False) -> None:
     """List all referrals; how many patients they concern is not shown to anybody."""
     with reported(as_json=as_json):
-        from asepsis.bootstrap import open_room
+        from asepsis.bootstrap.room import open_room
 
         referrals = open_room(room).state.referrals()
         emit(
@@ -80,7 +80,7 @@ def collect(
 ) -> None:
     """Open the package for one's own clinical team; it is written into the team's home, readable by it alone."""
     with reported(as_json=as_json):
-        from asepsis.bootstrap import open_room
+        from asepsis.bootstrap.room import open_room
         from asepsis.domain.names import PartyId, ReferralId
 
         path, patients = open_room(room).collect_referral(ReferralId(referral), team=PartyId(party))

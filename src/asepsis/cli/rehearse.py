@@ -19,7 +19,7 @@ def run(
 ) -> None:
     """Run the steps in order from an empty memory; prints one JSON object per step."""
     with reported():
-        from asepsis.bootstrap import rehearsal
+        from asepsis.bootstrap.rehearsing import rehearsal
         from asepsis.domain.contract import read_contract
         from asepsis.services.rehearsal import read_steps
         from asepsis.yaml_files import read_yaml

@@ -19,7 +19,7 @@ app = typer.Typer(help="Releases, reviews and evidence bundles.", no_args_is_hel
 def ls(room: RoomOption = DEFAULT_ROOM, as_json: JsonOption = False) -> None:
     """List all outputs that asked to leave the room."""
     with reported(as_json=as_json):
-        from asepsis.bootstrap import open_room
+        from asepsis.bootstrap.room import open_room
 
         releases = [answer.release for answer in open_room(room).analyses.releases() if answer.release]
         rows = [[r.id, r.status.value, r.author, r.decided_by or "", r.decided_at.isoformat()] for r in releases]
@@ -40,7 +40,7 @@ def show(
 ) -> None:
     """Show one output: its protected table once it is released, and its findings."""
     with reported(as_json=as_json):
-        from asepsis.bootstrap import open_room
+        from asepsis.bootstrap.room import open_room
         from asepsis.domain.names import PartyId, ReleaseId
 
         viewer = PartyId(party) if party else None
@@ -59,7 +59,7 @@ def review(
 ) -> None:
     """Decide on an output that waits; nobody decides on their own."""
     with reported(as_json=as_json):
-        from asepsis.bootstrap import open_room
+        from asepsis.bootstrap.room import open_room
         from asepsis.domain.names import PartyId, ReleaseId
 
         answer = open_room(room).analyses.review(ReleaseId(release), by=PartyId(party), release_it=approve)
@@ -75,7 +75,7 @@ def get(
 ) -> None:
     """Write the evidence bundle of a release."""
     with reported(as_json=as_json):
-        from asepsis.bootstrap import open_room
+        from asepsis.bootstrap.room import open_room
         from asepsis.cli.files import write_bytes
         from asepsis.domain.names import ReleaseId
 
@@ -99,7 +99,7 @@ def verify(
 ) -> None:
     """Check an evidence bundle offline: contract, manifests, evidence, grants, statistic and ledger."""
     with reported(as_json=as_json):
-        from asepsis.bootstrap import verify_release_bundle
+        from asepsis.bootstrap.bundles import verify_release_bundle
         from asepsis.cli.files import read_json
         from asepsis.domain.names import Digest
 

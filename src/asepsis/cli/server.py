@@ -30,7 +30,7 @@ from asepsis.errors.server import AddressNotLoopback, PortUnavailable
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
-    from asepsis.bootstrap import Room
+    from asepsis.bootstrap.room import Room
 
 API: Final = "asepsis.api.app:application"
 WEB: Final = "asepsis.web.app:application"
@@ -55,7 +55,7 @@ def serve(
     """Show the room in a browser, read-only, on this machine."""
     with reported():
         address = _loopback(host)
-        from asepsis.bootstrap import open_room
+        from asepsis.bootstrap.room import open_room
 
         opened = open_room(room)
         app = application(opened)
@@ -229,7 +229,7 @@ def _runtime() -> _Found:
 
 def _confinement() -> _Found:
     """What holds around a runtime, found by starting one; synthetic data at level 0 run with less."""
-    from asepsis.bootstrap import confinement_found
+    from asepsis.bootstrap.runtimes import confinement_found
 
     found = confinement_found()
     if not found.missing:
@@ -248,7 +248,7 @@ def _disk(room: Path | None) -> _Found:
 
 
 def _room(folder: Path) -> _Found:
-    from asepsis.bootstrap import open_room
+    from asepsis.bootstrap.room import open_room
 
     room = open_room(folder)
     state = room.state
@@ -260,7 +260,7 @@ def _room(folder: Path) -> _Found:
 
 def _ledger(folder: Path) -> _Found:
     """The newest checkpoint is signed, cosigned by every owner, and is what the ledger holds."""
-    from asepsis.bootstrap import open_room
+    from asepsis.bootstrap.room import open_room
     from asepsis.errors.ledger import CheckpointRefused
     from asepsis.ledger.checkpoint import verify_checkpoint
     from asepsis.services.audit import ledger_keys
@@ -278,7 +278,7 @@ def _ledger(folder: Path) -> _Found:
 
 
 def _program(folder: Path) -> _Found:
-    from asepsis.bootstrap import open_room
+    from asepsis.bootstrap.room import open_room
 
     measurement = _measurement()
     named = measurement in open_room(folder).contracts.contract().measurements

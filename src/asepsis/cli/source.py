@@ -32,7 +32,7 @@ PointOption = Annotated[
 def ls(uri: UriArgument, restore_point: PointOption = "", as_json: JsonOption = False) -> None:
     """List restore points, or the entries of one."""
     with reported(as_json=as_json):
-        from asepsis.bootstrap import look_into
+        from asepsis.bootstrap.backups import look_into
         from asepsis.services.looking import find_point
 
         source = look_into(uri)
@@ -61,7 +61,7 @@ def ls(uri: UriArgument, restore_point: PointOption = "", as_json: JsonOption = 
 def cat(uri: UriArgument, path: str, restore_point: PointOption = "latest") -> None:
     """Write one file of a restore point to standard output."""
     with reported():
-        from asepsis.bootstrap import look_into
+        from asepsis.bootstrap.backups import look_into
         from asepsis.services.looking import find_point
 
         source = look_into(uri)
@@ -73,7 +73,7 @@ def cat(uri: UriArgument, path: str, restore_point: PointOption = "latest") -> N
 def diff(uri: UriArgument, older: str, newer: str, as_json: JsonOption = False) -> None:
     """Tell how two restore points differ."""
     with reported(as_json=as_json):
-        from asepsis.bootstrap import look_into
+        from asepsis.bootstrap.backups import look_into
         from asepsis.services.looking import find_point
 
         source = look_into(uri)
@@ -91,7 +91,7 @@ def diff(uri: UriArgument, older: str, newer: str, as_json: JsonOption = False) 
 def verify(uri: UriArgument, restore_point: PointOption = "latest", as_json: JsonOption = False) -> None:
     """Read everything in a restore point and tell what is damaged (exit code 7 if anything is)."""
     with reported(as_json=as_json):
-        from asepsis.bootstrap import look_into
+        from asepsis.bootstrap.backups import look_into
         from asepsis.services.looking import find_point
 
         source = look_into(uri)
@@ -124,7 +124,7 @@ def tables(
 ) -> None:
     """Write the tables of a dump as Parquet files, every value as text. These files are not sealed: mind where."""
     with reported(as_json=as_json):
-        from asepsis.bootstrap import look_into
+        from asepsis.bootstrap.backups import look_into
         from asepsis.errors.source import NoTablesError
         from asepsis.ports import TableSource
         from asepsis.services.looking import find_point
@@ -147,7 +147,7 @@ def tables(
 def reap(uri: UriArgument, as_json: JsonOption = False) -> None:
     """Take down mounts that a killed command left behind on a backup server (veeam:…); all of this account's."""
     with reported(as_json=as_json):
-        from asepsis.bootstrap import look_into
+        from asepsis.bootstrap.backups import look_into
         from asepsis.ports import MountingSource
 
         source = look_into(uri)

@@ -27,7 +27,7 @@ def load(
 ) -> None:
     """Load every line of a vocabulary download, or refuse it with a reason."""
     with reported(as_json=as_json):
-        from asepsis.bootstrap import load_vocabulary
+        from asepsis.bootstrap.vocabularies import load_vocabulary
 
         loaded = load_vocabulary(download, out, progress=lambda file, done: step_line(file, done, quiet=as_json))
         rows = [(one.file, one.lines, one.loaded, sum(one.refused.values())) for one in loaded.files]
@@ -59,7 +59,7 @@ def map_codes(
 ) -> None:
     """Map codes to standard concepts, each with its grade and how it was found; reviewed rows are kept."""
     with reported(as_json=as_json):
-        from asepsis.bootstrap import VocabularyRequest, map_to_concepts
+        from asepsis.bootstrap.vocabularies import VocabularyRequest, map_to_concepts
 
         done = map_to_concepts(
             VocabularyRequest(
@@ -107,7 +107,7 @@ def delta(
 ) -> None:
     """List the rows of code maps whose concept was withdrawn, moved, renamed or replaced."""
     with reported(as_json=as_json):
-        from asepsis.bootstrap import vocabulary_delta
+        from asepsis.bootstrap.vocabularies import vocabulary_delta
 
         found = vocabulary_delta(old, new, maps)
         rows = [

@@ -18,7 +18,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from asepsis import __version__
-from asepsis.bootstrap import Room
+from asepsis.bootstrap.room import Room
 from asepsis.domain.names import ReleaseId
 from asepsis.errors import AsepsisError
 from asepsis.errors.server import AddressUnknown, MethodRefused, RequestRefused

@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-from asepsis.bootstrap import Room
+from asepsis.bootstrap.room import Room
 from asepsis.domain.attestation import LEVELS, read_evidence, read_grant
 from asepsis.domain.contract import ContractState, ContractStatus
 from asepsis.domain.ledger import LedgerEntry

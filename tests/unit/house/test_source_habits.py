@@ -10,7 +10,7 @@ import pytest
 
 Rule = Callable[[ast.Module, str], Iterator[ast.AST]]
 
-CLOCK_EDGES = ("cli/", "api/", "bootstrap.py", "desk_home.py", "runtime/main.py", "runtime/__main__.py")
+CLOCK_EDGES = ("cli/", "api/", "bootstrap/", "desk_home.py", "runtime/main.py", "runtime/__main__.py")
 CLOCKS = {("datetime", "now"), ("datetime", "utcnow"), ("datetime", "today"), ("date", "today"), ("time", "time")}
 BROAD = {"Exception", "BaseException"}
 TEXT_OF = {"str", "repr", "format", "ascii"}

@@ -11,7 +11,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from asepsis.bootstrap import Room, create_room, open_room
+from asepsis.bootstrap.room import Room, create_room, open_room
 from asepsis.cli.main import app
 from asepsis.domain.contract import ContractState, ContractStatus
 from asepsis.domain.names import PartyId

@@ -8,7 +8,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from asepsis.bootstrap import create_room
+from asepsis.bootstrap.room import create_room
 from asepsis.cli.main import app
 from asepsis.domain.contract import Contract, Role, read_contract
 from asepsis.domain.keydesk import PublicKeys

@@ -9,7 +9,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from asepsis.bootstrap import rehearsal
+from asepsis.bootstrap.rehearsing import rehearsal
 from asepsis.disclosure.dp.noise import Bits
 from asepsis.domain.contract import Contract, read_contract
 from asepsis.domain.keydesk import PublicKeys

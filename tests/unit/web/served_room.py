@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from asepsis.attest.process import make_evidence, measure
-from asepsis.bootstrap import Room, create_room, now
+from asepsis.bootstrap.room import Room, create_room, now
 from asepsis.domain.analysis import Analysis, AnalysisKind, Job
 from asepsis.domain.attestation import Binding, Grant
 from asepsis.domain.documents import encode_bytes

@@ -11,7 +11,7 @@ from served_room import CANARY, Served
 from starlette.testclient import TestClient
 
 from asepsis.api.guard import is_loopback_host
-from asepsis.bootstrap import create_room
+from asepsis.bootstrap.room import create_room
 from asepsis.cli.server import application
 from asepsis.errors.store import StoreUnavailable
 from asepsis.store.room_state import SqlRoomState

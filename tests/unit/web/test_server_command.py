@@ -12,7 +12,7 @@ from served_room import Served, act, make_room
 from typer.testing import CliRunner
 
 import asepsis
-from asepsis.bootstrap import create_room, open_room
+from asepsis.bootstrap.room import create_room, open_room
 from asepsis.cli import server
 from asepsis.domain.ledger import Act
 from asepsis.engines import runtime_process

@@ -8,7 +8,7 @@ from jinja2 import UndefinedError
 from served_room import CANARY, HOSTILE, Served, make_room
 from starlette.testclient import TestClient
 
-from asepsis.bootstrap import create_room
+from asepsis.bootstrap.room import create_room
 from asepsis.cli.server import application
 from asepsis.domain.contract import read_contract
 from asepsis.sealing.agreement import contract_payload

@@ -6,7 +6,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from asepsis.bootstrap import HOST, Room, runtime_measurement
+from asepsis.bootstrap.room import HOST, Room
+from asepsis.bootstrap.runtimes import runtime_measurement
 from asepsis.domain.documents import Document, encode_bytes, encode_time
 from asepsis.domain.names import PartyId
 from asepsis.methods.kaplan_meier import NAME as KAPLAN_MEIER

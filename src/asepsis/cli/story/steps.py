@@ -7,7 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from asepsis.bootstrap import Room, harmoniser, look_into, mapping_of, now, verify_release_bundle
+from asepsis.bootstrap.backups import look_into
+from asepsis.bootstrap.bundles import verify_release_bundle
+from asepsis.bootstrap.mappings import harmoniser, mapping_of
+from asepsis.bootstrap.room import Room, now
 from asepsis.cli.report import table
 from asepsis.cli.results import findings_text, released_text
 from asepsis.cli.steps import end_steps, step_line

@@ -1,9 +1,9 @@
-"""Joins adapters to services; the only module that knows both.
+"""One room, wired: its services joined to the adapters that they work with.
 
 Embedded mode keeps a whole collaboration in one folder: ``host/`` is what the host of the room has (state,
 ledger, ciphertext, its signing key), ``parties/<name>/`` is what each party has at home (keys, desk, books,
 quarantine, collected packages). The code paths are those of separate machines: what crosses between the
-folders is what would cross the network.
+folders is what would cross the network. What only some commands need is imported where it is wired.
 """
 
 from __future__ import annotations
@@ -11,93 +11,45 @@ from __future__ import annotations
 import json
 import os
 import secrets
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from asepsis.attest.appraise import appraise
-from asepsis.attest.process import measure
 from asepsis.desk_home import DeskHome, desk_of, has_settings, is_desk_home, make_identity, open_desk_home
 from asepsis.desk_home import now as now  # noqa: PLC0414 - the clock of the whole program, for its entry points
 from asepsis.desks.book import AddressBook, Certificate
-from asepsis.disclosure.dp.noise import Bits
-from asepsis.disclosure.memory import Memory
-from asepsis.disclosure.profiles import profile_named
-from asepsis.domain.contract import Contract, read_contract
+from asepsis.domain.contract import read_contract
 from asepsis.domain.documents import read_name
 from asepsis.domain.keydesk import PublicKeys
-from asepsis.domain.names import Digest, PartyId, ReferralId
-from asepsis.domain.privacy import NOTHING, Account, Privacy
-from asepsis.domain.quotas import Quotas
+from asepsis.domain.names import PartyId, ReferralId
 from asepsis.domain.referral import Referral
-from asepsis.engines.harmonise.checking import MappingRemark, check_mapping, mapping_docs
-from asepsis.engines.harmonise.kept import KeptRun
-from asepsis.engines.harmonise.load import load_mapping
-from asepsis.engines.harmonise.rerun import rerun
-from asepsis.engines.harmonise.result import HarmonisedRun
-from asepsis.engines.harmonise.run import Resources, harmonise
-from asepsis.engines.harmonise.trial import Trial, run_mapping_tests
-from asepsis.engines.harmonise.unmapped import Unmapped, unmapped_codes
-from asepsis.engines.importing.folder import read_document, read_headers, write_folder
-from asepsis.engines.quality.papers import papers_of, read_quality
-from asepsis.engines.quality.run import assess_quality
-from asepsis.engines.query.folder import local_tables
-from asepsis.engines.query.room import QueryRoom
-from asepsis.engines.runtime_process import RuntimeProcesses, confinement_here
-from asepsis.engines.vocabulary import load as vocabularies
-from asepsis.engines.vocabulary.files import (
-    read_code_maps,
-    read_counts,
-    read_gems,
-    unmapped_beside,
-    write_counts,
-    write_map,
-)
-from asepsis.engines.vocabulary.store import open_vocabulary
 from asepsis.errors.contract import NoContract
 from asepsis.errors.desk import DeskOfAnother
 from asepsis.errors.room import FileUnreadable, RoomMissing, RoomVersionUnknown
-from asepsis.errors.vocabulary import CodesMalformed
-from asepsis.harmonise.account import page_of
-from asepsis.harmonise.importing.carrot import draft_from_carrot
-from asepsis.harmonise.importing.declared import Declared
-from asepsis.harmonise.importing.rabbit import draft_from_rabbit
-from asepsis.harmonise.mapping import Mapping as SourceMapping
-from asepsis.harmonise.quality.page import quality_html
-from asepsis.harmonise.quality.text import quality_text
-from asepsis.harmonise.vocabulary.code_map import Merge
-from asepsis.harmonise.vocabulary.delta import Delta, deltas
-from asepsis.harmonise.vocabulary.matching import MapReport, Via, map_codes, report_of
 from asepsis.keys.certificates import Identity, identity_in, read_introduction
 from asepsis.keys.files import FileKeys
-from asepsis.ports import Desk, Source
+from asepsis.ports import Desk
 from asepsis.sealing.agreement import contract_payload
 from asepsis.sealing.signing import Purpose
-from asepsis.services.analyses import Analyses
 from asepsis.services.audit import Audit
-from asepsis.services.contracts import Contracts
-from asepsis.services.contribute import Contribute, Harmonise, Harmonised, Opener, Progress
-from asepsis.services.evidence import Evidences, VerifiedRelease, verify_release
 from asepsis.services.keydesk.desk import KeyDesk
-from asepsis.services.linkage import Linkage
-from asepsis.services.memories import Memories
-from asepsis.services.referrals import Referrals
-from asepsis.services.rehearsal import Noise, Rehearsal
-from asepsis.services.rerun import Judge
-from asepsis.services.runs import Runs
-from asepsis.sources.registry import open_source
-from asepsis.sql.omop import omop_catalogue
 from asepsis.store.room_state import SqlRoomState
 from asepsis.store.snapshot_files import LocalSnapshotFiles
+
+if TYPE_CHECKING:
+    from asepsis.services.analyses import Analyses
+    from asepsis.services.contracts import Contracts
+    from asepsis.services.contribute import Contribute
+    from asepsis.services.evidence import Evidences
+    from asepsis.services.linkage import Linkage
+    from asepsis.services.referrals import Referrals
+    from asepsis.services.runs import Runs
 
 ROOM_FILE: Final = "room.json"
 FORMAT: Final = 1
 HOST: Final = PartyId("room")
-REHEARSING: Final = PartyId("owner")
 HOME: Final = "ASEPSIS_HOME"
 """The variable that names the folder of the owner's desk where it is no part of the room's folder."""
 
@@ -124,6 +76,8 @@ class Room:
     @cached_property
     def contracts(self) -> Contracts:
         """Propose, sign, stop."""
+        from asepsis.services.contracts import Contracts
+
         return Contracts(self.state, now, self.host)
 
     @cached_property
@@ -134,6 +88,10 @@ class Room:
     @cached_property
     def runs(self) -> Runs:
         """Submit and execute."""
+        from asepsis.engines.runtime_process import RuntimeProcesses
+        from asepsis.services.memories import Memories
+        from asepsis.services.runs import Runs
+
         return Runs(
             state=self.state,
             files=self.files,
@@ -149,21 +107,29 @@ class Room:
     @cached_property
     def analyses(self) -> Analyses:
         """Ask and release."""
+        from asepsis.services.analyses import Analyses
+
         return Analyses(self.state, self.runs, self.contracts, self.audit, now, secrets.token_bytes)
 
     @cached_property
     def linkage(self) -> Linkage:
         """Link patients."""
+        from asepsis.services.linkage import Linkage
+
         return Linkage(self.state, self.files, self.runs, self.contracts, self.audit, now)
 
     @cached_property
     def referrals(self) -> Referrals:
         """Follow-up through the clinical teams."""
+        from asepsis.services.referrals import Referrals
+
         return Referrals(self.state, self.files, self.runs, self.contracts, self.audit, now, secrets.token_bytes)
 
     @cached_property
     def evidences(self) -> Evidences:
         """Evidence bundles."""
+        from asepsis.services.evidence import Evidences
+
         return Evidences(self.state, self.contracts, self.audit)
 
     @cached_property
@@ -235,6 +201,10 @@ class Room:
 
         Raises KeysMissing, OwnerKeyMissing or VocabularyMissing.
         """
+        from asepsis.bootstrap.quality import quality_papers
+        from asepsis.engines.vocabulary.store import open_vocabulary
+        from asepsis.services.contribute import Contribute
+
         self.keys(owner).require_owner()
         if vocabulary is not None:
             with open_vocabulary(vocabulary):
@@ -249,11 +219,13 @@ class Room:
             audit=self.audit,
             clock=now,
             randomness=secrets.token_bytes,
-            assess=lambda run: _assessed(run, vocabulary),
+            assess=lambda run: quality_papers(run, vocabulary),
         )
 
     def quality(self, owner: PartyId, run: str | None, *, exact: bool) -> dict[str, object]:
         """The data-quality report of a contribution (the newest, if none is named). Raises QualityMissing."""
+        from asepsis.engines.quality.papers import read_quality
+
         return read_quality(self.home(owner) / "contributions", run, exact=exact)
 
     def sign_contract(self, party: PartyId, document: object) -> bytes:
@@ -292,12 +264,6 @@ class Room:
     def _desk(self, owner: PartyId) -> KeyDesk:
         home = self.home(owner)
         return open_desk_home(home).desk if has_settings(home) else desk_of(owner, home, keys=self.keys(owner))
-
-
-def _assessed(run: Harmonised, vocabulary: Path | None) -> dict[str, str]:
-    books = run.books
-    report = assess_quality(run.tables, run=books.run, as_of=now().date(), vocabulary=vocabulary, books=books)
-    return papers_of(report)
 
 
 def create_room(folder: Path, *, origin: str) -> Room:
@@ -339,197 +305,3 @@ def own_home() -> DeskHome | None:
 def _homes() -> dict[PartyId, Path]:
     home = own_home()
     return {} if home is None else {home.owner: home.folder}
-
-
-def look_into(uri: str, *, secret: Callable[[], str] | None = None) -> Source:
-    """Open a backup or folder, read-only. Raises the errors of the source."""
-    return open_source(uri, secret=secret)
-
-
-def mapping_of(folder: Path) -> SourceMapping:
-    """Read and check a mapping folder. Raises MappingMissing, MappingMalformed or ExpressionRefused."""
-    return load_mapping(folder)
-
-
-def mapping_remarks(folder: Path) -> tuple[MappingRemark, ...]:
-    """What is wrong with a mapping folder, or what it may lack."""
-    return check_mapping(folder)
-
-
-def mapping_unmapped(folder: Path, *, files: Path, out: Path | None) -> tuple[Unmapped, ...]:
-    """Which codes of these files the mapping does not know; with ``out`` they are listed in files there.
-
-    Raises what reading a mapping and harmonising raise.
-    """
-    found = unmapped_codes(load_mapping(folder), files)
-    for one in found if out is not None else ():
-        write_counts((out or folder) / f"{one.table}.{one.column}.csv", one.codes)
-    return found
-
-
-def mapping_trials(folder: Path) -> tuple[Trial, ...]:
-    """Run the tests of a mapping folder. Raises MappingMissing, MappingMalformed or ExpressionRefused."""
-    return run_mapping_tests(folder)
-
-
-def mapping_page(folder: Path, *, as_html: bool) -> str:
-    """A mapping as a page for people. Raises MappingMissing, MappingMalformed or ExpressionRefused."""
-    text = mapping_docs(folder)
-    return page_of(text) if as_html else text
-
-
-def import_carrot(rules: Path, out: Path, *, declared: Declared, files: Path | None) -> tuple[str, ...]:
-    """Make a mapping folder from rules of Carrot; returns what is left to decide. Raises the errors of imports."""
-    headers = {} if files is None else read_headers(files, declared=declared)
-    draft = draft_from_carrot(read_document(rules), file=rules.name, declared=declared, headers=headers)
-    write_folder(draft, out, tool="Carrot")
-    return tuple(draft.decisions)
-
-
-def import_rabbit(document: Path, out: Path, *, declared: Declared) -> tuple[str, ...]:
-    """Make a mapping folder from Rabbit-in-a-Hat; returns what is left to decide. Raises the errors of imports."""
-    draft = draft_from_rabbit(read_document(document), file=document.name, declared=declared)
-    write_folder(draft, out, tool="Rabbit-in-a-Hat")
-    return tuple(draft.decisions)
-
-
-def load_vocabulary(download: Path, out: Path, *, progress: Callable[[str, int], None]) -> vocabularies.Loaded:
-    """Load a vocabulary download. Raises the errors of vocabularies."""
-    return vocabularies.load_vocabulary(download, out, progress=progress)
-
-
-@dataclass(frozen=True, kw_only=True)
-class VocabularyRequest:
-    """Which codes are to be mapped, with which vocabulary, in which ways."""
-
-    codes: Path
-    vocabulary: Path
-    source: str
-    ways: tuple[str, ...]
-    gem: Path | None
-    columns: tuple[str, ...]
-    ignored: tuple[str, ...]
-
-
-@dataclass(frozen=True, kw_only=True)
-class VocabularyAnswer:
-    """What became of the codes, and where it is written."""
-
-    report: MapReport
-    merge: Merge
-    version: str
-    unmapped: Path
-    empty: int
-    unusable: int
-
-
-def map_to_concepts(request: VocabularyRequest, out: Path) -> VocabularyAnswer:
-    """Map codes and merge them into a code map. Raises the errors of vocabularies."""
-    unknown = [way for way in request.ways if way not in set(Via)]
-    if unknown or (Via.GEM in request.ways and request.gem is None):
-        problem = "a way is maps_to or gem" if unknown else "the way gem needs a GEM file"
-        raise CodesMalformed(file="--via", place="the command line", problem=problem)
-    counted = read_counts(request.codes, columns=request.columns, ignored=request.ignored)
-    gems = None if request.gem is None else read_gems(request.gem)
-    ways = [Via(way) for way in request.ways]
-    with open_vocabulary(request.vocabulary) as concepts:
-        mapped = map_codes(counted.codes, vocabulary=request.source, ways=ways, concepts=concepts, gems=gems)
-        version = str(concepts.manifest.get("version", ""))
-    return VocabularyAnswer(
-        report=report_of(mapped),
-        merge=write_map(out, mapped),
-        version=version,
-        unmapped=unmapped_beside(out),
-        empty=counted.empty,
-        unusable=counted.unusable,
-    )
-
-
-def vocabulary_delta(old: Path, new: Path, maps: Sequence[Path]) -> tuple[Delta, ...]:
-    """What a new vocabulary changes in code maps. Raises VocabularyMissing or CodesMalformed."""
-    listed = read_code_maps(maps)
-    with open_vocabulary(old) as before, open_vocabulary(new) as after:
-        return deltas(listed, old=before, new=after)
-
-
-def quality_page(document: Mapping[str, object]) -> str:
-    """A data-quality report as a page that stands alone."""
-    return quality_html(document)
-
-
-def quality_words(document: Mapping[str, object]) -> str:
-    """A data-quality report as text."""
-    return quality_text(document)
-
-
-def runtime_measurement() -> Digest:
-    """The measurement of the runtime as it is installed here, for a contract to name."""
-    return measure()
-
-
-@dataclass(frozen=True, kw_only=True)
-class ConfinementFound:
-    """What confines a runtime on this machine, and what data that are not synthetic need besides."""
-
-    summary: str
-    missing: tuple[str, ...]
-
-
-def confinement_found() -> ConfinementFound:
-    """Start a runtime's process and see how it is confined. Raises ConfinementFailed."""
-    found = confinement_here()
-    return ConfinementFound(summary=found.summary, missing=found.missing())
-
-
-def harmoniser(mapping: SourceMapping, keys: FileKeys) -> Harmonise:
-    """The pipeline for one mapping under one owner's person key."""
-
-    def run(files: Mapping[str, Opener], *, run: str, workdir: Path, progress: Progress) -> HarmonisedRun:
-        resources = Resources(progress=lambda step: progress(step.stage, step.subject, step.records))
-        return harmonise(mapping, files, workdir=workdir, run=run, person_key=keys.person_key(), resources=resources)
-
-    return run
-
-
-def rejudge(mapping: SourceMapping, keys: FileKeys) -> Judge:
-    """The pipeline that judges quarantined records again, for one mapping under one owner's person key."""
-
-    def run(folder: Path, tables: Mapping[str, Path], *, run: str, workdir: Path, progress: Progress) -> HarmonisedRun:
-        resources = Resources(progress=lambda step: progress(step.stage, step.subject, step.records))
-        kept = KeptRun(folder=folder, tables=tables)
-        return rerun(mapping, kept, workdir=workdir, run=run, person_key=keys.person_key(), resources=resources)
-
-    return run
-
-
-@contextmanager
-def rehearsal(data: Path, *, contract: Contract | None, profile: str) -> Iterator[Rehearsal]:
-    """Local tables under a contract's catalogue and profile, or under a profile with the built-in OMOP roles.
-
-    Raises EngineFolderError, UnknownProfileError, or what the tables are refused with.
-    """
-    rules = profile_named(profile if contract is None else contract.profile)
-    with TemporaryDirectory(prefix="asepsis-rehearsal-") as scratch:
-        tables = local_tables(data, scratch=Path(scratch))
-        built_in = omop_catalogue({name: table.columns for name, table in tables.items()})
-        catalogue = built_in if contract is None else contract.catalogue
-        with QueryRoom() as room:
-            for table in catalogue.tables:
-                found = {REHEARSING: tables[table.name].path} if table.name in tables else {}
-                room.load(table, found)
-            room.lock()
-            memory = Memory(key=secrets.token_bytes(32))
-            quotas = Quotas() if contract is None else contract.quotas
-            noise = None if contract is None or contract.privacy is None else _noise(contract.privacy)
-            yield Rehearsal(room=room, catalogue=catalogue, profile=rules, memory=memory, quotas=quotas, noise=noise)
-
-
-def _noise(privacy: Privacy) -> Noise:
-    """Fresh noise for a rehearsal, and an account from which nothing was spent."""
-    account = Account(dataset="rehearsal", limit=privacy.budget, spent=NOTHING)
-    return Noise(privacy=privacy, bits=Bits(secrets.token_bytes), account=account)
-
-
-def verify_release_bundle(document: object, *, contract: Digest) -> VerifiedRelease:
-    """Check an evidence bundle offline (see ``services.evidence``)."""
-    return verify_release(document, contract=contract, appraise=appraise)
