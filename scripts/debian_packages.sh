@@ -17,13 +17,13 @@ swtpm-tools        swtpm_setup    gives that TPM its endorsement key
 tpm2-tools         tpm2_quote     makes the quotes that our verifier is compared with
 postgresql-client  pg_restore     what our reader of PostgreSQL dumps is compared with
 golang-go          go             compiles the auditor's program that checks our ledger with Go's own libraries
-golang-golang-x-mod-dev  /usr/share/gocode/src/golang.org/x/mod/sumdb/tlog  those libraries
+golang-golang-x-mod-dev  go     those libraries
 "
 
 export PATH="$PATH:/usr/sbin:/sbin"
 missing=()
 while read -r package program _; do
-  [ -z "$package" ] || command -v "$program" >/dev/null || [ -e "$program" ] || missing+=("$package")
+  [ -z "$package" ] || command -v "$program" >/dev/null || missing+=("$package")
 done <<<"$packages"
 [ "${#missing[@]}" -gt 0 ] || exit 0
 

@@ -171,7 +171,11 @@ FORGERIES = {
     "evidence": ("evidence.northgate.measurement", "0" * 64),
     "run": ("grants.riverside.run", "run-0000000000000000"),
     "purpose": ("contract.purpose", "Anything at all"),
-    "entry": ("entry.facts.statistic", "0" * 64),
+    "entry": ("trail.-1.entry.facts.statistic", "0" * 64),
+    "step": ("trail.0.entry.actor", "northgate"),
+    "charge": ("grants.northgate.charge.used", 0),
+    "plan": ("statistic.plan", "0" * 64),
+    "finding": ("statistic.assessment.profile", "nhs-hes"),
     "inputs": ("job.inputs", []),
 }
 
@@ -184,7 +188,7 @@ def test_a_forged_part_of_a_bundle_is_refused_as_untrusted(forgery: str, demo: D
     *path, last = place.split(".")
     target = document
     for name in path:
-        target = target[name]
+        target = target[int(name) if isinstance(target, list) else name]
     assert target[last] != value
     target[last] = value
     bundle = tmp_path / "bundle.json"
@@ -200,6 +204,25 @@ def test_a_bundle_that_lacks_an_owner_is_refused(part: str, demo: Demo, tmp_path
     bundle = tmp_path / "bundle.json"
     bundle.write_text(json.dumps(document))
     assert demo.verify_release(bundle).code == 7
+
+
+@pytest.mark.parametrize("left", ["run.submitted", "run.started", "run.finished", "release.released"])
+def test_a_bundle_that_leaves_out_a_step_is_refused(left: str, demo: Demo, tmp_path: Path) -> None:
+    """Guard: ``check_trail``."""
+    document = json.loads(demo.bundle.read_text())
+    document["trail"] = [step for step in document["trail"] if step["entry"]["act"] != left]
+    bundle = tmp_path / "bundle.json"
+    bundle.write_text(json.dumps(document))
+    assert demo.verify_release(bundle).code == 7
+
+
+def test_a_bundle_with_its_steps_in_another_order_is_refused(demo: Demo, tmp_path: Path) -> None:
+    document = json.loads(demo.bundle.read_text())
+    document["trail"][:2] = document["trail"][1::-1]
+    bundle = tmp_path / "bundle.json"
+    bundle.write_text(json.dumps(document))
+    answer = demo.verify_release(bundle)
+    assert (answer.code, answer.document()["error"]["code"]) == (7, "bundle.forged")
 
 
 def test_a_forged_endorsement_of_the_link_map_is_untrusted(demo: Demo, tmp_path: Path) -> None:

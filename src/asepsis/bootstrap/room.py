@@ -23,7 +23,7 @@ from asepsis.desks.book import AddressBook, Certificate
 from asepsis.domain.contract import read_contract
 from asepsis.domain.documents import read_name
 from asepsis.domain.keydesk import PublicKeys
-from asepsis.domain.names import PartyId, ReferralId
+from asepsis.domain.names import PartyId, ReferralId, ReleaseId
 from asepsis.domain.referral import Referral
 from asepsis.errors.contract import NoContract
 from asepsis.errors.desk import DeskOfAnother
@@ -39,7 +39,7 @@ from asepsis.store.room_state import SqlRoomState
 from asepsis.store.snapshot_files import LocalSnapshotFiles
 
 if TYPE_CHECKING:
-    from asepsis.services.analyses import Analyses
+    from asepsis.services.analyses import Analyses, Answer
     from asepsis.services.contracts import Contracts
     from asepsis.services.contribute import Contribute
     from asepsis.services.evidence import Evidences
@@ -233,6 +233,15 @@ class Room:
         if is_desk_home(self.home(party)):
             return self.desk(party).sign_contract(document)
         return self.keys(party).sign(Purpose.CONTRACT, contract_payload(read_contract(document)))
+
+    def review(self, release_id: ReleaseId, *, by: PartyId, release_it: bool) -> Answer:
+        """A party's decision on an output, signed with its key. Raises what ``Analyses.review`` raises, KeysMissing."""
+        return self.analyses.review(
+            release_id,
+            by=by,
+            release_it=release_it,
+            sign=lambda payload: self.keys(by).sign(Purpose.REVIEW, payload),
+        )
 
     def approve_referral(self, referral_id: ReferralId, *, owner: PartyId) -> Referral:
         """An owner's approval of exactly this referral, made at its own desk."""

@@ -10,7 +10,7 @@ import typer
 
 from asepsis.cli.options import DEFAULT_ROOM, AsOption, ExplainOption, JsonOption, RoomOption
 from asepsis.cli.report import emit, reported, table
-from asepsis.cli.results import answer_document, answer_text, released_text
+from asepsis.cli.results import answer_document, answer_text
 
 app = typer.Typer(help="Releases, reviews and evidence bundles.", no_args_is_help=True)
 
@@ -62,7 +62,7 @@ def review(
         from asepsis.bootstrap.room import open_room
         from asepsis.domain.names import PartyId, ReleaseId
 
-        answer = open_room(room).analyses.review(ReleaseId(release), by=PartyId(party), release_it=approve)
+        answer = open_room(room).review(ReleaseId(release), by=PartyId(party), release_it=approve)
         emit(answer_document(answer), as_json=as_json, text=answer_text(answer))
 
 
@@ -104,27 +104,6 @@ def verify(
         from asepsis.domain.names import Digest
 
         verified = verify_release_bundle(read_json(bundle), contract=Digest(contract))
-        document = {
-            "release": verified.release,
-            "contract": verified.contract,
-            "purpose": verified.purpose,
-            "owners": list(verified.owners),
-            "level": verified.level,
-            "confidential": verified.level > 0,
-            "ledger_position": verified.position,
-            "ledger_size": verified.ledger_size,
-            "table": None if verified.table is None else verified.table.to_document(),
-        }
-        level = "NON-CONFIDENTIAL (level 0)" if verified.level == 0 else f"level {verified.level}"
-        text = "\n".join(
-            [
-                f"{verified.release} verifies",
-                f"  contract   {verified.contract}",
-                f"  purpose    {verified.purpose}",
-                f"  granted by {', '.join(verified.owners)}; runtime {level}",
-                f"  ledger     entry {verified.position} of {verified.ledger_size}, cosigned by every owner",
-                "",
-                released_text(verified.table),
-            ]
-        )
+        document = verified_document(verified)
+        text = verified_text(verified)
         emit(document, as_json=as_json, text=text)

@@ -44,7 +44,10 @@ class RoomMemory:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Release:
-    """An output that asked to leave the room, and what was decided."""
+    """An output that asked to leave the room, and what was decided.
+
+    ``review`` is the signature of who decided; it is empty where the contract's rules decided by themselves.
+    """
 
     id: ReleaseId
     run: RunId
@@ -54,3 +57,4 @@ class Release:
     status: ReleaseStatus
     decided_by: PartyId | None
     decided_at: datetime
+    review: bytes = b""

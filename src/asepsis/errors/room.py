@@ -68,6 +68,15 @@ class OwnWorkReviewed(AsepsisError):
     hint = "Let an owner or a checker of the contract decide."
 
 
+class ReviewNotTrusted(AsepsisError):
+    """An output is called released, and nobody who may decide on it signed that."""
+
+    kind = Kind.UNTRUSTED
+    code = "review.not_trusted"
+    message = "There is no decision on this output that {party} could have made and signed."
+    hint = "Do not rely on the output; let an owner or a checker of the contract who did not ask for it decide."
+
+
 class KeysNotPinned(AsepsisError):
     """A bundle was verified against keys that it brought itself."""
 

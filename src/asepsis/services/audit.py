@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
 from asepsis.domain.contract import Contract, Role
-from asepsis.domain.ledger import Act, LedgerEntry
+from asepsis.domain.ledger import LedgerEntry
 from asepsis.domain.names import PartyId
 from asepsis.errors.ledger import RollbackDetected
 from asepsis.errors.room import RecordMissing
@@ -88,18 +89,22 @@ class Audit:
             witness_keys=[witness_key(owner, desk.public().signing) for owner, desk in self.desks.items()],
         )
 
-    def prove(self, act: Act, *, subject: str) -> tuple[LedgerEntry, str]:
-        """The last entry of that act about a subject, with the proof that the ledger contains it.
+    def trail(self, subjects: AbstractSet[str]) -> list[tuple[LedgerEntry, str]]:
+        """All entries about these subjects, oldest first, each with the proof that the ledger contains it.
 
         Raises RecordMissing if there is none.
         """
         note = self.checkpoint()
         ledger = self.state.ledger()
         size = note_size(note)
-        for index, entry in reversed(list(enumerate(ledger.entries(0, size)))):
-            if entry.act is act and entry.subject == subject:
-                return entry, write_entry_proof(note, index=index, hashes=ledger.inclusion(index, size))
-        raise RecordMissing(subject="ledger entry", id=subject)
+        found = [
+            (entry, write_entry_proof(note, index=index, hashes=ledger.inclusion(index, size)))
+            for index, entry in enumerate(ledger.entries(0, size))
+            if entry.subject in subjects
+        ]
+        if not found:
+            raise RecordMissing(subject="ledger entry", id=min(subjects))
+        return found
 
     @property
     def log_key(self) -> VerifierKey:

@@ -1,31 +1,32 @@
 """The evidence bundle of a release: one file that proves, offline and with public keys only, how a number came out.
 
-It holds the contract with all signatures, the job, the manifests, each owner's evidence and grant, the signed
-statistic, and the ledger's proof that the release was recorded. :func:`verify_release` believes none of it: each
-part is checked against the contract, and the contract against the digest that the verifier brings along.
+It holds the contract with all signatures, the job with the analysis, the manifests of all inputs, each owner's evidence
+and grant with what it charged, the signed statistic with its plan's hash and assessment, the review where a person
+decided, and every entry about the run and the release with the ledger's proof. :func:`verify_release` believes none of
+it: each part is checked against the contract, and the contract against the digest that the verifier brings along.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from asepsis.domain.analysis import Job, read_job
-from asepsis.domain.attestation import Binding, Evidence, Grant, read_evidence, read_grant
+from asepsis.domain.attestation import Appraisal, Binding, Evidence, Grant, read_evidence, read_grant
+from asepsis.domain.budget import Budget
 from asepsis.domain.documents import Document, Fields, encode_bytes
 from asepsis.domain.keydesk import checkpoint_digest
-from asepsis.domain.ledger import Act, LedgerEntry
 from asepsis.domain.memory import MemoryVersion
 from asepsis.domain.names import Digest, PartyId, ReleaseId
 from asepsis.domain.release import Released, ReleaseStatus
-from asepsis.domain.room import PublishedSnapshot
+from asepsis.domain.room import PublishedSnapshot, Release
 from asepsis.domain.run import RunProof
 from asepsis.domain.statistic import Statistic, read_statistic
 from asepsis.errors.contract import TransitionRefused
 from asepsis.errors.room import BundleForged, KeysNotPinned
 from asepsis.errors.sealing import SignatureInvalid
 from asepsis.ledger.checkpoint import verify_checkpoint
-from asepsis.ledger.proof import verify_entry_proof
 from asepsis.ports import Appraise, RoomState
 from asepsis.sealing.agreement import Agreement, verify_agreement
 from asepsis.sealing.canonical import canonical, digest
@@ -34,23 +35,61 @@ from asepsis.sealing.manifest import SignedManifest, manifest_digest, verify_man
 from asepsis.sealing.signing import Purpose, verify
 from asepsis.services.audit import Audit, ledger_keys
 from asepsis.services.contracts import Contracts
+from asepsis.services.deciding import check_released, outcome
 from asepsis.services.runs import verify_statistic
+from asepsis.services.trail import Trail, check_trail, trail_document
 
-FORMAT: Final = "asepsis/release-bundle/1"
+FORMAT: Final = "asepsis/release-bundle/2"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerifiedRelease:
-    """What a verified bundle shows."""
+    """What a verified bundle shows. ``reviewed`` is whether ``decided_by`` decided, and not the contract's rules."""
 
     release: ReleaseId
-    contract: Digest
-    purpose: str
-    table: Released | None
-    owners: tuple[PartyId, ...]
-    level: int
-    position: int
-    ledger_size: int
+    agreement: Agreement
+    job: Job
+    statistic: Statistic
+    appraisals: Mapping[PartyId, Appraisal]
+    charges: Mapping[PartyId, Budget]
+    decided_by: PartyId
+    reviewed: bool
+    trail: Trail
+
+    @property
+    def contract(self) -> Digest:
+        """The contract's digest."""
+        return self.agreement.digest
+
+    @property
+    def purpose(self) -> str:
+        """What the contract is for."""
+        return self.agreement.contract.purpose
+
+    @property
+    def table(self) -> Released | None:
+        """The released table, for analyses that have one."""
+        return self.statistic.table
+
+    @property
+    def owners(self) -> tuple[PartyId, ...]:
+        """All owners; each of them granted."""
+        return tuple(owner.id for owner in self.agreement.contract.owners)
+
+    @property
+    def level(self) -> int:
+        """The lowest level at which an owner's appraisal leaves the runtime."""
+        return min(appraisal.level for appraisal in self.appraisals.values())
+
+    @property
+    def position(self) -> int:
+        """Where the release stands in the ledger."""
+        return self.trail.released.position
+
+    @property
+    def ledger_size(self) -> int:
+        """How many entries the ledger had when the bundle was made."""
+        return self.trail.ledger_size
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +109,7 @@ class Evidences:
         if run.proof is None:
             raise BundleForged(what="the run has no proof")
         verify_statistic(run, run.proof)
-        entry, proof = self.audit.prove(Act.RELEASE_RELEASED, subject=release.id)
+        trail = self.audit.trail({run.id, release.id})
         pinned = {item.snapshot for item in run.job.inputs}
         manifests = [_manifest(item) for item in self.state.snapshots() if item.manifest.snapshot in pinned]
         return {
@@ -80,8 +119,8 @@ class Evidences:
             "job": run.job.to_document(),
             "manifests": manifests,
             **_proof(run.proof),
-            "entry": entry.to_document(),
-            "proof": proof,
+            "review": _review(release),
+            "trail": trail_document(trail),
         }
 
 
@@ -112,22 +151,34 @@ def verify_release(document: object, *, contract: Digest, appraise: Appraise) ->
     statistic = read_statistic(statistic_document)
     evidence = _evidence(fields)
     started = None if statistic.memory is None else statistic.memory.before
-    level = _check_grants(job, fields, evidence, agreement=agreement, appraise=appraise, started=started)
+    granted = _check_grants(job, fields, evidence, agreement=agreement, appraise=appraise, started=started)
     _check_statistic(job, statistic, statistic_document, evidence, signature=fields.octets("signature", length=64))
     release = ReleaseId(fields.text("release"))
-    position, size = _check_entry(fields, release, statistic_document, agreement, job)
+    trail = check_trail(
+        fields.items("trail"), release=release, job=job, statistic=digest(statistic_document), agreement=agreement
+    )
+    decided_by, review = trail.released.entry.actor, _read_review(fields)
+    author = job.analysis.author
+    check_released(release, statistic, agreement, author=author, decided_by=decided_by, review=review)
     fields.items("statements")
     fields.close()
     return VerifiedRelease(
         release=release,
-        contract=agreement.digest,
-        purpose=agreement.contract.purpose,
-        table=statistic.table,
-        owners=tuple(owner.id for owner in agreement.contract.owners),
-        level=level,
-        position=position,
-        ledger_size=size,
+        agreement=agreement,
+        job=job,
+        statistic=statistic,
+        appraisals=granted.appraisals,
+        charges=granted.charges,
+        decided_by=decided_by,
+        reviewed=outcome(statistic.assessment, agreement.contract) is not ReleaseStatus.RELEASED,
+        trail=trail,
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Granted:
+    appraisals: dict[PartyId, Appraisal]
+    charges: dict[PartyId, Budget]
 
 
 def _proof(proof: RunProof) -> Document:
@@ -138,6 +189,15 @@ def _proof(proof: RunProof) -> Document:
         "statistic": proof.statistic,
         "signature": encode_bytes(proof.signature),
     }
+
+
+def _review(release: Release) -> Document:
+    return {"signature": encode_bytes(release.review)}
+
+
+def _read_review(fields: Fields) -> bytes:
+    with fields.mapping("review") as raw:
+        return raw.octets("signature", empty=True)
 
 
 def _manifest(snapshot: PublishedSnapshot) -> Document:
@@ -182,8 +242,8 @@ def _check_grants(
     agreement: Agreement,
     appraise: Appraise,
     started: MemoryVersion | None,
-) -> int:
-    """Every owner granted this job, from this memory, to this runtime, whose evidence was bound; returns the level."""
+) -> _Granted:
+    """Every owner granted this job, from this memory, to this runtime, whose evidence was bound, and charged it."""
     contract = agreement.contract
     keys = ledger_keys(contract)
     note = fields.text("checkpoint")
@@ -193,10 +253,11 @@ def _check_grants(
     owners = {owner.id for owner in contract.owners}
     if set(grants) != owners or set(evidence) != owners:
         raise BundleForged(what="an owner's grant or evidence is missing")
-    levels = []
+    appraisals, charges = {}, {}
     for owner in contract.owners:
         grant, shown = grants[owner.id], evidence[owner.id]
         _check_grant(grant, job, shown, owner=owner.id, key=owner.signing_key)
+        charges[owner.id] = _charge(grant, limit=contract.budgets[owner.id])
         if grant.memory != started:
             raise BundleForged(what="a grant names another memory of releases than the statistic")
         binding = Binding(
@@ -208,15 +269,20 @@ def _check_grants(
             sealing_key=shown.sealing_key,
             signing_key=shown.signing_key,
         )
-        appraisal = appraise(
+        appraisals[owner.id] = appraise(
             shown,
             binding=binding,
             measurements=contract.measurements,
             minimum_level=contract.level,
             at=grant.granted_at,  # certificates end; what counted when the owner granted counts for ever
         )
-        levels.append(appraisal.level)
-    return min(levels)
+    return _Granted(appraisals=appraisals, charges=charges)
+
+
+def _charge(grant: Grant, *, limit: int) -> Budget:
+    if grant.charge is None or grant.charge.used < 1 or grant.charge.limit != limit:
+        raise BundleForged(what="a grant does not say what it was charged")
+    return grant.charge
 
 
 def _check_grant(grant: Grant, job: Job, evidence: Evidence, *, owner: PartyId, key: bytes) -> None:
@@ -239,22 +305,3 @@ def _check_statistic(
         raise BundleForged(what="the statistic was not signed by the runtime") from None
     if (statistic.run, statistic.contract, statistic.job) != (job.run, job.contract, digest(job.to_document())):
         raise BundleForged(what="the statistic is of another run")
-
-
-def _check_entry(
-    fields: Fields, release: ReleaseId, statistic: object, agreement: Agreement, job: Job
-) -> tuple[int, int]:
-    """The ledger, witnessed by every owner, records the release of exactly this statistic."""
-    entry = LedgerEntry.from_document(fields.anything("entry"))
-    keys = ledger_keys(agreement.contract)
-    verified = verify_entry_proof(
-        fields.text("proof"),
-        entry=entry,
-        log_key=keys.log,
-        witness_keys=keys.witnesses,
-        quorum=len(keys.witnesses),
-    )
-    facts = {"contract": agreement.digest, "run": job.run, "statistic": digest(statistic)}
-    if entry.act is not Act.RELEASE_RELEASED or entry.subject != release or dict(entry.facts) != facts:
-        raise BundleForged(what="the ledger records something else")
-    return verified.index, verified.witnessed.checkpoint.size

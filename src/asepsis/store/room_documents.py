@@ -102,6 +102,7 @@ def release_document(release: Release) -> Document:
         "status": release.status.value,
         "decided_by": release.decided_by or "",
         "decided_at": encode_time(release.decided_at),
+        "review": encode_bytes(release.review),
     }
 
 
@@ -117,6 +118,7 @@ def read_release(value: object) -> Release:
         status=fields.choice("status", ReleaseStatus),
         decided_by=PartyId(fields.text("decided_by", default="")) or None,
         decided_at=fields.time("decided_at"),
+        review=fields.octets("review", empty=True),
     )
 
 

@@ -23,6 +23,7 @@ from asepsis.domain.snapshot import Label, Manifest, Origin, SealedFile
 from asepsis.domain.statistic import Statistic
 from asepsis.sealing.canonical import canonical, digest
 from asepsis.sealing.manifest import manifest_digest
+from asepsis.sealing.review import review_payload
 from asepsis.sealing.signing import Purpose, generate_sealing_key, generate_signing_key, sign
 
 CANARY = "Quenby Zzyzx"
@@ -188,6 +189,8 @@ def settle(room: Room, number: int, table: Released, status: ReleaseStatus, *fin
         submitted_at=now(),
         proof=proof(room, job, statistic),
     )
+    is_released = status is ReleaseStatus.RELEASED
+    payload = review_payload(release_id, contract=contract, statistic=digest(statistic), released=True)
     release = Release(
         id=release_id,
         run=run_id,
@@ -195,10 +198,11 @@ def settle(room: Room, number: int, table: Released, status: ReleaseStatus, *fin
         question=run.question,
         author=RESEARCHER,
         status=status,
-        decided_by=room.host if status is ReleaseStatus.RELEASED else None,
+        decided_by=OWNERS[0] if is_released else None,
         decided_at=now(),
+        review=room.keys(OWNERS[0]).sign(Purpose.REVIEW, payload) if is_released else b"",
     )
-    done = Act.RELEASE_RELEASED if status is ReleaseStatus.RELEASED else Act.REVIEW_OPENED
+    done = Act.RELEASE_RELEASED if is_released else Act.REVIEW_OPENED
     entry = act(done, room.host, release_id, contract=contract, run=run_id, statistic=digest(statistic))
     with room.state.acting(entry) as tables:
         tables.put_run(run, was=None)

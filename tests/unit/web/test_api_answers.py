@@ -58,14 +58,15 @@ def test_a_bundle_carries_a_proof_that_verifies_with_the_contracts_keys(client: 
     assert answer.headers["content-disposition"] == f'attachment; filename="{served.counts}.json"'
     bundle = answer.json()
     keys = ledger_keys(served.room.contracts.contract())
+    step = bundle["trail"][-1]
     verified = verify_entry_proof(
-        bundle["proof"],
-        entry=LedgerEntry.from_document(bundle["entry"]),
+        step["proof"],
+        entry=LedgerEntry.from_document(step["entry"]),
         log_key=keys.log,
         witness_keys=keys.witnesses,
         quorum=len(OWNERS),
     )
-    assert bundle["entry"]["subject"] == served.counts
+    assert step["entry"]["subject"] == served.counts
     assert verified.witnessed.checkpoint.origin == ORIGIN
 
 
