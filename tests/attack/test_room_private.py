@@ -12,14 +12,17 @@ from asepsis.errors.runtime import RuntimeLost
 from simulator import COMMON, OWNERS, Answer, World, amend, call, edited, persons_with, sign
 
 QUESTION = 400_000
+PRICE = 50_000
 CLAUSE: dict[str, Any] = {
-    "budget": {"micro_rho": 2 * QUESTION, "pico_delta": 1_000_000},
+    "budget": {"micro_rho": 3 * QUESTION + PRICE, "pico_delta": 1_000_000},
     "question": {"micro_rho": QUESTION, "pico_delta": 10_000},
     "records": 8,
     "cells": 4,
+    "bought": {"micro_rho": PRICE, "most": 64},
     "domains": {"person": {"gender_concept_id": [8507, 8532]}},
 }
 BY_SEX = "SELECT gender_concept_id, count(DISTINCT person_id) AS n FROM person GROUP BY gender_concept_id"
+RECORDS = "SELECT count(*) AS n FROM condition_occurrence"
 AGAIN = "SELECT p.gender_concept_id, count(DISTINCT p.person_id) AS n FROM person p GROUP BY 1"
 
 
@@ -58,18 +61,21 @@ def test_a_noisy_answer_is_released_paid_at_both_desks_and_free_when_asked_again
     assert all(noisy.desk_acts(owner).count("privacy.charged") == 1 for owner in OWNERS)
     for owner in OWNERS:
         status = call("keydesk", "status", "--as", owner, "--room", str(noisy.path), "--json").document()
-        assert [one["remaining"]["micro_rho"] for one in status["privacy"]] == [QUESTION]
+        assert [one["remaining"]["micro_rho"] for one in status["privacy"]] == [2 * QUESTION + PRICE]
+    buying = call(*noisy.query(RECORDS), "--buy-bounds", "--json")
+    assert codes(buying) == ["privacy.cost", "privacy.error", "privacy.bounds", "privacy.remaining"]
+    assert spent(noisy) == dict.fromkeys(OWNERS, 2 * QUESTION + PRICE)
     # A room that forgets the answer pays again, and still gets no second sample.
     with edited(noisy.database) as database:
         database.execute("DELETE FROM releases")
         database.execute("DELETE FROM runs")
     forgotten = call(*noisy.query(BY_SEX), "--json")
     assert forgotten.document()["table"] == table
-    assert spent(noisy) == dict.fromkeys(OWNERS, 2 * QUESTION)
+    assert spent(noisy) == dict.fromkeys(OWNERS, 3 * QUESTION + PRICE)
     exhausted = call(*noisy.query(persons_with(COMMON)), "--json")
     assert exhausted.code == 6
     assert "desk.privacy_exhausted" in exhausted.error
-    assert spent(noisy) == dict.fromkeys(OWNERS, 2 * QUESTION)
+    assert spent(noisy) == dict.fromkeys(OWNERS, 3 * QUESTION + PRICE)
 
 
 @pytest.mark.long

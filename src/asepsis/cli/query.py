@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 PlanOption = Annotated[
     bool, typer.Option("--plan", help="Only findings and a rewrite; nothing runs, nothing is charged.")
 ]
+BuyOption = Annotated[
+    bool, typer.Option("--buy-bounds", help="With noise: pay for finding what one person counts for at most.")
+]
 REFUSED = 3
 
 
@@ -27,6 +30,7 @@ def run_query(
     file: Annotated[Path | None, typer.Option("--file", help="Read the statement from a file.")] = None,
     plan: PlanOption = False,
     explain: ExplainOption = False,
+    buy_bounds: BuyOption = False,
     room: RoomOption = DEFAULT_ROOM,
     as_json: JsonOption = False,
 ) -> None:
@@ -36,7 +40,9 @@ def run_query(
         from asepsis.domain.names import PartyId
 
         text = _text(sql, file)
-        analysis = Analysis(kind=AnalysisKind.QUERY, author=PartyId(party), body=text, arguments={})
+        analysis = Analysis(
+            kind=AnalysisKind.QUERY, author=PartyId(party), body=text, arguments={}, buys_bounds=buy_bounds
+        )
         _ask(analysis, room, plan=plan, explain=explain, as_json=as_json)
 
 

@@ -23,19 +23,24 @@ class AnalysisKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Analysis:
-    """One question. ``body`` is the SQL text of a query or referral, or the name of a method."""
+    """One question. ``body`` is the SQL text of a query or referral, or the name of a method.
+
+    ``buys_bounds``: a query that is answered with noise pays for bounds of what one person counts for.
+    """
 
     kind: AnalysisKind
     author: PartyId
     body: str = ""
     arguments: Mapping[str, Argument | tuple[Argument, ...]]
+    buys_bounds: bool = False
 
     def to_document(self) -> Document:
         """The document whose canonical digest identifies the analysis."""
         arguments = {
             name: list(value) if isinstance(value, tuple) else value for name, value in sorted(self.arguments.items())
         }
-        return {"kind": self.kind.value, "author": self.author, "body": self.body, "arguments": arguments}
+        bounds: Document = {"buys_bounds": True} if self.buys_bounds else {}
+        return {"kind": self.kind.value, "author": self.author, "body": self.body, "arguments": arguments, **bounds}
 
 
 def read_analysis(value: object) -> Analysis:
@@ -47,6 +52,7 @@ def read_analysis(value: object) -> Analysis:
         author=PartyId(fields.name("author")),
         body=fields.text("body", default=""),
         arguments=arguments,
+        buys_bounds=fields.flag("buys_bounds", default=False),
     )
     fields.close()
     return analysis

@@ -90,6 +90,10 @@ CODES: Final[Mapping[str, Code]] = MappingProxyType(
             "bounds are scaled down besides.",
             helps="Ask for fewer measures at once, for they share the cost, and for coarser groups.",
         ),
+        "privacy.bounds": Code(
+            meaning="What one person counts for at most was found in the data for a price, from a noisy histogram.",
+            helps="Nothing: the choice is as private as the answer. Bounds of the contract cost nothing.",
+        ),
         "privacy.threshold": Code(
             meaning="A group of too few persons, noise included, stays inside.",
             helps="Ask for coarser groups, or group by columns of which the contract lists the public values.",

@@ -143,8 +143,9 @@ def _dp() -> Document:
             "least_persons": _whole(),
             "bounds": _named(_named(bound)),
             "domains": _named(_named(values)),
+            "bought": _closed({"micro_rho": _whole(1), "most": _whole(2, most=MOST_RECORDS)}),
         },
-        optional=("least_persons", "bounds", "domains"),
+        optional=("least_persons", "bounds", "domains", "bought"),
     )
 
 

@@ -62,6 +62,17 @@ class Bound:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Purchase:
+    """What a question pays, on top of its cost, to have its bounds found; they are at most ``most``.
+
+    ``most`` bounds the length of a person's numbers of records, and of its presence, over the groups of a question.
+    """
+
+    micro_rho: int
+    most: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Privacy:
     """The clause ``dp``: queries under the contract are answered with noise.
 
@@ -70,7 +81,8 @@ class Privacy:
     ``pico_delta`` being spent on groups that no public list names.
     ``records`` and ``cells`` bound the Euclidean length of a person's numbers of records, and of a person's
     presence, over the groups of a question. ``least_persons``: groups of fewer persons, noise included, are left
-    out. ``bounds`` and ``domains`` are public knowledge by table and column.
+    out. ``bounds`` and ``domains`` are public knowledge by table and column. ``purchase`` is the price of bounds
+    that are bought; without it none are for sale.
     """
 
     budget: Loss
@@ -80,6 +92,13 @@ class Privacy:
     least_persons: int = 0
     bounds: Mapping[tuple[str, str], Bound] = field(default_factory=dict)
     domains: Mapping[tuple[str, str], tuple[Public, ...]] = field(default_factory=dict)
+    purchase: Purchase | None = None
+
+    def cost(self, *, buys: bool) -> Loss:
+        """What a new question costs in all, with or without bounds that it buys."""
+        if not buys or self.purchase is None:
+            return self.question
+        return self.question + Loss(micro_rho=self.purchase.micro_rho, pico_delta=0)
 
     def to_document(self) -> Document:
         """The document form; :func:`read_privacy` reads it."""
@@ -90,6 +109,10 @@ class Privacy:
         domains: dict[str, dict[str, object]] = {}
         for (table, column), values in sorted(self.domains.items()):
             domains.setdefault(table, {})[column] = list(values)
+        purchase = self.purchase
+        bought: Document = (
+            {} if purchase is None else {"bought": {"micro_rho": purchase.micro_rho, "most": purchase.most}}
+        )
         return {
             "budget": self.budget.to_document(),
             "question": self.question.to_document(),
@@ -98,6 +121,7 @@ class Privacy:
             "least_persons": self.least_persons,
             "bounds": bounds,
             "domains": domains,
+            **bought,
         }
 
 
@@ -171,8 +195,9 @@ def read_privacy(fields: Fields, catalogue: Catalogue) -> Privacy:
         least_persons=fields.integer("least_persons", default=0),
         bounds=_by_column(fields, "bounds", catalogue),
         domains=_read_domains(fields, catalogue),
+        purchase=_read_purchase(fields) if fields.has("bought") else None,
     )
-    if not 0 < privacy.question.micro_rho <= privacy.budget.micro_rho:
+    if not 0 < privacy.question.micro_rho <= privacy.cost(buys=True).micro_rho <= privacy.budget.micro_rho:
         raise fields.malformed("question.micro_rho", "a question costs something, and no more than the budget")
     if not 2 * privacy.question.pico_delta <= privacy.budget.pico_delta > 0:
         raise fields.malformed("budget.pico_delta", "it is above zero and twice that of a question at least")
@@ -184,6 +209,14 @@ def read_privacy(fields: Fields, catalogue: Catalogue) -> Privacy:
 def _read_nested(fields: Fields, key: str) -> Loss:
     with fields.mapping(key) as inner:
         return read_loss(inner)
+
+
+def _read_purchase(fields: Fields) -> Purchase:
+    with fields.mapping("bought") as inner:
+        purchase = Purchase(micro_rho=inner.integer("micro_rho", least=1), most=inner.integer("most", least=2))
+        if purchase.most > MOST_RECORDS:
+            raise inner.malformed("most", f"it is at most {MOST_RECORDS}")
+        return purchase
 
 
 def _by_column(fields: Fields, key: str, catalogue: Catalogue) -> dict[tuple[str, str], Bound]:

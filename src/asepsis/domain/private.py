@@ -17,6 +17,11 @@ from asepsis.domain.release import Cell
 
 Keys = tuple[Cell, ...]
 
+FINEST: Final = 20
+"""The most bits of a step."""
+
+_STEPS: Final = 31
+
 PRESENCE_BITS: Final = 4
 """A person's presence in a cell counts 2^-4 at least, or nothing at all; so it counts in a bounded number of cells."""
 
@@ -31,11 +36,30 @@ class VectorKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VectorSpec:
-    """One vector: a person's part of it is no longer than ``norm`` whole units, each of 2^``bits`` steps."""
+    """One vector: a person's part of it is no longer than ``norm`` whole units, each of 2^``bits`` steps.
+
+    Where ``unbought``, ``norm`` is the greatest of the lengths that can be bought, and none is bought yet.
+    """
 
     kind: VectorKind
     norm: int
     bits: int
+    unbought: bool = False
+
+    def resized(self, norm: int) -> VectorSpec:
+        """The same vector with another norm, in the finest steps that it allows."""
+        return VectorSpec(kind=self.kind, norm=norm, bits=finest(norm))
+
+
+def finest(norm: int) -> int:
+    """The finest steps that keep the square of a person's part within 62 bits."""
+    return min(FINEST, _STEPS - norm.bit_length())
+
+
+def offered(most: int) -> tuple[int, ...]:
+    """The lengths that can be bought: two for each doubling, up to ``most``."""
+    sizes = {size << power for power in range(most.bit_length()) for size in (1, 3)}
+    return (*sorted(size for size in sizes if size < most), most)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +98,18 @@ class PrivateShape:
     def vectors(self) -> int:
         """How many vectors the loss of a question is shared by."""
         return sum(len(branch.vectors) for branch in self.branches)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrivateLengths:
+    """By branch and vector, how many persons have a part of which length.
+
+    One number for each length that is :func:`offered`: the persons whose part is longer than the length before, and
+    no longer than this one; the last counts the still longer ones too. So every person counts in one at most.
+    Vectors whose length is not bought have none.
+    """
+
+    branches: tuple[tuple[tuple[int, ...], ...], ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

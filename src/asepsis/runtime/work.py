@@ -25,6 +25,7 @@ from asepsis.runtime.remembering import keep_memory, open_memory
 from asepsis.runtime.vault import Vault
 from asepsis.sealing.canonical import digest
 from asepsis.sql.planner import plan_query
+from asepsis.sql.private import question_of
 
 
 def work(order: Order, vault: Vault, *, now: datetime, accounts: Accounts) -> Statistic:
@@ -45,17 +46,20 @@ def _query(order: Order, vault: Vault, accounts: Accounts) -> Statistic:
     if planned.plan is None:
         raise ContractForbids(contract=order.contract.name, what="a query that cannot be planned")
     plan, profile = planned.plan, profile_named(order.contract.profile)
-    memory, asking = open_memory(order, vault), _asking(order, Digest(plan.digest), notes=plan.notes)
+    if order.job.analysis.buys_bounds and order.contract.privacy is None:
+        raise ContractForbids(contract=order.contract.name, what="bounds that are bought")
+    question = Digest(question_of(plan, buys=order.job.analysis.buys_bounds))
+    memory, asking = open_memory(order, vault), _asking(order, question, notes=plan.notes)
     known = recall(memory, asking.question)
     if known is not None:
-        return _remembered(order, vault, known, plan=Digest(plan.digest), memory=(memory, memory))
+        return _remembered(order, vault, known, plan=question, memory=(memory, memory))
     if order.contract.privacy is not None:
         noisy, after = answer_noisy(order, vault, plan, memory=memory, asking=asking, accounts=accounts)
-        return _remembered(order, vault, noisy, plan=Digest(plan.digest), memory=(memory, after))
+        return _remembered(order, vault, noisy, plan=question, memory=(memory, after))
     with open_room(order, vault) as data:
         cells, contributors = data.room.cells_and_contributors(plan, least=profile.threshold)
     assessed, after = assess_with_memory(cells, contributors, plan.shape, profile, memory=memory, asking=asking)
-    return _remembered(order, vault, assessed, plan=Digest(plan.digest), memory=(memory, after))
+    return _remembered(order, vault, assessed, plan=question, memory=(memory, after))
 
 
 def _method(order: Order, vault: Vault) -> Statistic:

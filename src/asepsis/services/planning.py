@@ -15,7 +15,8 @@ from asepsis.methods.registry import plan_method
 from asepsis.sealing.canonical import digest
 from asepsis.sql.plan import QueryPlan
 from asepsis.sql.planner import plan_cohort, plan_query
-from asepsis.sql.private import plan_private
+from asepsis.sql.private import plan_private, question_of
+from asepsis.sql.refusals import RefusedError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,18 +39,20 @@ def plan_analysis(analysis: Analysis, contract: Contract) -> PlannedAnalysis:
         return _planned(contract, cohort.findings, plan=found)
     query = plan_query(analysis.body, contract.catalogue)
     if query.plan is not None and contract.privacy is not None:
-        return _private(contract, contract.privacy, query.plan)
+        return _private(contract, contract.privacy, query.plan, buys=analysis.buys_bounds)
+    if analysis.buys_bounds and query.plan is not None:
+        return _planned(contract, (RefusedError("sql.dp_unsold").finding(),), plan=None)
     plan = None if query.plan is None else Digest(query.plan.digest)
     return _planned(contract, query.findings, plan=plan, rewrite=query.rewrite)
 
 
-def _private(contract: Contract, privacy: Privacy, plan: QueryPlan) -> PlannedAnalysis:
+def _private(contract: Contract, privacy: Privacy, plan: QueryPlan, *, buys: bool) -> PlannedAnalysis:
     """What an answer with noise would cost and how far off it would be, or why there is none."""
-    planned = plan_private(plan, privacy, contract.catalogue)
+    planned = plan_private(plan, privacy, contract.catalogue, buys=buys)
     if planned.plan is None:
         return _planned(contract, planned.findings, plan=None)
-    findings = (*plan.notes, *predicted(planned.plan.shape, privacy))
-    return _planned(contract, findings, plan=Digest(plan.digest))
+    findings = (*plan.notes, *predicted(planned.plan.shape, privacy, buys=buys))
+    return _planned(contract, findings, plan=Digest(question_of(plan, buys=buys)))
 
 
 def _planned(

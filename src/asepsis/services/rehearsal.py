@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
 from asepsis.disclosure.contributors import Contributors
+from asepsis.disclosure.dp.bounds import bought, buy_norms, unbought
 from asepsis.disclosure.dp.noise import Bits
 from asepsis.disclosure.dp.release import release_noisy, remaining
 from asepsis.disclosure.gate import Assessed
@@ -24,7 +25,7 @@ from asepsis.domain.documents import Document, Fields
 from asepsis.domain.finding import Finding
 from asepsis.domain.names import PartyId
 from asepsis.domain.privacy import Account, Privacy
-from asepsis.domain.private import PrivateSums
+from asepsis.domain.private import PrivateLengths, PrivateSums
 from asepsis.domain.quotas import Quotas
 from asepsis.domain.sealed import Sealed
 from asepsis.errors import AsepsisError
@@ -35,7 +36,8 @@ from asepsis.methods.registry import plan_method
 from asepsis.sql.identity import skeleton
 from asepsis.sql.plan import QueryPlan
 from asepsis.sql.planner import plan_query
-from asepsis.sql.private import PrivatePlan, plan_private
+from asepsis.sql.private import PrivatePlan, plan_private, question_of, with_norms
+from asepsis.sql.refusals import RefusedError
 
 _DATA: Final = "rehearsal"
 
@@ -52,18 +54,25 @@ class LocalRoom(Protocol):
     def vectors(self, plan: PrivatePlan) -> Sealed[PrivateSums]:
         """The exact vectors of a plan that is answered with noise."""
 
+    def lengths(self, plan: PrivatePlan) -> Sealed[PrivateLengths]:
+        """How long persons' parts of the unbought vectors of a plan are."""
+
     def statement(self, text: str, parameters: Mapping[str, object]) -> Sealed[Any]:
         """The result of a method's own statement."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """One analysis of the list: SQL, or a method with arguments; ``author`` is who would ask."""
+    """One analysis of the list: SQL, or a method with arguments; ``author`` is who would ask.
+
+    ``buys_bounds``: it pays for bounds of what one person counts for.
+    """
 
     sql: str = ""
     method: str = ""
     arguments: Mapping[str, Argument | tuple[Argument, ...]]
     author: str
+    buys_bounds: bool = False
 
 
 @dataclass(slots=True, kw_only=True)
@@ -74,10 +83,17 @@ class Noise:
     bits: Bits
     account: Account
 
-    def pay(self) -> tuple[Finding, ...]:
+    def pay(self, *, buys: bool) -> tuple[Finding, ...]:
         """Count one question, before its noise is drawn. Raises PrivacyExhausted."""
-        self.account = self.account.after(self.privacy.question, owner=PartyId(_DATA))
+        self.account = self.account.after(self.privacy.cost(buys=buys), owner=PartyId(_DATA))
         return (remaining({_DATA: self.account}),)
+
+    def bounded(self, room: LocalRoom, plan: PrivatePlan) -> tuple[PrivatePlan, Finding | None]:
+        """The plan with the norms that it buys, if it buys any, and the word on them."""
+        if not unbought(plan.shape):
+            return plan, None
+        norms = buy_norms(room.lengths(plan), plan.shape, self.privacy, bits=self.bits)
+        return with_norms(plan, norms), bought(plan.shape, norms)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -119,20 +135,25 @@ class Rehearsal:
         if plan is None:
             return _refusal(planned.findings, rewrite=planned.rewrite)
         if self.noise is not None:
-            return self._noisy(plan, step.author, self.noise)
+            return self._noisy(plan, step, self.noise)
+        if step.buys_bounds:
+            return _refusal((RefusedError("sql.dp_unsold").finding(),), rewrite=None)
         return self._once(self._asked(plan.digest), lambda: self._remembered(plan, step.author))
 
-    def _noisy(self, plan: QueryPlan, author: str, noise: Noise) -> Document:
+    def _noisy(self, plan: QueryPlan, step: Step, noise: Noise) -> Document:
         """Answer with noise, for as long as the budget lasts; equal questions are paid once."""
-        private = plan_private(plan, noise.privacy, self.catalogue)
+        buys = step.buys_bounds
+        private = plan_private(plan, noise.privacy, self.catalogue, buys=buys)
         if private.plan is None:
             return _refusal(private.findings, rewrite=None)
-        sums, shape = private.plan, private.plan.shape
-        asking = Asking(author=author, question=self._asked(plan.digest), data=self.data, quotas=self.quotas)
+        asked, question = private.plan, self._asked(question_of(plan, buys=buys))
+        asking = Asking(author=step.author, question=question, data=self.data, quotas=self.quotas)
 
         def compute() -> Assessed:
-            left = noise.pay()
-            return release_noisy(self.room.vectors(sums), shape, noise.privacy, bits=noise.bits, words=left)
+            left = noise.pay(buys=buys)
+            bounded, bounds = noise.bounded(self.room, asked)
+            sums = self.room.vectors(bounded)
+            return release_noisy(sums, bounded.shape, noise.privacy, bits=noise.bits, words=left, bounds=bounds)
 
         def counted() -> Assessed:
             assessed, self.memory = assess_noisy(
@@ -140,7 +161,7 @@ class Rehearsal:
             )
             return assessed
 
-        return self._once(asking.question, counted)
+        return self._once(question, counted)
 
     def _asked(self, digest: str) -> str:
         return f"{digest}@{self.data}"
@@ -196,6 +217,7 @@ def _read_step(item: object, number: int) -> Step:
         method=fields.text("method", default=""),
         arguments=arguments,
         author=fields.text("as", default="researcher"),
+        buys_bounds=fields.flag("buy_bounds", default=False),
     )
     fields.close()
     if bool(step.sql) == bool(step.method):

@@ -15,9 +15,9 @@ from asepsis.domain.catalogue import Catalogue
 from asepsis.domain.cells import MeasureKind
 from asepsis.domain.finding import Finding
 from asepsis.domain.privacy import LARGEST_NORM, Bound, Privacy
-from asepsis.domain.private import MeasureSource, PrivateBranch, PrivateShape, VectorKind, VectorSpec
+from asepsis.domain.private import MeasureSource, PrivateBranch, PrivateShape, VectorKind, VectorSpec, finest
 from asepsis.domain.release import Cell
-from asepsis.sql.canonical import conjunction
+from asepsis.sql.canonical import conjunction, digest
 from asepsis.sql.plan import (
     Choice,
     ColumnRef,
@@ -50,8 +50,6 @@ MOST_CELLS: Final = 20_000
 MOST_FILTERED: Final = 64
 """Up to so many public values of a key are a condition on rows; of more, other groups are dropped at the end."""
 
-FINEST: Final = 20
-_STEPS: Final = 31
 _EVERYTHING: Final = Truth(value=True)
 _PARTS: Final = {DateField.QUARTER: range(1, 5), DateField.MONTH: range(1, 13), DateField.WEEKDAY: range(1, 8)}
 
@@ -97,10 +95,20 @@ class PlannedPrivate:
     findings: tuple[Finding, ...] = ()
 
 
-def plan_private(plan: QueryPlan, privacy: Privacy, catalogue: Catalogue) -> PlannedPrivate:
-    """The private form of a plan. Pure; never raises for what was asked."""
+def question_of(plan: QueryPlan, *, buys: bool) -> str:
+    """The identity of a question: with bounds that are bought it is another one, and gets another answer."""
+    return digest(["bought", plan.digest]) if buys else plan.digest
+
+
+def plan_private(plan: QueryPlan, privacy: Privacy, catalogue: Catalogue, *, buys: bool = False) -> PlannedPrivate:
+    """The private form of a plan. Pure; never raises for what was asked.
+
+    Where it ``buys`` bounds, they are unbought in the form, and :func:`with_norms` puts those in that were bought.
+    """
+    if buys and privacy.purchase is None:
+        return PlannedPrivate(plan=None, findings=(RefusedError("sql.dp_unsold").finding(),))
     try:
-        built = [_Builder(grouping, privacy, catalogue).build() for grouping in plan.groupings]
+        built = [_Builder(grouping, privacy, catalogue, buys=buys).build() for grouping in plan.groupings]
     except RefusedError as error:
         return PlannedPrivate(plan=None, findings=(error.finding(),))
     branches = tuple(
@@ -108,15 +116,40 @@ def plan_private(plan: QueryPlan, privacy: Privacy, catalogue: Catalogue) -> Pla
         for (_, branch), shape in zip(built, plan.shape.branches, strict=True)
     )
     shape = PrivateShape(columns=plan.shape.columns, branches=branches, order=plan.shape.order, limit=plan.shape.limit)
-    return PlannedPrivate(plan=PrivatePlan(groupings=tuple(grouping for grouping, _ in built), shape=shape))
+    private = PrivatePlan(groupings=tuple(grouping for grouping, _ in built), shape=shape)
+    if buys and not any(vector.unbought for branch in branches for vector in branch.vectors):
+        return PlannedPrivate(plan=None, findings=(RefusedError("sql.dp_nothing_sold").finding(),))
+    return PlannedPrivate(plan=private)
+
+
+def with_norms(plan: PrivatePlan, norms: tuple[tuple[int, ...], ...]) -> PrivatePlan:
+    """The plan with the norm of every vector, by branch, and steps as fine as that allows."""
+    shape = dataclasses.replace(
+        plan.shape,
+        branches=tuple(
+            dataclasses.replace(branch, vectors=_resized(branch.vectors, sizes))
+            for branch, sizes in zip(plan.shape.branches, norms, strict=True)
+        ),
+    )
+    groupings = []
+    for grouping, branch in zip(plan.groupings, shape.branches, strict=True):
+        specs = zip(grouping.vectors, branch.vectors, strict=True)
+        vectors = tuple(dataclasses.replace(vector, spec=spec) for vector, spec in specs)
+        groupings.append(dataclasses.replace(grouping, vectors=vectors))
+    return PrivatePlan(groupings=tuple(groupings), shape=shape)
+
+
+def _resized(vectors: tuple[VectorSpec, ...], norms: tuple[int, ...]) -> tuple[VectorSpec, ...]:
+    return tuple(vector.resized(norm) for vector, norm in zip(vectors, norms, strict=True))
 
 
 class _Builder:
     """Collects the vectors of one grouping; equal ones are one."""
 
-    def __init__(self, grouping: Grouping, privacy: Privacy, catalogue: Catalogue) -> None:
+    def __init__(self, grouping: Grouping, privacy: Privacy, catalogue: Catalogue, *, buys: bool) -> None:
         self._grouping = grouping
         self._privacy = privacy
+        self._most = privacy.purchase.most if buys and privacy.purchase is not None else None
         self._catalogue = catalogue
         self._sources = {source.number: source for source in grouping.rows.sources}
         self._settled = all(self._is_settled(key) for key in grouping.keys)
@@ -127,7 +160,7 @@ class _Builder:
         domains = self._domains()
         if domains is None and not self._privacy.question.pico_delta:
             raise RefusedError("sql.dp_groups")
-        self._cells = 1 if self._settled else self._privacy.cells
+        self._cells = 1 if self._settled else self._most or self._privacy.cells
         grouping = self._grouping
         if domains is not None and all(len(values) <= MOST_FILTERED for values in domains):
             grouping = _within(grouping, domains)
@@ -149,7 +182,7 @@ class _Builder:
     def _presence(self, *, listed: bool) -> int | None:
         if listed and not self._privacy.least_persons:
             return None
-        spec = _spec(VectorKind.PERSONS, self._cells)
+        spec = self._spec(VectorKind.PERSONS, self._cells)
         return self._add(Vector(spec=spec, where=_EVERYTHING, coarse=not listed))
 
     def _measure(self, measure: Measure) -> MeasureSource:
@@ -169,13 +202,15 @@ class _Builder:
         for place, known in enumerate(self._vectors):
             if known.spec.kind is VectorKind.PERSONS and known.where == where:
                 return place
-        return self._add(Vector(spec=_spec(VectorKind.PERSONS, self._cells), where=where))
+        return self._add(Vector(spec=self._spec(VectorKind.PERSONS, self._cells), where=where))
 
     def _records(self, where: Predicate) -> int:
-        return self._add(Vector(spec=_spec(VectorKind.RECORDS, self._most_records), where=where))
+        return self._add(Vector(spec=self._spec(VectorKind.RECORDS, self._most_records), where=where))
 
     def _total(self, measure: Measure) -> int:
         bound = None if measure.argument is None else self._bound(measure.argument, self._grouping.rows)
+        if bound is None and self._most is not None:
+            bound = Bound(low=-LARGEST_NORM, high=LARGEST_NORM)
         if bound is None:
             raise RefusedError("sql.dp_bound")
         norm = min(max(1, abs(bound.low), abs(bound.high)) * self._most_records, LARGEST_NORM)
@@ -183,7 +218,7 @@ class _Builder:
             norm = min(norm, bound.norm)
         return self._add(
             Vector(
-                spec=_spec(VectorKind.TOTAL, norm),
+                spec=self._spec(VectorKind.TOTAL, norm),
                 where=_present(measure),
                 argument=measure.argument,
                 low=bound.low,
@@ -193,7 +228,10 @@ class _Builder:
 
     @property
     def _most_records(self) -> int:
-        return 1 if self._single else self._privacy.records
+        return 1 if self._single else self._most or self._privacy.records
+
+    def _spec(self, kind: VectorKind, norm: int) -> VectorSpec:
+        return VectorSpec(kind=kind, norm=norm, bits=finest(norm), unbought=self._most is not None and norm > 1)
 
     def _add(self, vector: Vector) -> int:
         if vector not in self._vectors:
@@ -306,11 +344,6 @@ def _present(measure: Measure) -> Predicate:
     if measure.argument is None:
         return measure.where
     return conjunction([measure.where, Missing(argument=measure.argument, negated=True)])
-
-
-def _spec(kind: VectorKind, norm: int) -> VectorSpec:
-    """The finest steps that keep the square of a person's part within 62 bits."""
-    return VectorSpec(kind=kind, norm=norm, bits=min(FINEST, _STEPS - norm.bit_length()))
 
 
 def _root_above(cells: int) -> int:

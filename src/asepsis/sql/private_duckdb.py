@@ -23,7 +23,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from asepsis.domain.private import PRESENCE_BITS, VectorKind
+from asepsis.domain.private import PRESENCE_BITS, VectorKind, offered
 from asepsis.sql.duckdb import UNIT, Generated, _Printer
 from asepsis.sql.plan import Truth
 from asepsis.sql.private import PrivateGrouping, Vector
@@ -63,6 +63,42 @@ def vectors_sql(private: PrivateGrouping, *, persons: tuple[int, int] | None = N
     return Generated(text=text, parameters=printer.parameters)
 
 
+def lengths_sql(private: PrivateGrouping, *, persons: tuple[int, int] | None = None) -> Generated:
+    """How many persons have a part of which length, for every vector that has no norm yet.
+
+    One row: for each such vector, and each offered length but the last, the number of persons whose part is longer,
+    after the number of those who have a part at all. The lengths of whole numbers are compared by their squares.
+    """
+    grouping, printer = private.grouping, _Printer(persons=persons)
+    body = printer.rows(grouping.rows)
+    places = [place for place, vector in enumerate(private.vectors) if vector.spec.unbought]
+    inner = [f"{printer.person(grouping.rows)} AS {UNIT}"]
+    inner += [f"{printer.scalar(key)} AS k{place}" for place, key in enumerate(grouping.keys)]
+    inner += [
+        f"{_part(printer, private.vectors[place])} AS v{place}"
+        for place in places
+        if not _is_everybody(private.vectors[place])
+    ]
+    cells = f"SELECT {', '.join(inner)} {body} GROUP BY ALL"
+    squares = [f"{_squares(private.vectors[place], place)} AS n{place}" for place in places]
+    longer = []
+    for place in places:
+        spec = private.vectors[place].spec
+        shift = spec.bits if spec.kind is VectorKind.TOTAL else 0
+        shorter = (0, *offered(spec.norm)[:-1])
+        longer += [f"count(*) FILTER (WHERE n{place} > {(size << shift) ** 2})" for size in shorter]
+    text = (
+        f"SELECT {', '.join(longer)} FROM (SELECT {', '.join(squares)} FROM ({cells}) AS person_cell "
+        f"GROUP BY {UNIT}) AS person"
+    )
+    return Generated(text=text, parameters=printer.parameters)
+
+
+def _squares(vector: Vector, place: int) -> str:
+    """The square of the length of a person's part."""
+    return "count(*)" if _is_everybody(vector) else f"sum(v{place} * v{place})"
+
+
 def _part(printer: _Printer, vector: Vector) -> str:
     """One entry of a person's vector, before its length is bounded."""
     where = printer.filter(vector.where)
@@ -93,8 +129,8 @@ def _scale(vector: Vector) -> int:
 
 def _weight(vector: Vector, place: int) -> str:
     """What a person's entries are multiplied with, so that the whole is no longer than allowed."""
-    squares = "count(*)" if _is_everybody(vector) else f"sum(v{place} * v{place})"
     length = (vector.spec.norm << vector.spec.bits) * SHRUNK
+    squares = _squares(vector, place)
     weight = f"least({float(_scale(vector))!r}, {length!r} / sqrt(CAST(greatest({squares}, 1) AS DOUBLE)))"
     if not vector.coarse:
         return weight

@@ -115,6 +115,14 @@ REASONS: Final[dict[str, tuple[str, str]]] = {
         "The contract says nothing public about how large these values can be.",
         "Ask for counts, or let the owners add bounds of the column to the clause 'dp'.",
     ),
+    "sql.dp_unsold": (
+        "The contract sells no bounds: they are for answers with noise only, at a price that all parties signed.",
+        "Ask without buying bounds, or let the owners add 'bought' to the clause 'dp'.",
+    ),
+    "sql.dp_nothing_sold": (
+        "Nothing is left to buy: every person counts once at most in this question.",
+        "Ask it without buying bounds.",
+    ),
     "sql.unused_parameter": ("A value was given for a parameter that is not used.", "Leave the value out."),
     "sql.aggregate_place": ("An aggregate cannot stand here.", "Use aggregates in SELECT, HAVING and ORDER BY."),
     "sql.not_grouped": ("This column is neither grouped nor aggregated.", "Add it to GROUP BY, or aggregate it."),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from desk_world import NORTH, OWNERS, SOUTH, Runtime, World
 from asepsis.domain.analysis import AnalysisKind
 from asepsis.domain.contract import read_contract
 from asepsis.domain.documents import Document
+from asepsis.domain.names import RunId
 from asepsis.errors import AsepsisError
 from asepsis.errors.contract import DocumentMalformed
 from asepsis.errors.desk import PrivacyExhausted
@@ -39,6 +41,9 @@ CLAUSE: Document = {
     "records": 4,
     "cells": 4,
 }
+
+
+PRICE: Document = {"micro_rho": 5, "most": 9}
 
 
 def noisy_world(home: Path, **changes: Any) -> World:
@@ -183,6 +188,26 @@ def test_a_clause_that_makes_no_sense_is_no_contract(tmp_path: Path, changes: Do
         noisy_world(tmp_path, **changes)
 
 
+def test_bounds_that_are_bought_are_counted_with_the_question(tmp_path: Path) -> None:
+    """Guard: the price is durable before the key leaves, like the cost itself."""
+    world = noisy_world(tmp_path, bought={"micro_rho": 15_000, "most": 64})
+    plain = world.job(run="run-1")
+    buying = replace(plain, analysis=replace(plain.analysis, buys_bounds=True))
+    grant = world.desks[NORTH].grant(world.request(NORTH, job=buying))
+    assert [account.spent.micro_rho for account in grant.accounts] == [35_000]
+    assert spent(world) == 35_000
+    again = replace(buying, run=RunId("run-2"))
+    with pytest.raises(PrivacyExhausted):
+        world.desks[NORTH].grant(world.request(NORTH, job=again))
+    assert spent(world) == 35_000
+
+
+@pytest.mark.parametrize(("price", "most"), [(0, 9), (5, 1), (30_001, 9)])
+def test_a_price_that_makes_no_sense_is_no_contract(tmp_path: Path, price: int, most: int) -> None:
+    with pytest.raises(DocumentMalformed):
+        noisy_world(tmp_path, bought={"micro_rho": price, "most": most})
+
+
 def test_methods_have_no_noise_and_no_place_under_the_clause(tmp_path: Path) -> None:
     with pytest.raises(DocumentMalformed):
         World(tmp_path, dp=CLAUSE)
@@ -190,9 +215,10 @@ def test_methods_have_no_noise_and_no_place_under_the_clause(tmp_path: Path) -> 
 
 def test_a_clause_is_read_as_it_was_written(tmp_path: Path) -> None:
     bounds = {"person": {"weight": {"low": -1, "high": 400, "norm": 900}}}
-    world = noisy_world(tmp_path, bounds=bounds, domains={"person": {"sex": [2, 1]}}, least_persons=7)
+    world = noisy_world(tmp_path, bounds=bounds, domains={"person": {"sex": [2, 1]}}, least_persons=7, bought=PRICE)
     document = world.contract.to_document()["dp"]
-    assert document == {**CLAUSE, "bounds": bounds, "domains": {"person": {"sex": [2, 1]}}, "least_persons": 7}
+    values = {"person": {"sex": [2, 1]}}
+    assert document == {**CLAUSE, "bounds": bounds, "domains": values, "least_persons": 7, "bought": PRICE}
     assert read_contract(world.contract.to_document()) == world.contract
 
 

@@ -67,6 +67,7 @@ WHOLE: dict[str, Any] = {
         "least_persons": 0,
         "bounds": {"person": {"weight": {"low": 0, "high": 9, "norm": 9}}},
         "domains": {"person": {"sex": [8507, 8532]}},
+        "bought": {"micro_rho": 1, "most": 2},
     },
     "amends": {"contract": "0" * 64, "lineage": "1" * 64},
 }

@@ -14,7 +14,7 @@ from asepsis.disclosure.dp.noise import Bits
 from asepsis.domain.contract import Contract, read_contract
 from asepsis.domain.keydesk import PublicKeys
 from asepsis.domain.names import Digest, PartyId
-from asepsis.domain.privacy import NOTHING, Account, Loss, Privacy
+from asepsis.domain.privacy import NOTHING, Account, Loss, Privacy, Purchase
 from asepsis.domain.snapshot import Label
 from asepsis.errors.contract import DocumentMalformed
 from asepsis.errors.engine import EngineFolderError
@@ -112,16 +112,25 @@ def test_a_folder_without_tables_is_one_clear_error(tmp_path: Path) -> None:
         pass
 
 
+PRICE = Purchase(micro_rho=500_000, most=64)
+
+
 def with_noise(
-    data: Path, *steps: dict[str, object], questions: int = 2, rho: float = 10, seed: str = ""
+    data: Path,
+    *steps: dict[str, object],
+    questions: int = 2,
+    rho: float = 10,
+    seed: str = "",
+    price: Purchase | None = PRICE,
 ) -> list[dict[str, object]]:
     """Rehearse under a clause ``dp`` that pays for some questions; ``seed`` fixes the noise."""
     clause = Privacy(
-        budget=Loss(micro_rho=int(rho * 1_000_000) * questions, pico_delta=1_000_000),
+        budget=Loss(micro_rho=int(rho * 1_000_000) * questions + PRICE.micro_rho, pico_delta=1_000_000),
         question=Loss(micro_rho=int(rho * 1_000_000), pico_delta=1_000),
         records=4,
         cells=4,
         domains={("person", "gender_concept_id"): (8507, 8532, 8551)},
+        purchase=price,
     )
     count = iter(range(10**9))
     with rehearsal(data, contract=None, profile="strict-10") as prepared:
@@ -161,6 +170,25 @@ def test_nothing_is_answered_beyond_the_budget(data: Path) -> None:
 def test_a_group_of_four_without_a_public_name_is_left_out(data: Path) -> None:
     (answer,) = with_noise(data, BY_CONDITION)
     assert [row[0] for row in answer["rows"]] == [9]  # type: ignore[attr-defined]
+
+
+def test_bounds_are_bought_where_the_step_says_so(data: Path) -> None:
+    listed = {"sql": "SELECT count(*) AS n FROM condition_occurrence"}
+    plain, bought, again = with_noise(data, listed, {**listed, "buy_bounds": True}, {**listed, "buy_bounds": True})
+    codes = [finding["code"] for finding in bought["findings"]]  # type: ignore[attr-defined]
+    assert codes == ["privacy.cost", "privacy.error", "privacy.bounds", "privacy.remaining"]
+    word = bought["findings"][2]["reason"]  # type: ignore[index]
+    assert word.startswith("Bought:")
+    assert "records" in word
+    left = [answer["findings"][-1]["reason"] for answer in (plain, bought)]  # type: ignore[index]
+    assert left == ["Left of rho: rehearsal 10.500000.", "Left of rho: rehearsal 0.000000."]
+    assert again["rows"] == bought["rows"]
+
+
+def test_bounds_are_bought_only_where_they_are_for_sale_and_of_use(data: Path) -> None:
+    dear, settled = {**BY_CONDITION, "buy_bounds": True}, {**BY_SEX, "buy_bounds": True}
+    refused, useless = with_noise(data, dear, price=None)[0], with_noise(data, settled)[0]
+    assert (refused["code"], useless["code"]) == ("sql.dp_unsold", "sql.dp_nothing_sold")
 
 
 def test_what_noise_cannot_answer_is_refused_and_costs_nothing(data: Path) -> None:

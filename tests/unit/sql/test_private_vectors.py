@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from functools import cache
 
@@ -14,11 +14,12 @@ import pyarrow as pa
 import pytest
 
 from asepsis.domain.catalogue import Catalogue, Column, ColumnType, Table, Use
-from asepsis.domain.privacy import Bound, Loss, Privacy
-from asepsis.domain.private import PRESENCE_BITS, VectorKind
+from asepsis.domain.privacy import Bound, Loss, Privacy, Purchase
+from asepsis.domain.private import PRESENCE_BITS, VectorKind, offered
+from asepsis.engines.query.lengths import lengths_of
 from asepsis.sql import plan_query
-from asepsis.sql.private import PrivateGrouping, PrivatePlan, plan_private
-from asepsis.sql.private_duckdb import vectors_sql
+from asepsis.sql.private import PrivateGrouping, PrivatePlan, plan_private, question_of, with_norms
+from asepsis.sql.private_duckdb import lengths_sql, vectors_sql
 
 UNIT = Column(name="person_id", type=ColumnType.INTEGER, uses=frozenset({Use.UNIT}))
 CODED = frozenset({Use.COMPARE, Use.GROUP})
@@ -233,6 +234,69 @@ def test_a_partner_that_other_rows_decide_about_settles_nothing() -> None:
         "GROUP BY p.sex"
     )
     assert not private(text, clause()).groupings[0].settled
+
+
+def bought(text: str, *, most: int = 32) -> PrivatePlan:
+    planned = plan_query(text, CATALOGUE)
+    assert planned.plan is not None, planned.findings
+    selling = replace(clause(), purchase=Purchase(micro_rho=1_000, most=most), bounds={})
+    found = plan_private(planned.plan, selling, CATALOGUE, buys=True)
+    assert found.plan is not None, found.findings
+    return found.plan
+
+
+def places_of(found: Hospital, grouping: PrivateGrouping, **part: tuple[int, int]) -> tuple[tuple[int, ...], ...]:
+    made = lengths_sql(grouping, **part)
+    (row,) = found.connection.execute(made.text, dict(made.parameters)).fetchall()
+    return lengths_of(grouping, row)
+
+
+@pytest.mark.parametrize("name", ["cells of visits", "a part of it", "no groups", "of a left join", "exists"])
+def test_every_person_is_in_the_place_of_its_length_and_in_no_other(name: str) -> None:
+    """Guard: a person who counts in two places would change the histogram by more than is paid for."""
+    found, plan = hospital(7), bought(QUESTIONS[name])
+    (grouping,) = plan.groupings
+    whole = places_of(found, grouping)
+    sizes = [offered(vector.spec.norm) for vector in grouping.vectors]
+    everybody = found.vectors(with_norms(plan, (tuple(each[-1] for each in sizes),)).groupings[0])
+    for person in range(found.persons):
+        found.leave(person)
+        fewer = places_of(found, grouping)
+        nothing = (0,) * len(grouping.vectors)
+        without = found.vectors(with_norms(plan, (tuple(each[-1] for each in sizes),)).groupings[0])
+        for place, vector in enumerate(grouping.vectors):
+            if not vector.spec.unbought:
+                assert whole[place] == ()
+                continue
+            changed = [left - right for left, right in zip(whole[place], fewer[place], strict=True)]
+            parts = [values[place] - without.get(keys, nothing)[place] for keys, values in everybody.items()]
+            length = math.sqrt(sum(part * part for part in parts)) / (1 << vector.spec.bits)
+            shorter = sum(size + 1e-6 < length for size in sizes[place])
+            expected = min(shorter, len(changed) - 1)
+            assert changed == [int(length > 0 and at == expected) for at in range(len(changed))]
+    found.leave(-1)
+
+
+def test_histograms_of_ranges_of_persons_add_up() -> None:
+    found, (grouping,) = hospital(5), bought(QUESTIONS["cells of visits"]).groupings
+    parts = [places_of(found, grouping, persons=persons) for persons in ((0, 7), (8, 8), (9, 23))]
+    whole = places_of(found, grouping)
+    assert tuple(tuple(map(sum, zip(*places, strict=True))) for places in zip(*parts, strict=True)) == whole
+
+
+def test_totals_without_public_bounds_have_a_price_and_then_a_norm() -> None:
+    plan = bought(QUESTIONS["no groups"])
+    assert all(vector.unbought for vector in plan.shape.branches[0].vectors if vector.kind is VectorKind.TOTAL)
+    sized = with_norms(plan, ((8, 300, 1),))
+    assert [vector.norm for vector in sized.shape.branches[0].vectors] == [8, 300, 1]
+    assert [vector.spec for vector in sized.groupings[0].vectors] == list(sized.shape.branches[0].vectors)
+    assert_bounded(hospital(7), sized)
+
+
+def test_a_question_that_buys_is_another_question() -> None:
+    planned = plan_query(QUESTIONS["no groups"], CATALOGUE).plan
+    assert planned is not None
+    assert question_of(planned, buys=False) == planned.digest != question_of(planned, buys=True)
 
 
 def refused(text: str, privacy: Privacy) -> str:

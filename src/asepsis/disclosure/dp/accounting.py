@@ -39,6 +39,11 @@ def variance(vector: VectorSpec, *, micro_rho: int, shares: int) -> Variance:
     return Variance(numerator=length * length * shares * MICRO, denominator=2 * micro_rho)
 
 
+def multiplier(*, micro_rho: int, shares: int) -> float:
+    """The deviation of the noise of one of ``shares`` vectors, for each unit of its norm."""
+    return math.sqrt(shares * MICRO / (2 * micro_rho))
+
+
 def margin(vector: VectorSpec, *, micro_rho: int, shares: int) -> float:
     """How far a noisy number of this vector is off, 95 times of 100, in its own unit."""
     return _CONFIDENCE * variance(vector, micro_rho=micro_rho, shares=shares).deviation / (1 << vector.bits)

@@ -12,6 +12,7 @@ from itertools import product
 
 from asepsis.disclosure.derive import ProtectedRow, holds, rank, value_of
 from asepsis.disclosure.dp.accounting import Variance, margin, reported, shares_of, threshold, variance
+from asepsis.disclosure.dp.bounds import for_sale, unbought
 from asepsis.disclosure.dp.noise import Bits, discrete_gaussian
 from asepsis.disclosure.gate import NOTHING_SHOWN, WITHHELD, Assessed
 from asepsis.domain.cells import ConstantOutput, KeyOutput, MarginOutput, Output
@@ -42,11 +43,18 @@ class _Noise:
 
 
 def release_noisy(
-    sums: Sealed[PrivateSums], shape: PrivateShape, privacy: Privacy, *, bits: Bits, words: tuple[Finding, ...] = ()
+    sums: Sealed[PrivateSums],
+    shape: PrivateShape,
+    privacy: Privacy,
+    *,
+    bits: Bits,
+    words: tuple[Finding, ...] = (),
+    bounds: Finding | None = None,
 ) -> Assessed:
     """Add noise to the vectors of a question and release what the clause lets out.
 
-    Must be called once for a question that was paid for: every call is another answer. ``words`` are further findings.
+    Must be called once for a question that was paid for: every call is another answer. ``words`` are further findings;
+    ``bounds`` says what was bought, if it was.
     """
     noise = _Noise(
         bits=bits,
@@ -64,7 +72,8 @@ def release_noisy(
     if shape.order:
         rows.sort(key=lambda row: row[2])
     rows = rows[: shape.limit] if shape.limit is not None else rows
-    findings = (*predicted(shape, privacy), *words)
+    told = () if bounds is None else (bounds,)
+    findings = (*predicted(shape, privacy, buys=bounds is not None), *told, *words)
     released = Released(
         columns=shape.columns,
         rows=tuple(cells for cells, _, _ in rows),
@@ -80,17 +89,23 @@ def label(privacy: Privacy) -> str:
     return f"dp@1:{privacy.question.micro_rho}"
 
 
-def predicted(shape: PrivateShape, privacy: Privacy) -> tuple[Finding, ...]:
-    """What can be said before the question is asked: its cost, its error, and what is left out."""
-    epsilon, delta = reported(privacy.budget, privacy.question)
+def predicted(shape: PrivateShape, privacy: Privacy, *, buys: bool = False) -> tuple[Finding, ...]:
+    """What can be said before the question is asked: its cost, its error, and what is left out.
+
+    Of a question that ``buys`` bounds, the error and the threshold follow from those, so they can be said when it has.
+    """
+    loss = privacy.cost(buys=buys)
+    epsilon, delta = reported(privacy.budget, loss)
     cost = Finding(
         code="privacy.cost",
         severity=Severity.PASS,
         reason=(
-            f"The question costs {privacy.question.micro_rho} millionths of rho ({privacy.budget.micro_rho} in all "
+            f"The question costs {loss.micro_rho} millionths of rho ({privacy.budget.micro_rho} in all "
             f"for a dataset); alone it is ({epsilon:.3g}, {delta:.1g})-differentially private for every person."
         ),
     )
+    if privacy.purchase is not None and unbought(shape):
+        return cost, for_sale(privacy.purchase)
     worst: dict[VectorKind, float] = {}
     for vector in (vector for branch in shape.branches for vector in branch.vectors):
         found = margin(vector, micro_rho=privacy.question.micro_rho, shares=shape.vectors)

@@ -18,10 +18,11 @@ from asepsis.disclosure.contributors import Contributors, Population
 from asepsis.domain.catalogue import Table
 from asepsis.domain.cells import CellTable, MeasureKind
 from asepsis.domain.names import PartyId
-from asepsis.domain.private import Keys, PrivateSums
+from asepsis.domain.private import Keys, PrivateLengths, PrivateSums
 from asepsis.domain.sealed import Sealed
 from asepsis.engines.query.answers import Raw, Rows, added_up, cell_keys, cell_rows, merged
 from asepsis.engines.query.guard import guarded, timed
+from asepsis.engines.query.lengths import lengths_of
 from asepsis.engines.query.loading import LINKS, OwnerFile, link_sql, table_sql
 from asepsis.engines.query.people import Gathering, Links, populations_of, tokens
 from asepsis.engines.query.ranges import DEFAULT_ROWS, Clustering, Range, pace
@@ -31,7 +32,7 @@ from asepsis.sql.effects import variants
 from asepsis.sql.identity import skeleton
 from asepsis.sql.plan import Cohort, Grouping, QueryPlan
 from asepsis.sql.private import PrivateGrouping, PrivatePlan
-from asepsis.sql.private_duckdb import vectors_sql
+from asepsis.sql.private_duckdb import lengths_sql, vectors_sql
 
 T = TypeVar("T")
 
@@ -151,6 +152,10 @@ class QueryRoom:
         """The exact vectors of a private plan. Raises the errors of :meth:`cells`."""
         return Sealed(PrivateSums(branches=tuple(self._vectors(grouping) for grouping in plan.groupings)))
 
+    def lengths(self, plan: PrivatePlan) -> Sealed[PrivateLengths]:
+        """How long persons' parts of the unbought vectors of a plan are. Raises the errors of :meth:`cells`."""
+        return Sealed(PrivateLengths(branches=tuple(self._lengths(grouping) for grouping in plan.groupings)))
+
     def effects(self, plan: QueryPlan) -> Sealed[tuple[dict[Raw, int] | None, ...]]:
         """By grouping and cell, the least number of persons that any one tested condition matters for."""
         return Sealed(tuple(self._effects(grouping) for grouping in plan.groupings))
@@ -197,6 +202,13 @@ class QueryRoom:
         walk = pace(private.grouping, self._clustered, self._persons, rows=self._batch, steps=_STEPS)
         sums = added_up((self._fetch(vectors_sql(private, persons=part)) for part in walk.ranges()), keys)
         return {cell_keys(key): values for key, values in sums.items()}
+
+    def _lengths(self, private: PrivateGrouping) -> tuple[tuple[int, ...], ...]:
+        if not any(vector.spec.unbought for vector in private.vectors):
+            return ((),) * len(private.vectors)
+        walk = pace(private.grouping, self._clustered, self._persons, rows=self._batch, steps=_STEPS)
+        sums = added_up((self._fetch(lengths_sql(private, persons=part)) for part in walk.ranges()), 0)
+        return lengths_of(private, sums.get((), ()))
 
     def _effects(self, grouping: Grouping) -> dict[Raw, int] | None:
         """By cell, the least effect of a tested condition; None where the question has none."""

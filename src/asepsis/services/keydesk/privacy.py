@@ -30,7 +30,10 @@ class Paid:
 def paid(
     office: Office, records: DeskRecords, job: Job, *, agreement: Agreement, job_digest: Digest
 ) -> tuple[Paid, ...]:
-    """What a job costs each of the owner's datasets, if all of them can pay. Raises PrivacyExhausted."""
+    """What a job costs each of the owner's datasets, with the bounds that it buys, if all of them can pay.
+
+    Raises PrivacyExhausted.
+    """
     privacy = agreement.contract.privacy
     if privacy is None or job.analysis.kind is not AnalysisKind.QUERY:
         return ()
@@ -43,7 +46,7 @@ def paid(
             run=job.run,
             job=job_digest,
             contract=agreement.digest,
-            loss=privacy.question,
+            loss=privacy.cost(buys=job.analysis.buys_bounds),
         )
         if records.is_spent(wanted):
             found.append(Paid(account=account, spending=None))
