@@ -24,6 +24,7 @@ from asepsis.domain.room import PublishedSnapshot, Release, RoomMemory
 from asepsis.domain.run import Run
 from asepsis.domain.snapshot import Manifest
 from asepsis.domain.source import Capability, Change, Entry, ExportedTable, Remark, RestorePoint
+from asepsis.domain.tokens import Token
 from asepsis.ledger.checkpoint import Checkpoint
 from asepsis.sealing.manifest import SignedManifest
 from asepsis.sealing.signing import Purpose
@@ -116,6 +117,9 @@ class RoomTables(Protocol):
     def put_referral(self, referral: Referral, *, was: Referral | None) -> None:
         """Write a referral, if it still is what it was. Raises StateChanged."""
 
+    def put_token(self, token: Token, *, secret: Digest) -> None:
+        """Keep what a token stands for, under the digest of its secret."""
+
     def put_checkpoint(self, size: int, *, note: str) -> None:
         """Keep a cosigned checkpoint."""
 
@@ -164,6 +168,12 @@ class RoomState(Protocol):
 
     def referrals(self) -> Sequence[Referral]:
         """All referrals, oldest first."""
+
+    def tokens(self) -> Mapping[Digest, Token]:
+        """All tokens that were ever made by the digests of their secrets, oldest first."""
+
+    def token(self, secret: Digest) -> Token | None:
+        """The token whose secret has this digest."""
 
     def checkpoint(self) -> str | None:
         """The newest cosigned checkpoint."""

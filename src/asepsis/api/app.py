@@ -1,4 +1,4 @@
-"""The server of one room: version 1 of the API, and the pages that it is given, behind one guard."""
+"""The server of one room: version 1 of the API, and the pages that it is given, behind one guard and one door."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from asepsis import __version__
+from asepsis.api.door import Door
 from asepsis.api.guard import Guard
 from asepsis.api.problems import add_problems
 from asepsis.api.routes import router
@@ -19,7 +20,7 @@ _PREFIXES: Final = ("/v1/", "/healthz/")
 
 def application(room: Room, *, pages: ASGIApp) -> ASGIApp:
     """Serve the API under ``/v1`` and ``/healthz``, and the pages everywhere else."""
-    return Guard(_Doors(interface(room), pages))
+    return Guard(Door(_Doors(interface(room), pages), room))
 
 
 def interface(room: Room) -> FastAPI:

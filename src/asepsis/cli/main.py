@@ -11,6 +11,7 @@ import typer
 
 from asepsis import __version__
 from asepsis.cli import (
+    access,
     contract,
     contribute,
     demo,
@@ -47,6 +48,7 @@ app.add_typer(mapping.app, name="mapping")
 app.add_typer(vocabulary.app, name="vocabulary")
 app.add_typer(party.app, name="party")
 app.add_typer(contract.app, name="contract")
+app.add_typer(access.app, name="access")
 app.add_typer(keydesk.app, name="keydesk")
 app.command("link")(link.run)
 app.command("query")(query.run_query)

@@ -26,8 +26,8 @@ FACTS: Final = frozenset(
         "dataset", "desk", "digest", "evidence", "expires", "files", "finding", "grant", "job", "label", "lease",
         "level", "linkage", "manifest", "mapping", "measurement", "method", "mode", "nonce", "owner", "party", "plan",
         "policy", "profile", "purpose", "recipient", "referral", "release", "remaining", "restore_point", "role",
-        "rows", "run", "sequence", "size", "snapshot", "source", "statistic", "status", "template", "transcript",
-        "verdict", "version",
+        "rows", "run", "sequence", "size", "snapshot", "source", "statistic", "status", "template", "token",
+        "transcript", "verdict", "version",
     },
 )  # fmt: skip
 """Names that facts may have; each is an identifier, a digest, a code or a count that every party may see."""
@@ -105,7 +105,9 @@ class Act(StrEnum):
     WITNESS_COSIGNED = "witness.cosigned", "A key desk cosigned a checkpoint of the ledger."
     WITNESS_REFUSED = "witness.refused", "A key desk refused to cosign: the ledger did not only grow."
     LEDGER_EXPORTED = "ledger.exported", "The ledger was exported for an auditor."
-    ACCESS_DENIED = "access.denied", "Somebody asked for what their role does not allow."
+    ACCESS_DENIED = "access.denied", "Somebody asked for what the policies do not allow."
+    TOKEN_MADE = "token.made", "The host made a token for a person or a service of a party."
+    TOKEN_REVOKED = "token.revoked", "The host revoked a token: it is refused from then on."
     EVIDENCE_REFUSED = "evidence.refused", "A key desk did not trust the evidence of a runtime."
 
 

@@ -21,3 +21,39 @@ class PoliciesUnusable(AsepsisError):
     code = "access.policies_unusable"
     message = "The access policies of this installation cannot be used."
     hint = "Install Asepsis with its requirements again; nothing is allowed without its policies."
+
+
+class TokenNeeded(AsepsisError):
+    """The room has tokens, so a request must bring one."""
+
+    kind = Kind.DENIED
+    code = "access.token_needed"
+    message = "This room answers to those who show a token."
+    hint = "Send it as 'Authorization: Bearer TOKEN'; a browser asks for it as a password. The host makes tokens."
+
+
+class TokenRefused(AsepsisError):
+    """A token is none of this room, expired, revoked, or of a party that the contract does not name."""
+
+    kind = Kind.DENIED
+    code = "access.token_refused"
+    message = "The token is not valid here."
+    hint = "Ask the room's host for a new one with 'asepsis access token new'."
+
+
+class TokenUnfit(AsepsisError):
+    """A token would stand for more than it may, or for too long."""
+
+    kind = Kind.INVALID
+    code = "access.token_unfit"
+    message = "Such a token cannot be made: {problem}."
+    hint = "A token has roles of its party, named scopes, and at most 90 days."
+
+
+class QuestionUnclear(AsepsisError):
+    """What should be explained is not said."""
+
+    kind = Kind.INVALID
+    code = "access.question_unclear"
+    message = "It is not clear what should be explained: {problem}."
+    hint = "Write 'asepsis access explain WHO DEED WHAT'; the deeds stand in the reference of access policies."

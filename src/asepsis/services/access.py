@@ -23,6 +23,7 @@ from asepsis.domain.asking import (
     Ruling,
     Subject,
     contract_subject,
+    parties_of,
     party_principal,
 )
 from asepsis.domain.contract import Contract, Holding
@@ -39,6 +40,7 @@ NOTHING_PERMITS: Final = "nothing-permits"
 FAULT: Final = "question-malformed"
 
 _NO_REFUSALS: Final[Mapping[str, AsepsisError]] = MappingProxyType({})
+_NO_FACTS: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,7 @@ class Access:
         *,
         otherwise: AsepsisError | None = None,
         refusals: Mapping[str, AsepsisError] = _NO_REFUSALS,
+        facts: Mapping[str, str] = _NO_FACTS,
     ) -> None:
         """Raise unless the policies allow it: the error that ``refusals`` has for the policy, or ``otherwise``.
 
@@ -66,7 +69,8 @@ class Access:
         policy = policy_of(found)
         refusal = refusals.get(policy) or otherwise or denied(question, found)
         actor = question.principal.party if isinstance(question.principal, Principal) else self.host
-        self._note(actor, question.subject.id, refusal, deed=question.deed, policy=policy)
+        told = {"code": refusal.code, "policy": policy, "purpose": question.deed.value, **facts}
+        self._note(actor, question.subject.id, told)
         raise refusal
 
     def party(self, contract: Contract, party: PartyId, *, deed: Deed) -> Principal:
@@ -74,11 +78,11 @@ class Access:
         try:
             return party_principal(contract, party)
         except UnknownParty as unknown:
-            self._note(self.host, contract.name, unknown, deed=deed, policy=NOTHING_PERMITS)
+            told = {"code": unknown.code, "policy": NOTHING_PERMITS, "purpose": deed.value}
+            self._note(self.host, contract.name, told)
             raise
 
-    def _note(self, actor: PartyId, subject: str, refusal: AsepsisError, *, deed: Deed, policy: str) -> None:
-        facts = {"code": refusal.code, "policy": policy, "purpose": deed.value}
+    def _note(self, actor: PartyId, subject: str, facts: Mapping[str, str]) -> None:
         entry = LedgerEntry(at=self.clock(), actor=actor, act=Act.ACCESS_DENIED, subject=subject, facts=facts)
         with self.state.acting(entry):
             pass
@@ -120,6 +124,12 @@ def asking_with(principal: Principal, analysis: Analysis, contract: Contract, *,
             "reads": frozenset(holding.value for holding in reads),
         },
     )
+
+
+def about_room(principal: Principal, deed: Deed, contract: Contract, *, room: str) -> Question:
+    """May this principal read what the room shows?"""
+    subject = Subject(kind="Room", id=room, marks={"parties": parties_of(contract)})
+    return Question(principal=principal, deed=deed, subject=subject)
 
 
 def about_contract(principal: Principal, deed: Deed, contract: Contract) -> Question:

@@ -21,6 +21,7 @@ from asepsis.domain.names import Digest, PartyId, ReferralId, ReleaseId, RunId
 from asepsis.domain.referral import Referral
 from asepsis.domain.room import PublishedSnapshot, Release, RoomMemory
 from asepsis.domain.run import Run
+from asepsis.domain.tokens import Token, read_token
 from asepsis.errors.contract import NoContract
 from asepsis.errors.room import RecordMissing, StateChanged
 from asepsis.sealing.canonical import canonical, parse_canonical
@@ -90,6 +91,14 @@ _CHECKPOINTS: Final = Table(
     Column("note", String, nullable=False),
 )
 
+_TOKENS: Final = Table(
+    "tokens",
+    TABLES,
+    Column("number", Integer, primary_key=True),
+    Column("secret", String, nullable=False, unique=True),
+    Column("document", LargeBinary, nullable=False),
+)
+
 
 class SqlRoomTables:
     """The writes of one act, in its open transaction."""
@@ -136,6 +145,13 @@ class SqlRoomTables:
         """Write a referral, if it still is what it was. Raises StateChanged."""
         before = None if was is None else referral_document(was)
         self._put(_REFERRALS, referral.id, referral_document(referral), before)
+
+    def put_token(self, token: Token, *, secret: Digest) -> None:
+        """Keep what a token stands for, under the digest of its secret."""
+        document = canonical(token.to_document())
+        changed = self._connection.execute(update(_TOKENS).where(_TOKENS.c.secret == secret).values(document=document))
+        if changed.rowcount == 0:
+            self._connection.execute(insert(_TOKENS).values(secret=secret, document=document))
 
     def put_checkpoint(self, size: int, *, note: str) -> None:
         """Keep a cosigned checkpoint; one of the same size is replaced, as it may have gained cosignatures."""
@@ -282,6 +298,18 @@ class SqlRoomState:
     def close(self) -> None:
         """Give the file back."""
         self._engine.dispose()
+
+    def tokens(self) -> Mapping[Digest, Token]:
+        """All tokens that were ever made by the digests of their secrets, oldest first."""
+        with reading(self._engine) as connection:
+            rows = connection.execute(select(_TOKENS).order_by(_TOKENS.c.number)).all()
+        return {Digest(row.secret): read_token(parse_canonical(row.document)) for row in rows}
+
+    def token(self, secret: Digest) -> Token | None:
+        """The token whose secret has this digest."""
+        with reading(self._engine) as connection:
+            row = connection.execute(select(_TOKENS.c.document).where(_TOKENS.c.secret == secret)).one_or_none()
+        return None if row is None else read_token(parse_canonical(row.document))
 
     def _all(self, table: Table, read: Callable[[Any], T]) -> list[T]:
         with reading(self._engine) as connection:
