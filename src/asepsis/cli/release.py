@@ -100,6 +100,7 @@ def verify(
     """Check an evidence bundle offline: contract, manifests, evidence, grants, statistic and ledger."""
     with reported(as_json=as_json):
         from asepsis.bootstrap.bundles import verify_release_bundle
+        from asepsis.cli.evidence import verified_document, verified_text
         from asepsis.cli.files import read_json
         from asepsis.domain.names import Digest
 
