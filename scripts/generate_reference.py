@@ -9,6 +9,7 @@ import pkgutil
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from enum import Enum
+from importlib.resources import files
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,11 @@ from typing import Any
 from typer.main import get_command
 
 import asepsis.errors
+from asepsis.access.policies import SCHEMA, policies
 from asepsis.cli.main import app
 from asepsis.disclosure.profiles import PROFILES
 from asepsis.domain import contract, referral, release, run
+from asepsis.domain.asking import Deed
 from asepsis.domain.codes import CODES
 from asepsis.domain.contract_schema import contract_schema
 from asepsis.domain.explanation import MEANINGS
@@ -173,6 +176,19 @@ MAPPING_HEAD = f"""\
 {NOTE}
 
 What the keys of a [mapping folder](mapping.md) may say.
+"""
+
+ACCESS_HEAD = f"""\
+# Access policies
+
+{NOTE}
+
+One set of [Cedar](https://www.cedarpolicy.com) policies decides who may do what: in the room before every act, at every
+key desk for every run, and at the doors of the API and the pages for every request. A question that does not fit the
+schema, an error, and no decision are refusals. `asepsis access explain` answers for a room as it stands.
+
+A *deed* is what is asked for; a token is good for the groups of deeds that its scopes name.
+
 """
 
 GLOSSARY_HEAD = f"""\
@@ -463,6 +479,25 @@ def mapping_page() -> str:
     return f"{MAPPING_HEAD}{lists}\n## Columns that a mapping may fill\n{columns}"
 
 
+def access_page() -> str:
+    """All deeds, policies in words, and the policies and their schema as they are evaluated."""
+    given = policies().policies
+    deeds = "".join(
+        f"| `{deed.value}` | {', '.join(f'`{each.id}`' for each in policies().permitting(deed))} |\n" for deed in Deed
+    )
+    listed = "".join(
+        f"| `{each.id}` | {'forbids' if each.forbids else 'permits'} | {cell(each.words)} |\n" for each in given
+    )
+    texts = "\n\n".join(each.text for each in given)
+    schema = files("asepsis.access").joinpath(SCHEMA).read_text()
+    return (
+        f"{ACCESS_HEAD}| deed | permitted by |\n| --- | --- |\n{deeds}"
+        f"\n## Policies in words\n\nOne that forbids outweighs all that permit.\n\n"
+        f"| policy | effect | in words |\n| --- | --- | --- |\n{listed}"
+        f"\n## Policies\n\n```cedar\n{texts}\n```\n\n## Schema\n\n```cedarschema\n{schema}```\n"
+    )
+
+
 def glossary_page() -> str:
     """All words, from the docstrings of their classes where there is one."""
     rows = "".join(f"| **{word}** | {cell(defined(text))} |\n" for word, text in sorted(WORDS.items()))
@@ -504,6 +539,7 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "reference/methods.md": methods_page,
     "reference/settings.md": settings_page,
     "reference/mapping-words.md": mapping_page,
+    "reference/access-policies.md": access_page,
     "explanation/glossary.md": glossary_page,
 }
 
