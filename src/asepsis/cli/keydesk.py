@@ -12,6 +12,7 @@ from asepsis.cli.options import DEFAULT_ROOM, AsOption, JsonOption, RoomOption
 from asepsis.cli.report import emit, reported
 
 if TYPE_CHECKING:
+    from asepsis.disclosure.dp.accounting import Statement
     from asepsis.domain.privacy import Account
     from asepsis.services.keydesk.desk import KeyDesk
 
@@ -57,29 +58,27 @@ def status(party: AsOption, room: RoomOption = DEFAULT_ROOM, as_json: JsonOption
         emit(document, as_json=as_json, text=text)
 
 
-def _epsilon(account: Account) -> tuple[float, float]:
+def _statement(account: Account) -> Statement:
     """What the persons of a dataset lost so far, as epsilon and delta."""
-    from asepsis.disclosure.dp.accounting import reported
+    from asepsis.disclosure.dp.accounting import stated
 
-    return reported(account.limit, account.spent)
+    return stated(account.limit, account.spent)
 
 
 def _account(account: Account) -> dict[str, object]:
-    epsilon, delta = _epsilon(account)
     return {
         **account.to_document(),
         "remaining": account.remaining.to_document(),
-        "epsilon": round(epsilon, 6),
-        "delta": delta,
+        **_statement(account).to_document(),
     }
 
 
 def _account_text(account: Account) -> str:
     spent, limit = account.spent.micro_rho, account.limit.micro_rho
-    epsilon, delta = _epsilon(account)
+    statement = _statement(account)
     return (
         f"{account.dataset}: {spent} of {limit} millionths of rho spent, {account.remaining.micro_rho} left; "
-        f"so far epsilon {epsilon:.3g} at delta {delta:.1g}\n"
+        f"so far epsilon {statement.epsilon:.3g} at delta {statement.delta:.1g} (by zCDP {statement.by_zcdp:.3g})\n"
     )
 
 

@@ -9,7 +9,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asepsis.disclosure.dp.accounting import epsilon, margin, reported, threshold, variance
+from asepsis.disclosure.dp.accounting import (
+    epsilon,
+    gaussian_delta,
+    gaussian_epsilon,
+    margin,
+    reported,
+    stated,
+    threshold,
+    variance,
+)
 from asepsis.domain.names import PartyId
 from asepsis.domain.privacy import NOTHING, Account, Loss
 from asepsis.domain.private import PRESENCE_BITS, VectorKind, VectorSpec
@@ -39,8 +48,52 @@ def test_epsilon_is_at_most_the_simple_conversion_and_at_least_the_truth(micro_r
     assert truth <= delta * (1 + 1e-6)
 
 
+@pytest.mark.parametrize(
+    ("micro_rho", "delta", "epsilon"),
+    [(1_000, 1e-7, 0.191216), (20_187, 1e-7, 0.936400), (400_000, 1e-6, 4.305841), (1_000_000, 5e-7, 7.487379)],
+)
+def test_statements_are_those_of_google_s_accountant(micro_rho: int, delta: float, epsilon: float) -> None:
+    """By dp-accounting 0.6.0: numeric privacy-loss distributions of one Gaussian, and of ten that add up, alike."""
+    limit = Loss(micro_rho=10**8, pico_delta=round(2 * delta * 10**12))
+    found = stated(limit, Loss(micro_rho=micro_rho, pico_delta=0))
+    assert found.epsilon == pytest.approx(epsilon, abs=2e-6)
+    assert found.epsilon < found.by_zcdp
+
+
+def test_a_hundred_and_a_thousand_questions_are_stated_as_tightly() -> None:
+    """A hundred Gaussians of 50 deviations, a thousand of 100: 0.931778 and 1.519367 by the same library."""
+    assert gaussian_epsilon(100 * 200, delta=1e-7) == pytest.approx(0.931778, abs=2e-5)
+    assert gaussian_epsilon(1_000 * 50, delta=1e-7) == pytest.approx(1.519367, abs=2e-5)
+
+
+@pytest.mark.parametrize("micro_rho", [1_000, 20_187, 400_000, 10**6])
+def test_noise_in_whole_numbers_is_as_good_as_what_is_stated(micro_rho: int) -> None:
+    """The exact delta of the discrete Gaussian (Canonne, Kamath, Steinke 2020, theorem 7), a change of 2^12 steps.
+
+    That is 256 times coarser than the noise of a release.
+    """
+    change, epsilon = 1 << 12, gaussian_epsilon(micro_rho, delta=1e-7)
+    square = change * change * 10**6 / (2 * micro_rho)
+    reach = int(12 * math.sqrt(square)) + change
+    steps = np.arange(-reach, reach + 1, dtype=float)
+    chances = np.exp(-(steps**2) / (2 * square))
+    chances /= chances.sum()
+    middle = epsilon * square / change
+    exact = chances[steps > middle - change / 2].sum() - math.exp(epsilon) * chances[steps > middle + change / 2].sum()
+    assert exact == pytest.approx(1e-7, rel=1e-3)
+
+
+@given(micro_rho=st.integers(1, 10**10), delta=st.sampled_from([1e-12, 1e-7, 1e-3]))
+def test_the_statement_is_never_looser_than_the_accounts(micro_rho: int, delta: float) -> None:
+    found = gaussian_epsilon(micro_rho, delta=delta)
+    assert gaussian_delta(micro_rho, epsilon=found) <= delta
+    assert found <= epsilon(micro_rho, delta=delta) * (1 + 1e-9)
+
+
 def test_nothing_spent_is_nothing_lost() -> None:
     assert epsilon(0, delta=1e-7) == 0
+    nothing = stated(Loss(micro_rho=1, pico_delta=2), NOTHING)
+    assert (nothing.epsilon, nothing.by_zcdp) == (0, 0)
 
 
 def test_what_is_reported_counts_the_thresholds_too() -> None:

@@ -19,6 +19,7 @@ from asepsis.disclosure.dp.noise import Bits
 from asepsis.disclosure.dp.release import predicted
 from asepsis.domain.privacy import Loss, Privacy, Purchase
 from asepsis.domain.private import (
+    FINEST,
     MeasureSource,
     PrivateBranch,
     PrivateLengths,
@@ -38,6 +39,8 @@ PRIVACY = Privacy(
     purchase=Purchase(micro_rho=5_000, most=8),
 )
 SIZES = offered(8)
+UNIT = 1 << FINEST
+COARSE = 8
 RECORDS = VectorSpec(kind=VectorKind.RECORDS, norm=8, bits=20, unbought=True)
 
 
@@ -72,9 +75,9 @@ def test_the_lengths_for_sale_grow_by_less_than_half_and_end_at_the_most(most: i
 
 @given(price=st.integers(1, 10**9), shares=st.integers(1, 40))
 def test_the_histograms_of_a_question_spend_exactly_the_price(price: int, shares: int) -> None:
-    """1 / (2 s) each, in whole numbers of micro-rho."""
+    """UNIT^2 / (2 s) each, in whole numbers of micro-rho."""
     noise = price_noise(Purchase(micro_rho=price, most=2), shares=shares)
-    assert shares * noise.denominator * 10**6 == 2 * noise.numerator * price
+    assert UNIT**2 * shares * noise.denominator * 10**6 == 2 * noise.numerator * price
 
 
 def test_every_vector_that_has_no_norm_pays_its_share() -> None:
@@ -87,11 +90,14 @@ def test_every_vector_that_has_no_norm_pays_its_share() -> None:
 
 
 def exact(counts: tuple[int, ...], *, privacy: Privacy = PRIVACY) -> dict[int, float]:
-    """The probability of every choice, from the exact probabilities of the noise: a walk from the longest down."""
+    """The probability of every choice, from the probabilities of the noise: a walk from the longest down.
+
+    In steps of an eighth of a person instead of a millionth: the same but for what a chart could not show.
+    """
     purchase = privacy.purchase
     assert purchase is not None
     noise = price_noise(purchase, shares=1)
-    real = noise.numerator / noise.denominator
+    real = noise.numerator / noise.denominator / UNIT**2 * COARSE**2
     reach = int(14 * math.sqrt(real))
     steps = np.arange(-reach, reach + 1)
     pmf = np.exp(-(steps.astype(float) ** 2) / (2 * real))
@@ -101,9 +107,9 @@ def exact(counts: tuple[int, ...], *, privacy: Privacy = PRIVACY) -> dict[int, f
     found: dict[int, float] = {}
     sums, start = np.array([1.0]), 0  # of those who got so far: the noisy number of longer persons
     for place in range(1, len(SIZES)):
-        sums, start = np.convolve(sums, pmf), start - reach + counts[-place]
+        sums, start = np.convolve(sums, pmf), start - reach + COARSE * counts[-place]
         values = start + np.arange(len(sums))
-        stops = values > max(clipped, 3 * noise.deviation * math.sqrt(place))
+        stops = values > max(clipped * COARSE, 3 * math.sqrt(real * place))
         found[SIZES[-place]] = float(sums[stops].sum())
         sums = np.where(stops, 0.0, sums)
     found[1] = float(sums.sum())
@@ -149,7 +155,7 @@ def test_nobody_is_the_noise_of_empty_places() -> None:
 
 def test_more_cells_clip_more_persons() -> None:
     """With many cells the noise of a long bound costs more than the few long persons are worth."""
-    counts, noise = (5_000, 0, 0, 0, 0, 300), Variance(numerator=100, denominator=1)
+    counts, noise = [5_000 * UNIT, 0, 0, 0, 0, 300 * UNIT], Variance(numerator=100 * UNIT**2, denominator=1)
     one, many = (most_clipped(shape(RECORDS, cells=cells).branches[0], scale=5.0) for cells in (1, 100))
-    assert chosen_length(list(counts), SIZES, clipped=one, noise=noise) == 8
-    assert chosen_length(list(counts), SIZES, clipped=many, noise=noise) == 1
+    assert chosen_length(counts, SIZES, clipped=one, noise=noise) == 8
+    assert chosen_length(counts, SIZES, clipped=many, noise=noise) == 1

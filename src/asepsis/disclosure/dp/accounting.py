@@ -9,11 +9,13 @@ import math
 from dataclasses import dataclass
 from typing import Final
 
+from asepsis.domain.documents import Document
 from asepsis.domain.privacy import MICRO, PICO, Loss
 from asepsis.domain.private import PRESENCE_BITS, PrivateShape, VectorKind, VectorSpec
 
 _STEPS: Final = 60
 _CONFIDENCE: Final = 1.959964
+_FAR: Final = 36.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +86,63 @@ def reported(limit: Loss, spent: Loss) -> tuple[float, float]:
     return epsilon(spent.micro_rho, delta=conversion), conversion + spent.pico_delta / PICO
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Statement:
+    """What a loss means for every person: (``epsilon``, ``delta``), and the epsilon that zCDP alone would give."""
+
+    epsilon: float
+    delta: float
+    by_zcdp: float
+
+    def to_document(self) -> Document:
+        """The document form."""
+        return {"epsilon": round(self.epsilon, 6), "delta": self.delta, "by_zcdp": round(self.by_zcdp, 6)}
+
+
+def stated(limit: Loss, spent: Loss) -> Statement:
+    """The tighter statement about all that was spent, by the privacy-loss distribution of its mechanisms.
+
+    Every charge is Gaussian noise in every number, so what n charges of rho_i tell together has the privacy-loss
+    distribution of one Gaussian of the sum of the rho_i: losses of Gaussians are Gaussian and add up (Sommer, Meiser,
+    Mohammadi, "Privacy Loss Classes", PoPETs 2019), for questions that depend on earlier answers, too (Smith, Thakurta,
+    "Fully Adaptive Composition for Gaussian Differential Privacy", 2022). One person moves a vector by 2^20 steps or
+    more, so the discrete noise and the continuous one differ by less than what is shown. The account itself is in rho,
+    for which nothing is approximated.
+    """
+    by_zcdp, delta = reported(limit, spent)
+    found = gaussian_epsilon(spent.micro_rho, delta=limit.pico_delta / 2 / PICO)
+    return Statement(epsilon=min(by_zcdp, found), delta=delta, by_zcdp=by_zcdp)
+
+
+def gaussian_epsilon(micro_rho: int, *, delta: float) -> float:
+    """The least epsilon, rounded up, for which Gaussian noise that is rho-zCDP is (epsilon, delta)-private."""
+    if not micro_rho:
+        return 0.0
+    if delta <= 0:
+        return math.inf
+    low, high = 0.0, 1.0
+    while gaussian_delta(micro_rho, epsilon=high) > delta:
+        low, high = high, 2 * high
+    for _ in range(_STEPS):
+        middle = (low + high) / 2
+        if gaussian_delta(micro_rho, epsilon=middle) > delta:
+            low = middle
+        else:
+            high = middle
+    return high
+
+
+def gaussian_delta(micro_rho: int, *, epsilon: float) -> float:
+    """The least delta for which Gaussian noise that is rho-zCDP is (``epsilon``, delta)-private.
+
+    Source: Balle, Wang, "Improving the Gaussian Mechanism for Differential Privacy" (ICML 2018), theorem 8:
+    P[Z > e/m - m/2] - exp(e) P[Z > e/m + m/2], Z a standard Gaussian and m = sqrt(2 rho) the change in deviations.
+    """
+    change = math.sqrt(2 * micro_rho / MICRO)
+    near, far = epsilon / change - change / 2, epsilon / change + change / 2
+    return math.exp(_log_tail(near)) - math.exp(epsilon + _log_tail(far))
+
+
 def threshold(vector: VectorSpec, noise: Variance, *, delta: float) -> int:
     """The least noisy presence, in steps, at which a cell that no public list names may be shown.
 
@@ -99,6 +158,13 @@ def threshold(vector: VectorSpec, noise: Variance, *, delta: float) -> int:
         raise ValueError(vector.kind)
     cells = (vector.norm << PRESENCE_BITS) ** 2
     return (1 << vector.bits) + 1 + math.ceil(_tail(delta / cells) * noise.deviation * (1 + 1e-9)) + 1
+
+
+def _log_tail(size: float) -> float:
+    """The logarithm of the probability that a standard Gaussian exceeds ``size``; asymptotic where that underflows."""
+    if size < _FAR:
+        return math.log(math.erfc(size / math.sqrt(2)) / 2)
+    return -size * size / 2 - math.log(size * math.sqrt(2 * math.pi)) - 1 / (size * size)
 
 
 def shares_of(shape: PrivateShape) -> int:

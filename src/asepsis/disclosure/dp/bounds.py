@@ -13,15 +13,26 @@ import math
 from itertools import pairwise
 from typing import Final
 
-from asepsis.disclosure.dp.accounting import Variance, multiplier
+from asepsis.disclosure.dp.accounting import Variance, multiplier, variance
 from asepsis.disclosure.dp.noise import Bits, discrete_gaussian
 from asepsis.domain.finding import Finding, Severity
-from asepsis.domain.privacy import MICRO, Privacy, Purchase
-from asepsis.domain.private import PrivateBranch, PrivateLengths, PrivateShape, VectorKind, offered
+from asepsis.domain.privacy import Privacy, Purchase
+from asepsis.domain.private import (
+    FINEST,
+    PrivateBranch,
+    PrivateLengths,
+    PrivateShape,
+    VectorKind,
+    VectorSpec,
+    offered,
+)
 from asepsis.domain.sealed import Sealed
 
 Norms = tuple[tuple[int, ...], ...]
 """The norm of every vector, by branch."""
+
+_PLACE: Final = VectorSpec(kind=VectorKind.PERSONS, norm=1, bits=FINEST)
+"""A histogram: a person is one whole unit in one place of it."""
 
 _CERTAIN: Final = 3.0
 """Sums of noise alone are taken for persons once in 700 times."""
@@ -36,8 +47,8 @@ def unbought(shape: PrivateShape) -> int:
 
 
 def price_noise(purchase: Purchase, *, shares: int) -> Variance:
-    """The noise in every place of one of ``shares`` histograms that spend the price together: s = shares / (2 rho)."""
-    return Variance(numerator=shares * MICRO, denominator=2 * purchase.micro_rho)
+    """The noise in every place of one of ``shares`` histograms that spend the price together, in steps."""
+    return variance(_PLACE, micro_rho=purchase.micro_rho, shares=shares)
 
 
 def buy_norms(lengths: Sealed[PrivateLengths], shape: PrivateShape, privacy: Privacy, *, bits: Bits) -> Norms:
@@ -77,12 +88,15 @@ def most_clipped(branch: PrivateBranch, *, scale: float) -> float:
 
 
 def chosen_length(noisy: list[int], sizes: tuple[int, ...], *, clipped: float, noise: Variance) -> int:
-    """The least of ``sizes`` above which there are ``clipped`` persons or fewer, or no more than noise explains."""
+    """The least of ``sizes`` above which there are ``clipped`` persons or fewer, or no more than noise explains.
+
+    ``noisy`` and ``noise`` are in steps.
+    """
     longer, chosen = 0, sizes[-1]
     below = list(pairwise(sizes))[::-1]
     for places, ((smaller, _), count) in enumerate(zip(below, noisy[:0:-1], strict=True), start=1):
         longer += count
-        if longer > max(clipped, _CERTAIN * noise.deviation * math.sqrt(places)):
+        if longer > max(clipped * (1 << FINEST), _CERTAIN * noise.deviation * math.sqrt(places)):
             break
         chosen = smaller
     return chosen
@@ -112,4 +126,4 @@ def _word(reason: str) -> Finding:
 
 
 def _noisy(count: int, noise: Variance, bits: Bits) -> int:
-    return count + discrete_gaussian(bits, numerator=noise.numerator, denominator=noise.denominator)
+    return (count << FINEST) + discrete_gaussian(bits, numerator=noise.numerator, denominator=noise.denominator)

@@ -11,7 +11,16 @@ from dataclasses import dataclass
 from itertools import product
 
 from asepsis.disclosure.derive import ProtectedRow, holds, rank, value_of
-from asepsis.disclosure.dp.accounting import Variance, margin, reported, shares_of, threshold, variance
+from asepsis.disclosure.dp.accounting import (
+    Statement,
+    Variance,
+    margin,
+    reported,
+    shares_of,
+    stated,
+    threshold,
+    variance,
+)
 from asepsis.disclosure.dp.bounds import for_sale, unbought
 from asepsis.disclosure.dp.noise import Bits, discrete_gaussian
 from asepsis.disclosure.gate import NOTHING_SHOWN, WITHHELD, Assessed
@@ -122,7 +131,15 @@ def predicted(shape: PrivateShape, privacy: Privacy, *, buys: bool = False) -> t
 def remaining(accounts: Mapping[str, Account]) -> Finding:
     """What is left at every owner's desk after this question, as their grants say; by owner and dataset."""
     parts = [f"{name} {account.remaining.micro_rho / MICRO:.6f}" for name, account in sorted(accounts.items())]
-    return Finding(code="privacy.remaining", severity=Severity.PASS, reason="Left of rho: " + ", ".join(parts) + ".")
+    most = max(accounts.values(), key=lambda account: account.spent.micro_rho, default=None)
+    told = "" if most is None else _so_far(stated(most.limit, most.spent))
+    reason = "Left of rho: " + ", ".join(parts) + "." + told
+    return Finding(code="privacy.remaining", severity=Severity.PASS, reason=reason)
+
+
+def _so_far(statement: Statement) -> str:
+    """What all answers so far tell about a person together."""
+    return f" All answers together so far are ({statement.epsilon:.3g}, {statement.delta:.1g})-differentially private."
 
 
 def _left_out(shape: PrivateShape, privacy: Privacy) -> tuple[Finding, ...]:
