@@ -22,6 +22,7 @@ from typing import Final
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
+from asepsis.domain.curve import is_small_order
 from asepsis.errors.ledger import NoteRefused, VerifierKeyMalformed
 from asepsis.errors.sealing import KeyMalformed
 
@@ -52,7 +53,7 @@ class VerifierKey:
 
     def __post_init__(self) -> None:
         """Refuse names and keys that no note can carry; raises `VerifierKeyMalformed`."""
-        if not _is_name(self.name) or len(self.public_key) != _KEY_LENGTH:
+        if not _is_name(self.name) or len(self.public_key) != _KEY_LENGTH or is_small_order(self.public_key):
             raise VerifierKeyMalformed
 
     @property

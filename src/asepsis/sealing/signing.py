@@ -13,6 +13,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
+from asepsis.domain.curve import is_small_order
 from asepsis.errors.sealing import KeyMalformed, SignatureInvalid
 
 
@@ -77,8 +78,10 @@ def verify(public_key: bytes, *, purpose: Purpose, payload: bytes, signature: by
 
     Raises:
         SignatureInvalid: it was not made by this key, for this purpose, over this payload.
-        KeyMalformed: the public key is no Ed25519 key.
+        KeyMalformed: the public key is no Ed25519 key, or one under which signatures verify that nobody made.
     """
+    if is_small_order(public_key):
+        raise KeyMalformed(role="public signing")
     try:
         key = Ed25519PublicKey.from_public_bytes(public_key)
     except ValueError:
