@@ -11,7 +11,7 @@ import json
 import os
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 from getpass import getpass
@@ -20,6 +20,8 @@ from pathlib import Path
 from typing import Final
 
 from asepsis.attest.appraise import Appraiser
+from asepsis.attest.trust import Trust
+from asepsis.domain.desk_rules import DeskRules, read_desk_rules
 from asepsis.domain.documents import Document, Fields, read_name
 from asepsis.domain.names import PartyId
 from asepsis.errors.contract import DocumentMalformed
@@ -90,6 +92,7 @@ class DeskHome:
     owner: PartyId
     listening: Listening
     kek: KekChoice
+    rules: DeskRules = field(default_factory=DeskRules)
 
     @cached_property
     def keys(self) -> FileKeys:
@@ -104,7 +107,7 @@ class DeskHome:
     @cached_property
     def desk(self) -> KeyDesk:
         """The desk itself. Raises KeysMissing."""
-        return desk_of(self.owner, self.folder, keys=self.keys)
+        return desk_of(self.owner, self.folder, keys=self.keys, rules=self.rules)
 
     @property
     def identity(self) -> Identity:
@@ -177,20 +180,23 @@ class DeskHome:
             "owner": self.owner,
             "listen": {"host": listening.host, "port": listening.port, "names": list(listening.names)},
             "kek": self.kek.to_document(),
+            **({} if self.rules == DeskRules() else {"rules": self.rules.to_document()}),
         }
 
 
-def desk_of(owner: PartyId, folder: Path, *, keys: FileKeys) -> KeyDesk:
+def desk_of(owner: PartyId, folder: Path, *, keys: FileKeys, rules: DeskRules | None = None) -> KeyDesk:
     """The desk of an owner whose state lies in a folder. Raises OwnerKeyMissing."""
     keys.require_owner()
+    own = rules or DeskRules()
     return KeyDesk(
         Office(
             owner=owner,
             state=SqlDeskState(folder / "desk.db"),
             keys=keys,
-            appraise=Appraiser(now=now),
+            appraise=Appraiser(now=now, trust=Trust(minimum_tcb=own.minimum_tcb)),
             clock=now,
             randomness=secrets.token_bytes,
+            rules=own,
         )
     )
 
@@ -241,12 +247,16 @@ def open_desk_home(folder: Path) -> DeskHome:
             listening = Listening(host=raw.text("host"), port=raw.integer("port"), names=raw.texts("names", default=()))
         with fields.mapping("kek") as raw:
             kek = read_choice(raw)
+        rules = DeskRules()
+        if fields.has("rules"):
+            with fields.mapping("rules") as raw:
+                rules = read_desk_rules(raw)
         fields.close()
     except OSError:
         raise DeskHomeMissing(path=str(folder)) from None
     except (ValueError, RecursionError, DocumentMalformed):
         raise DeskHomeMalformed(path=str(folder)) from None
-    return DeskHome(folder.absolute(), owner, listening, kek)
+    return DeskHome(folder.absolute(), owner, listening, kek, rules)
 
 
 def make_identity(folder: Path, name: str, *, hosts: Sequence[str] = ()) -> Identity:

@@ -60,8 +60,10 @@ def measure_files(package: Path, *, packages: Iterable[str], python: str, librar
     return digest({"format": _FORMAT, "files": files, "python": python, "libraries": dict(libraries)})
 
 
-def make_evidence(binding: Binding, *, signing_key: bytes) -> Evidence:
+def make_evidence(binding: Binding, *, signing_key: bytes, confined: bool = False) -> Evidence:
     """Evidence for one run, bound to it and signed by the runtime's ephemeral signing key (the private half).
+
+    ``confined`` says that the process found itself in its sandbox.
 
     Raises:
         ProgramUnreadable: the program cannot be measured.
@@ -75,6 +77,7 @@ def make_evidence(binding: Binding, *, signing_key: bytes) -> Evidence:
         sealing_key=binding.sealing_key,
         signing_key=binding.signing_key,
         signature=b"",
+        confined=confined,
     )
     return sign_evidence(unsigned, signing_key=signing_key)
 

@@ -7,6 +7,7 @@ way. No secret is an argument.
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Final
@@ -86,6 +87,9 @@ def serve(
     at: AtOption,
     rate: Annotated[float, typer.Option("--rate", min=0.1, help="Questions a second, for one client.")] = 20,
     at_once: Annotated[int, typer.Option("--at-once", min=1, help="Questions that are answered at once.")] = 8,
+    require_confinement: Annotated[
+        bool, typer.Option("--require-confinement", help="Grant nothing to a runtime outside its sandbox.")
+    ] = False,
     log_level: Annotated[
         str, typer.Option("--log-level", envvar="ASEPSIS_LOG_LEVEL", help="debug, info, warning or error.")
     ] = "warning",
@@ -96,6 +100,8 @@ def serve(
         from asepsis.desk_home import open_desk_home
 
         home = open_desk_home(at)
+        if require_confinement:
+            home = replace(home, rules=replace(home.rules, needs_confinement=True))
         program, limits = import_module(PROGRAM), import_module("asepsis.keydesk.limits").Limits
 
         def announce(address: str) -> None:

@@ -91,12 +91,13 @@ class RuntimePrincipal:
     """A runtime that asks for data keys, as its evidence was appraised."""
 
     level: int
+    confined: bool
     id: str = "runtime"
     kind: PrincipalKind = PrincipalKind.RUNTIME
 
     def marks(self) -> Mapping[str, Mark]:
         """What policies can look at."""
-        return {"level": self.level}
+        return {"level": self.level, "confined": self.confined}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -116,7 +116,8 @@ class Evidence:
     """What the runtime shows a desk; the signature is by the runtime's own ephemeral key.
 
     ``report`` and ``endorsements`` are empty for ``process`` and there for every other kind, in whose reports
-    ``report_data`` stands, vouched for by the hardware.
+    ``report_data`` stands, vouched for by the hardware. ``confined`` is the runtime's word that it found itself in its
+    sandbox; it is worth what the measurement and the level are worth.
     """
 
     kind: EvidenceKind
@@ -128,6 +129,7 @@ class Evidence:
     signature: bytes
     report: bytes = b""
     endorsements: tuple[Endorsement, ...] = ()
+    confined: bool = False
 
     def body(self) -> Document:
         """What the signature covers."""
@@ -139,6 +141,8 @@ class Evidence:
             "sealing_key": encode_bytes(self.sealing_key),
             "signing_key": encode_bytes(self.signing_key),
         }
+        if self.confined:
+            body["confined"] = True
         if self.kind is not EvidenceKind.PROCESS:
             body["report"] = encode_bytes(self.report)
             body["endorsements"] = {item.kind.value: encode_bytes(item.value) for item in self.endorsements}
@@ -164,6 +168,7 @@ def read_evidence(value: object) -> Evidence:
         signature=fields.octets("signature", length=_SIGNATURE_LENGTH),
         report=_read_octets(fields, "report", limit=REPORT_LIMIT) if is_hardware else b"",
         endorsements=_read_endorsements(fields) if is_hardware else (),
+        confined=fields.flag("confined"),
     )
     fields.close()
     return evidence

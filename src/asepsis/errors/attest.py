@@ -54,6 +54,14 @@ class LevelTooLow(EvidenceRefused):
     hint = "Real data needs a trusted execution environment (level 2); level 0 'process' is NON-CONFIDENTIAL."
 
 
+class EvidenceUnconfined(EvidenceRefused):
+    """The runtime does not say that it runs in its sandbox, where the data or an owner need it."""
+
+    code = "evidence.unconfined"
+    message = "The runtime did not find itself in its sandbox, and the key desk of {owner} needs that here."
+    hint = "Run 'asepsis doctor' on the room's machine; synthetic data at level 0 may do without, if the owner lets it."
+
+
 class EvidenceMalformed(EvidenceRefused):
     """A part of the evidence does not follow its format, or goes beyond a limit; nothing of it was believed."""
 

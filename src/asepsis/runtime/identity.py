@@ -10,6 +10,7 @@ from datetime import datetime
 from asepsis.attest.process import make_evidence
 from asepsis.domain.attestation import Binding, Evidence, Grant, read_grant
 from asepsis.domain.names import Digest, PartyId, SnapshotId
+from asepsis.engines.confinement import standing
 from asepsis.errors.runtime import GrantNotTrusted
 from asepsis.errors.sealing import EnvelopeRefused, SignatureInvalid
 from asepsis.runtime.order import Order
@@ -29,7 +30,9 @@ class RuntimeIdentity:
     def evidence(self, order: Order) -> dict[PartyId, Evidence]:
         """One piece of evidence per desk, bound to that desk's nonce and to this run alone."""
         return {
-            owner: make_evidence(self._binding(order, nonce), signing_key=self.signing.private)
+            owner: make_evidence(
+                self._binding(order, nonce), signing_key=self.signing.private, confined=standing.is_confined()
+            )
             for owner, nonce in order.nonces.items()
         }
 

@@ -84,10 +84,10 @@ def _granting(deed: Deed, what: str, *, contract: Contract, level: int) -> Quest
     if deed is not Deed.GRANT or what not in set(Label):
         raise QuestionUnclear(problem="a runtime asks for one deed, grant, on data that are real or synthetic")
     return Question(
-        principal=RuntimePrincipal(level=level),
+        principal=RuntimePrincipal(level=level, confined=True),
         deed=deed,
         subject=Subject(kind="Run", id="run"),
-        context={"label": what, "level": contract.level},
+        context={"label": what, "level": contract.level, "trusted": True, "needs-confinement": False},
     )
 
 

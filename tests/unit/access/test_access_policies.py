@@ -37,6 +37,14 @@ def may(principal: Principal | RuntimePrincipal, deed: Deed, what: Subject, **co
     return Question(principal=principal, deed=deed, subject=what, context=context)
 
 
+def granting(
+    *, level: int = 0, needed: int = 0, label: str = "synthetic", confined: bool = True, **more: bool
+) -> Question:
+    context: dict[str, Mark] = {"label": label, "level": needed, "trusted": True, "needs-confinement": False, **more}
+    principal = RuntimePrincipal(level=level, confined=confined)
+    return Question(principal=principal, deed=Deed.GRANT, subject=subject("Run"), context=context)
+
+
 OURS = frozenset({NORTH, SOUTH})
 CONTRACT, ROOM = subject("Contract", parties=OURS), subject("Room", parties=OURS)
 THEIRS = subject("Release", author=SOUTH)
@@ -58,9 +66,7 @@ PERMITTED = {
     "clinical-teams-collect": may(who(Role.CLINICIAN), Deed.COLLECT_REFERRAL, REFERRAL),
     "parties-read": may(who(), Deed.READ, ROOM),
     "releases-are-read-by-those-who-asked-or-answer-for-them": may(who(Role.AUDITOR), Deed.READ_RELEASE, ROOM),
-    "attested-runtimes-get-keys": may(
-        RuntimePrincipal(level=0), Deed.GRANT, subject("Run"), label="synthetic", level=0
-    ),
+    "attested-runtimes-get-keys": granting(level=0, confined=False),
 }
 """For each permit a question that nothing else permits."""
 
@@ -91,8 +97,10 @@ FORBIDDEN = {
     "token-not-for-giving": may(
         who(Role.OWNER, kind=PERSON, scopes=EVERYTHING_BUT[Scope.GIVING]), Deed.CONTRIBUTE, DATASET
     ),
-    "level-of-the-contract": may(RuntimePrincipal(level=0), Deed.GRANT, subject("Run"), label="synthetic", level=1),
-    "real-data-at-level-2": may(RuntimePrincipal(level=1), Deed.GRANT, subject("Run"), label="real", level=1),
+    "level-of-the-contract": granting(level=0, needed=1),
+    "real-data-at-level-2": granting(level=1, needed=1, label="real"),
+    "only-code-that-the-owner-trusts": granting(trusted=False),
+    "no-keys-without-confinement": granting(level=2, needed=2, label="real", confined=False),
 }
 """For each forbid a question that it alone forbids."""
 
@@ -124,6 +132,18 @@ def test_what_a_policy_permits_is_refused_once_it_is_gone(policy: str) -> None:
     assert ruling(question).allowed
     refused = without(policy).rule(question)
     assert (refused.allowed, refused.policies, refused.fault) == (False, (), False)
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        granting(confined=False, **{"needs-confinement": True}),
+        granting(confined=False, level=1, needed=1),
+        granting(confined=False, level=2, label="real"),
+    ],
+)
+def test_outside_the_sandbox_there_are_keys_of_synthetic_data_at_level_0_only(question: Question) -> None:
+    assert ruling(question).policies == ("no-keys-without-confinement",)
 
 
 @pytest.mark.parametrize("policy", sorted(PERMITTED))
@@ -162,8 +182,7 @@ def test_a_question_that_does_not_fit_the_schema_is_refused(broken: Question) ->
 def test_a_forbid_that_fails_while_it_is_evaluated_does_not_allow() -> None:
     failing = '@id("fails") @words("It overflows.") forbid (principal is Runtime, action == Action::"grant", resource) '
     failing += "when { context.level + 9223372036854775807 < 0 };\n"
-    question = replace(PERMITTED["attested-runtimes-get-keys"], context={"label": "synthetic", "level": 1})
-    question = replace(question, principal=RuntimePrincipal(level=2))
+    question = granting(level=2, needed=1)
     found = PolicySet(TEXT + failing, schema=SCHEMA_TEXT).rule(question)
     assert ruling(question).allowed
     assert not found.allowed

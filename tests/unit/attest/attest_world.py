@@ -555,6 +555,7 @@ def show(
         signature=b"",
         report=report,
         endorsements=tuple(Endorsement(kind=item, value=value) for item, value in endorsements),
+        confined=True,
     )
 
 

@@ -71,6 +71,9 @@ def main() -> int:
     sys.stdout.buffer.flush()
     import runpy  # noqa: PLC0415 - nothing of the runtime is loaded before the rings are closed
 
+    from asepsis.engines.confinement import standing  # noqa: PLC0415
+
+    standing.found = report
     runpy.run_module(RUNTIME, run_name="__main__", alter_sys=True)
     return 0
 

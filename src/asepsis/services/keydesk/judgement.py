@@ -44,7 +44,7 @@ from asepsis.services.keydesk.memories import memory_for
 from asepsis.services.keydesk.office import Office
 from asepsis.services.keydesk.ports import DeskRecords
 from asepsis.services.keydesk.privacy import Paid, paid
-from asepsis.services.keydesk.rules import check_asking, check_runtime, strictest
+from asepsis.services.keydesk.rules import Shown, check_asking, check_runtime, strictest
 from asepsis.services.keydesk.witness import require_head
 
 _RUN: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -111,7 +111,8 @@ def judge(office: Office, records: DeskRecords, request: GrantRequest) -> Case:
     label = strictest([*_labels(job, agreement.contract), *(key.label for key in keys), *remembered])
     _use_nonce(office, records, request.nonce, at=at)
     evidence, appraisal = _evidence(office, records, request, agreement=agreement, job=job_digest)
-    check_runtime(appraisal, job, contract=agreement.contract, label=label)
+    shown = Shown(run=job.run, evidence=evidence, level=appraisal.level)
+    check_runtime(office, shown, contract=agreement.contract, label=label)
     case = Case(
         at=at,
         agreement=agreement,

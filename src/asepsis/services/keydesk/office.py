@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Final, TypeVar
 
+from asepsis.domain.desk_rules import DeskRules
 from asepsis.domain.ledger import Act, LedgerEntry
 from asepsis.domain.names import PartyId
 from asepsis.errors import AsepsisError
@@ -31,6 +32,7 @@ class Office:
     appraise: Appraise
     clock: Clock
     randomness: Randomness
+    rules: DeskRules = field(default_factory=DeskRules)
 
     def now(self) -> datetime:
         """The time, in UTC."""

@@ -6,20 +6,33 @@ The desk decides by the same policies as the room, from its own view of the cont
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
 
 from asepsis.access.policies import ruling
-from asepsis.domain.analysis import Analysis, Job
+from asepsis.domain.analysis import Analysis
 from asepsis.domain.asking import Deed, Question, RuntimePrincipal, Subject, party_principal
-from asepsis.domain.attestation import Appraisal
+from asepsis.domain.attestation import Evidence
 from asepsis.domain.contract import Contract, Holding
+from asepsis.domain.names import RunId
 from asepsis.domain.snapshot import Label
-from asepsis.errors.attest import LevelTooLow
+from asepsis.errors.attest import EvidenceUnconfined, LevelTooLow, MeasurementUnknown
 from asepsis.errors.contract import UnknownParty
 from asepsis.errors.desk import AnalysisNotAllowed, AuthorWithoutRole, HoldingRefused
 from asepsis.services.access import asking_with, denied
+from asepsis.services.keydesk.office import Office
 
-LEVEL_FOR_REAL = 2
+LEVEL_FOR_REAL: Final = 2
 """What the policy ``real-data-at-level-2`` asks for, to be said in its refusal."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """The evidence for one run, and the level at which it was appraised."""
+
+    run: RunId
+    evidence: Evidence
+    level: int
 
 
 def check_asking(analysis: Analysis, contract: Contract, *, reads: frozenset[Holding]) -> None:
@@ -50,23 +63,36 @@ def check_asking(analysis: Analysis, contract: Contract, *, reads: frozenset[Hol
     raise without
 
 
-def check_runtime(appraisal: Appraisal, job: Job, *, contract: Contract, label: Label) -> None:
-    """Ask the policies whether a runtime with such evidence gets the keys of this run. Raises LevelTooLow.
+def check_runtime(office: Office, shown: Shown, *, contract: Contract, label: Label) -> None:
+    """Ask the policies whether a runtime with such evidence gets the keys of this run.
 
-    Raises AccessDenied where a policy says no that has no word of its own.
+    Raises:
+        LevelTooLow, MeasurementUnknown, EvidenceUnconfined: a policy says no, and which one.
+        AccessDenied: a policy says no that has no word of its own.
     """
+    needed = max(contract.level, office.rules.minimum_level)
     question = Question(
-        principal=RuntimePrincipal(level=appraisal.level),
+        principal=RuntimePrincipal(level=shown.level, confined=shown.evidence.confined),
         deed=Deed.GRANT,
-        subject=Subject(kind="Run", id=job.run),
-        context={"label": label.value, "level": contract.level},
+        subject=Subject(kind="Run", id=shown.run),
+        context={
+            "label": label.value,
+            "level": needed,
+            "trusted": office.rules.trusts(shown.evidence.measurement),
+            "needs-confinement": office.rules.needs_confinement,
+        },
     )
     found = ruling(question)
     if found.allowed:
         return
-    if {"level-of-the-contract", "real-data-at-level-2"} & set(found.policies):
-        needed = LEVEL_FOR_REAL if "real-data-at-level-2" in found.policies else contract.level
-        raise LevelTooLow(level=appraisal.level, needed=needed)
+    if "real-data-at-level-2" in found.policies:
+        raise LevelTooLow(level=shown.level, needed=LEVEL_FOR_REAL)
+    if "level-of-the-contract" in found.policies:
+        raise LevelTooLow(level=shown.level, needed=needed)
+    if "only-code-that-the-owner-trusts" in found.policies:
+        raise MeasurementUnknown
+    if "no-keys-without-confinement" in found.policies:
+        raise EvidenceUnconfined(owner=office.owner)
     raise denied(question, found)
 
 
