@@ -25,10 +25,13 @@ from asepsis.desks.remote import DeskAddress, RemoteDesk
 from asepsis.domain.analysis import AnalysisKind
 from asepsis.domain.keydesk import (
     CosignRequest,
+    MemoryDeposit,
     read_cosign_request,
     read_grant_request,
     read_share_deposit,
 )
+from asepsis.domain.memory import EMPTY, MemoryStep, MemoryUse, MemoryVersion, read_memory_step
+from asepsis.domain.names import RunId
 from asepsis.errors.contract import DocumentMalformed
 from asepsis.errors.desk import (
     BudgetExhausted,
@@ -37,6 +40,8 @@ from asepsis.errors.desk import (
     DeskStopped,
     DeskUnreachable,
     LinkageUnknown,
+    MemoryRefused,
+    MemoryRolledBack,
     NonceReplayed,
     RequestMalformed,
     RoomNotPinned,
@@ -46,7 +51,9 @@ from asepsis.keydesk.limits import Limits
 from asepsis.keydesk.server import VERBS, DeskServer, Door
 from asepsis.keys.certificates import Authority
 from asepsis.ports import Desk
-from asepsis.sealing.memory import memory_id
+from asepsis.sealing.canonical import canonical, digest
+from asepsis.sealing.memory import memory_id, receipt_payload
+from asepsis.sealing.signing import Purpose, sign, verify
 
 LOOPBACK = "127.0.0.1"
 ENDED = (ssl.SSLError, ConnectionError, http.client.RemoteDisconnected)
@@ -134,6 +141,37 @@ def test_the_budget_is_the_same_through_every_door(pair: tuple[World, Desk]) -> 
     with pytest.raises(BudgetExhausted) as caught:
         desk.grant(world.request(job=world.job(run="run-4")))
     assert caught.value.kind.exit_code == 6
+
+
+def memory_step(world: World, runtime: Runtime, *, root: str) -> MemoryDeposit:
+    """What the runtime of the first run leaves: version 1 of the memory of releases."""
+    step = MemoryStep(
+        run=RunId("run-1"),
+        contract=world.digest,
+        lineage=world.digest,
+        job=digest(world.job().to_document()),
+        use=MemoryUse(before=EMPTY, after=MemoryVersion(number=1, root=root, size=65536)),
+    )
+    payload = canonical(step.to_document())
+    signature = sign(runtime.signing.private, purpose=Purpose.MEMORY, payload=payload)
+    return MemoryDeposit(step=step.to_document(), signature=signature)
+
+
+def test_a_new_memory_gets_the_owner_s_receipt_through_every_door(pair: tuple[World, Desk]) -> None:
+    world, desk = pair
+    runtime, stranger = Runtime(), Runtime()
+    with pytest.raises(MemoryRefused):
+        desk.remember(memory_step(world, runtime, root="a" * 64))
+    desk.grant(world.request(runtime=runtime))
+    with pytest.raises(MemoryRefused):
+        desk.remember(memory_step(world, stranger, root="a" * 64))
+    deposit = memory_step(world, runtime, root="a" * 64)
+    receipt = desk.remember(deposit)
+    payload = receipt_payload(read_memory_step(deposit.step))
+    verify(desk.public().signing, purpose=Purpose.RECEIPT, payload=payload, signature=receipt)
+    assert desk.remember(deposit) == receipt
+    with pytest.raises(MemoryRolledBack):
+        desk.remember(memory_step(world, runtime, root="b" * 64))
 
 
 def test_growth_is_cosigned_and_a_rollback_is_not(pair: tuple[World, Desk]) -> None:
