@@ -1,0 +1,1 @@
+"""Taking the identifiers of a person out of free text."""
