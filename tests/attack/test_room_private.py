@@ -53,6 +53,7 @@ def test_a_noisy_answer_is_released_paid_at_both_desks_and_free_when_asked_again
     table = first.document()["table"]
     assert [row[0] for row in table["rows"]] == [8507, 8532]
     assert table["actions"] == [["shown", "noisy"]] * 2
+    assert all(row[0] is None and row[1] > 0 for row in table["within"])
     assert codes(first) == ["privacy.cost", "privacy.error", "privacy.remaining"]
     assert spent(noisy) == dict.fromkeys(OWNERS, QUESTION)
     again = call(*noisy.query(AGAIN), "--json")

@@ -77,6 +77,7 @@ def released_table(released: Released) -> v1.Table:
         rows=[list(row) for row in released.rows],
         actions=[[action.value for action in row] for row in released.actions],
         notes=list(released.notes),
+        within=[list(row) for row in released.within] if released.within else None,
     )
 
 

@@ -73,8 +73,24 @@ def released_text(released: Released | None, *, whole: bool = True) -> str:
         for row, actions in zip(released.rows, released.actions, strict=True)
     ]
     rows = [row for row in marked if whole or any(cell is not None for cell in row[1:])]
-    body = table(released.columns, rows)
+    body = _with_halves(released) if released.within else table(released.columns, rows)
     return "\n".join([body, *(f"note: {note}" for note in released.notes)])
+
+
+def _with_halves(released: Released) -> str:
+    """A table of noisy numbers: next to each, how near the number without noise is, 95 times of 100."""
+    names: list[str] = []
+    columns: list[list[object]] = []
+    for place, name in enumerate(released.columns):
+        actions = [row[place] for row in released.actions]
+        cells = [row[place] for row in released.rows]
+        names.append(name)
+        columns.append([_ALL if done == "margin" else cell for cell, done in zip(cells, actions, strict=True)])
+        halves: list[object] = [row[place] for row in released.within]
+        if any(half is not None for half in halves):
+            names.append("±")
+            columns.append(halves)
+    return table(names, list(zip(*columns, strict=True)))
 
 
 def explanation_text(explanation: Explanation) -> str:

@@ -6,6 +6,7 @@ was verified; nothing else may construct it (a house test keeps it so).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -32,20 +33,27 @@ class CellAction(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Released:
-    """A protected table. ``actions`` has the shape of ``rows``; suppressed cells are ``None``."""
+    """A protected table. ``actions`` has the shape of ``rows``; suppressed cells are ``None``.
+
+    ``within`` has that shape too where numbers are noisy, and is empty elsewhere: the number without noise is that
+    near, 95 times of 100.
+    """
 
     columns: tuple[str, ...]
     rows: tuple[tuple[Cell, ...], ...]
     actions: tuple[tuple[CellAction, ...], ...]
     notes: tuple[str, ...] = ()
+    within: tuple[tuple[float | None, ...], ...] = ()
 
     def to_document(self) -> Document:
         """The document form; :func:`read_released` reads it."""
+        within: Document = {"within": [list(row) for row in self.within]} if self.within else {}
         return {
             "columns": list(self.columns),
             "rows": [list(row) for row in self.rows],
             "actions": [[action.value for action in row] for row in self.actions],
             "notes": list(self.notes),
+            **within,
         }
 
 
@@ -56,10 +64,13 @@ def read_released(value: object) -> Released:
     rows = tuple(_read_row(row, fields) for row in fields.items("rows"))
     actions = tuple(_read_actions(row, fields) for row in fields.items("actions"))
     notes = tuple(str(note) for note in fields.items("notes"))
+    within = tuple(_read_halves(row, fields) for row in fields.items("within")) if fields.has("within") else ()
     fields.close()
-    if {len(row) for row in rows + actions} - {len(columns)} or len(rows) != len(actions):
+    if {len(row) for row in (*rows, *actions, *within)} - {len(columns)} or len(rows) != len(actions):
         raise fields.malformed("rows", "rows and actions need the shape of the columns")
-    return Released(columns=columns, rows=rows, actions=actions, notes=notes)
+    if within and len(within) != len(rows):
+        raise fields.malformed("within", "it needs the shape of the rows")
+    return Released(columns=columns, rows=rows, actions=actions, notes=notes, within=within)
 
 
 def _read_row(row: object, fields: Fields) -> tuple[Cell, ...]:
@@ -71,6 +82,16 @@ def _read_row(row: object, fields: Fields) -> tuple[Cell, ...]:
             raise fields.malformed("rows", "cells are numbers, texts, flags or null")
         cells.append(cell)
     return tuple(cells)
+
+
+def _read_halves(row: object, fields: Fields) -> tuple[float | None, ...]:
+    if not isinstance(row, list) or not all(half is None or _is_half(half) for half in row):
+        raise fields.malformed("within", "a list of lists of numbers or null is needed")
+    return tuple(None if half is None else float(half) for half in row)
+
+
+def _is_half(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < math.inf
 
 
 def _read_actions(row: object, fields: Fields) -> tuple[CellAction, ...]:

@@ -243,5 +243,7 @@ def _answered(assessed: Assessed) -> Document:
     shown: Document = {"columns": [], "rows": []}
     if released is not None:
         shown = {"columns": list(released.columns), "rows": [list(row) for row in released.rows]}
+        if released.within:
+            shown["within"] = [list(row) for row in released.within]
     code = "" if released is not None else str(findings[-1]["code"])
     return {"status": assessed.outcome.value, "code": code, "findings": findings, **shown}

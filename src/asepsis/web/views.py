@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,6 +14,8 @@ from typing import Final
 from asepsis.bootstrap.room import Room
 from asepsis.domain.attestation import LEVELS, read_evidence, read_grant
 from asepsis.domain.contract import ContractState, ContractStatus
+from asepsis.domain.explanation import MEANINGS
+from asepsis.domain.finding import Finding
 from asepsis.domain.ledger import LedgerEntry
 from asepsis.domain.names import Digest, PartyId, ReleaseId
 from asepsis.domain.referral import Referral, ReferralStatus
@@ -89,7 +91,11 @@ class ReleasePage:
 
     release: Release
     answer: Answer
+    findings: tuple[Finding, ...]
+    privacy: tuple[Finding, ...]
+    """What an answer with noise cost, how far off it is and what is left."""
     done: tuple[tuple[str, int], ...]
+    meanings: Mapping[str, str]
     chart: BarChart | StepChart | None
     grants: tuple[GrantLine, ...]
 
@@ -167,9 +173,14 @@ def release_page(room: Room, release_id: ReleaseId) -> ReleasePage:
     answer = room.analyses.show(release_id)
     table = answer.table
     done: Counter[str] = Counter() if table is None else Counter(cell.value for row in table.actions for cell in row)
+    findings = answer.assessment.findings
+    privacy = tuple(finding for finding in findings if finding.code.startswith("privacy."))
     return ReleasePage(
         release=release,
         answer=answer,
+        findings=tuple(finding for finding in findings if finding not in privacy),
+        privacy=privacy,
+        meanings={action.value: meaning for action, meaning in MEANINGS.items()},
         done=tuple(sorted(done.items())),
         chart=None if table is None else draw(table),
         grants=tuple(_grants(room.state.run(release.run))),

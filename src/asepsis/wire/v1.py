@@ -64,12 +64,16 @@ class Finding(Wire):
 
 
 class Table(Wire):
-    """A released table; ``actions`` says what protection did to each cell, suppressed cells are null."""
+    """A released table; ``actions`` says what protection did to each cell, suppressed cells are null.
+
+    ``within`` is null without noise; else the number without noise is that near, 95 times of 100.
+    """
 
     columns: list[str]
     rows: list[list[Cell]]
     actions: list[list[str]]
     notes: list[str]
+    within: list[list[float | None]] | None = None
 
 
 class ReleaseLine(Wire):

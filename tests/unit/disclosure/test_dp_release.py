@@ -9,13 +9,25 @@ from dataclasses import replace
 import pytest
 
 from asepsis.disclosure.dp.accounting import threshold, variance
+from asepsis.disclosure.dp.intervals import half_of_output
 from asepsis.disclosure.dp.noise import Bits
 from asepsis.disclosure.dp.release import predicted, release_noisy, remaining
-from asepsis.domain.cells import Comparing, ConstantOutput, KeyOutput, MeasureOutput, Ordering, Relation
+from asepsis.domain.cells import (
+    ArithmeticOutput,
+    Comparing,
+    ConstantOutput,
+    KeyOutput,
+    MeasureOutput,
+    Operator,
+    Ordering,
+    Output,
+    Relation,
+    RoundedOutput,
+)
 from asepsis.domain.explanation import MEANINGS, explain
 from asepsis.domain.privacy import Account, Loss, Privacy
 from asepsis.domain.private import Keys, MeasureSource, PrivateBranch, PrivateShape, PrivateSums, VectorKind, VectorSpec
-from asepsis.domain.release import CellAction
+from asepsis.domain.release import CellAction, read_released
 from asepsis.domain.sealed import Sealed
 
 BITS = 20
@@ -101,6 +113,47 @@ def test_a_mean_is_a_noisy_total_over_a_noisy_count() -> None:
     assert found[1][1] is None  # nobody is there: no count to divide by
     noisy = {rows(branch, {(1,): (300 * UNIT, 100 * UNIT)}, PRIVACY, name=str(n))[0][1] for n in range(20)}
     assert len(noisy) > 10
+
+
+def test_intervals_hold_the_number_without_noise_95_times_of_100() -> None:
+    """Of counts, and of means by first derivatives."""
+    branch = replace(
+        COUNTING,
+        vectors=(PERSONS, TOTAL, RECORDS),
+        measures=(MeasureSource(total=0), MeasureSource(total=1, count=2)),
+        outputs=(KeyOutput(index=0), MeasureOutput(index=0), RoundedOutput(argument=MeasureOutput(index=1), digits=9)),
+    )
+    shape = PrivateShape(columns=("k", "n", "m"), branches=(branch,))
+    exact = {(key,): (1_000 * UNIT, 20_000 * UNIT, 2_000 * UNIT) for key in (1, 2, 3)}
+    inside, cells = [0, 0], 0
+    for number in range(200):
+        sums = Sealed(PrivateSums(branches=(exact,)))
+        found = release_noisy(sums, shape, replace(PRIVACY, least_persons=0), bits=bits(f"i{number}")).use()
+        for row, within in zip(found.rows, found.within, strict=True):
+            assert within[0] is None
+            cells += 1
+            for place, true in ((1, 1_000), (2, 10)):
+                inside[place - 1] += abs(float(str(row[place])) - true) <= float(str(within[place]))
+    assert all(0.92 < hits / cells < 0.98 for hits in inside)
+    assert read_released(found.to_document()) == found
+
+
+def test_an_interval_follows_through_constants_and_through_nothing_else() -> None:
+    def computed(operator: Operator, right: Output) -> ArithmeticOutput:
+        return ArithmeticOutput(operator=operator, left=MeasureOutput(index=0), right=right)
+
+    ten, zero = ConstantOutput(value=10), ConstantOutput(value=0)
+    found = [
+        half_of_output(output, (3.0, 4.0))
+        for output in (
+            computed(Operator.ADD, ten),
+            computed(Operator.MULTIPLY, ten),
+            computed(Operator.DIVIDE, ten),
+            computed(Operator.DIVIDE, zero),
+            computed(Operator.SUBTRACT, MeasureOutput(index=1)),
+        )
+    ]
+    assert found == [3, 30, 0.3, None, None]
 
 
 def test_released_cells_say_that_they_are_noisy() -> None:

@@ -150,6 +150,7 @@ def test_a_rehearsal_with_noise_says_what_it_costs_and_what_is_left(data: Path) 
     (answer,) = with_noise(data, BY_SEX)
     assert answer["status"] == "released"
     assert [row[0] for row in answer["rows"]] == [8507, 8532, 8551]  # type: ignore[attr-defined]
+    assert answer["within"] == [[None, 0.4383]] * 3  # 1.96 deviations of sqrt(1 / (2 * 10))
     codes = [finding["code"] for finding in answer["findings"]]  # type: ignore[attr-defined]
     assert codes == ["privacy.cost", "privacy.error", "privacy.remaining"]
 

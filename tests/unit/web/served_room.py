@@ -45,6 +45,13 @@ COUNTS = Released(
     actions=(((SHOWN, SHOWN, ROUNDED),) * 3) + ((SHOWN, SHOWN, SUPPRESSED),),
     notes=("Counts are rounded to 10; counts below 10 are suppressed.",),
 )
+NOISY = Released(
+    columns=("sex", "persons"),
+    rows=(("female", 1240), (None, 2310)),
+    actions=((SHOWN, CellAction.NOISY), (CellAction.MARGIN, CellAction.NOISY)),
+    within=((None, 31.2), (None, 31.2)),
+)
+COST = Finding(code="privacy.cost", severity=Severity.PASS, reason="The question costs 20000 millionths of rho.")
 CURVES = Released(
     columns=("stratum", "day", "at_risk", "survival", "lower", "upper"),
     rows=tuple(

@@ -5,12 +5,14 @@ from pathlib import Path
 
 import pytest
 from jinja2 import UndefinedError
-from served_room import CANARY, HOSTILE, Served, make_room
+from served_room import CANARY, COST, HOSTILE, NOISY, Served, make_room, settle
 from starlette.testclient import TestClient
 
 from asepsis.bootstrap.room import create_room
 from asepsis.cli.server import application
 from asepsis.domain.contract import read_contract
+from asepsis.domain.explanation import MEANINGS
+from asepsis.domain.release import CellAction, ReleaseStatus
 from asepsis.sealing.agreement import contract_payload
 from asepsis.sealing.signing import Purpose
 from asepsis.web.app import environment
@@ -135,6 +137,25 @@ def test_a_release_shows_what_was_done_to_each_cell_and_its_evidence(pages: dict
     assert "One group is smaller than the threshold." in text
     assert f"/v1/releases/{served.counts}/bundle" in text
     assert "process, level 0" in text
+
+
+def test_a_release_with_noise_shows_how_near_each_number_is_and_what_it_cost(tmp_path: Path) -> None:
+    """Guard: every action of a cell has its words, or the page fails."""
+    room = make_room(tmp_path / "room")
+    noisy = settle(room, 1, NOISY, ReleaseStatus.RELEASED, COST)
+    client = TestClient(application(room), base_url="http://localhost")
+    text = read(client, f"/releases/{noisy}")
+    assert text.count('class="noisy number"') == 2
+    assert "± 31.2" in text
+    assert "The question costs 20000" in text
+    assert "What it cost" in text
+    assert all(meaning in text for meaning in (MEANINGS[CellAction.NOISY], MEANINGS[CellAction.MARGIN]))
+    release = client.get(f"/v1/releases/{noisy}").json()
+    assert release["table"]["within"] == [[None, 31.2], [None, 31.2]]
+
+
+def test_a_release_without_noise_has_no_such_words(pages: dict[str, str], served: Served) -> None:
+    assert not {"±", "What it cost"} & set(pages[f"/releases/{served.counts}"].split())
 
 
 def test_counts_are_drawn_as_bars_and_survival_as_steps(pages: dict[str, str], served: Served) -> None:

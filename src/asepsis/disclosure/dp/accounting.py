@@ -14,7 +14,9 @@ from asepsis.domain.privacy import MICRO, PICO, Loss
 from asepsis.domain.private import PRESENCE_BITS, PrivateShape, VectorKind, VectorSpec
 
 _STEPS: Final = 60
-_CONFIDENCE: Final = 1.959964
+CONFIDENCE: Final = 1.959964
+"""Deviations of a Gaussian that hold 95 of 100 values on both sides."""
+
 _FAR: Final = 36.0
 
 
@@ -48,7 +50,7 @@ def multiplier(*, micro_rho: int, shares: int) -> float:
 
 def margin(vector: VectorSpec, *, micro_rho: int, shares: int) -> float:
     """How far a noisy number of this vector is off, 95 times of 100, in its own unit."""
-    return _CONFIDENCE * variance(vector, micro_rho=micro_rho, shares=shares).deviation / (1 << vector.bits)
+    return CONFIDENCE * variance(vector, micro_rho=micro_rho, shares=shares).deviation / (1 << vector.bits)
 
 
 def epsilon(micro_rho: int, *, delta: float) -> float:

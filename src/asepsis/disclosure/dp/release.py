@@ -22,6 +22,7 @@ from asepsis.disclosure.dp.accounting import (
     variance,
 )
 from asepsis.disclosure.dp.bounds import for_sale, unbought
+from asepsis.disclosure.dp.intervals import half_of, half_of_output
 from asepsis.disclosure.dp.noise import Bits, discrete_gaussian
 from asepsis.disclosure.gate import NOTHING_SHOWN, WITHHELD, Assessed
 from asepsis.domain.cells import ConstantOutput, KeyOutput, MarginOutput, Output
@@ -72,12 +73,12 @@ def release_noisy(
         delta=privacy.question.pico_delta / PICO / max(1, shares_of(shape)),
         least=privacy.least_persons,
     )
-    rows: list[tuple[tuple[Cell, ...], tuple[CellAction, ...], tuple[object, ...]]] = []
+    rows: list[tuple[_Row, tuple[CellAction, ...], tuple[object, ...]]] = []
     for branch, exact in zip(shape.branches, sums.unseal().branches, strict=True):
         for row in _rows(branch, dict(exact), noise):
             actions = tuple(_action(output, cell) for output, cell in zip(branch.outputs, row.cells, strict=True))
             order = tuple(rank(value_of(key.output, row), descending=key.descending) for key in shape.order)
-            rows.append((row.cells, actions, order))
+            rows.append((row, actions, order))
     if shape.order:
         rows.sort(key=lambda row: row[2])
     rows = rows[: shape.limit] if shape.limit is not None else rows
@@ -85,7 +86,8 @@ def release_noisy(
     findings = (*predicted(shape, privacy, buys=bounds is not None), *told, *words)
     released = Released(
         columns=shape.columns,
-        rows=tuple(cells for cells, _, _ in rows),
+        rows=tuple(row.cells for row, _, _ in rows),
+        within=tuple(row.within for row, _, _ in rows),
         actions=tuple(actions for _, actions, _ in rows),
         notes=(WITHHELD,) if any(branch.presence is not None for branch in shape.branches) else (),
     )
@@ -168,7 +170,14 @@ def _steps(branch: PrivateBranch, vector: VectorSpec, noise: Variance, *, delta:
     return floor if branch.domains is not None else max(floor, threshold(vector, noise, delta=delta))
 
 
-def _rows(branch: PrivateBranch, exact: dict[Keys, tuple[int, ...]], noise: _Noise) -> Iterator[ProtectedRow]:
+@dataclass(slots=True, kw_only=True)
+class _Row(ProtectedRow):
+    """A row with the halves of the intervals of its cells."""
+
+    within: tuple[float | None, ...] = ()
+
+
+def _rows(branch: PrivateBranch, exact: dict[Keys, tuple[int, ...]], noise: _Noise) -> Iterator[_Row]:
     """The rows of a branch that are shown: cells in an order that the data do not decide."""
     noises = [noise.of(vector) for vector in branch.vectors]
     nothing = (0,) * len(branch.vectors)
@@ -177,9 +186,11 @@ def _rows(branch: PrivateBranch, exact: dict[Keys, tuple[int, ...]], noise: _Noi
         if not _is_shown(branch, noisy, noises, noise):
             continue
         measures = tuple(_value(measure, noisy, branch.vectors) for measure in branch.measures)
-        row = ProtectedRow(keys=keys, measures=measures)
+        row = _Row(keys=keys, measures=measures)
         for output in branch.outputs:
             row.cells = (*row.cells, value_of(output, row))
+        halves = tuple(half_of(measure, noisy, branch.vectors, noises) for measure in branch.measures)
+        row.within = tuple(half_of_output(output, halves) for output in branch.outputs)
         if branch.having is None or holds(branch.having, row):
             yield row
 
