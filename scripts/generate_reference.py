@@ -104,12 +104,14 @@ different ones, the contract joins their names, as in `strict-10+cms-11`: then t
 - **counts**: how counts are rounded. *nearest 5* means to the nearest multiple of 5; *midpoint 6* means to the middle
   of a band of six counts.
 - **outside**: the least number of persons in a cell whom each single owner does not know; 0 means that it is not asked.
-- **share** and **percent**: nothing is shown where the two largest persons hold more than this share of a total, or
-  where the others would let the second largest estimate the largest within this part.
+- **providers**, **sites**: the least number of distinct providers, and of sites such as practices or wards, behind
+  anything that is shown; 0 means that it is not asked.
+- **dominance** and **percent**: *2: 0.9* means that nothing is shown where the two largest persons hold more than this
+  share of a total; *percent* means where the others would let the second largest estimate the largest within this part.
 - **digits**: significant digits of means and sums. **freedom**: the least degrees of freedom of a variance.
 
-| profile | version | threshold | counts | outside | share | percent | digits | freedom |
-| --- | --- | --- | --- | --- | --- | --- | --- | --- |
+| profile | version | threshold | counts | outside | providers | sites | dominance | percent | digits | freedom |
+| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |
 """
 
 REFUSALS_HEAD = f"""\
@@ -387,7 +389,9 @@ def profiles_page() -> str:
     """All disclosure profiles."""
     rows = (
         f"| `{each.name}` | {each.version} | {each.threshold} | {each.rounding.value} {each.base} | {each.outside} "
-        f"| {each.share} | {each.percent} | {each.digits} | {each.freedom} |\n"
+        f"| {each.minimum_providers} | {each.minimum_sites} "
+        f"| {', '.join(f'{rule.persons}: {rule.share}' for rule in each.concentrations)} "
+        f"| {each.percent} | {each.digits} | {each.freedom} |\n"
         for each in PROFILES.values()
     )
     return PROFILES_HEAD + "".join(rows)

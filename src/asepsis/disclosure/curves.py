@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from asepsis.disclosure.gate import NOTHING_SHOWN, WITHHELD, Assessed
+from asepsis.disclosure.gate import NOTHING_SHOWN, WITHHELD, Assessed, affiliation_rules
 from asepsis.disclosure.profiles import Profile
 from asepsis.domain.finding import Assessment, Finding, Severity
 from asepsis.domain.release import Cell, CellAction, Released
@@ -122,5 +122,6 @@ def _findings(profile: Profile, *, shown: bool) -> tuple[Finding, ...]:
         "disclosure.threshold": f"No curve is shown of fewer than {least} persons, nor where fewer are left at risk.",
         "disclosure.midpoint": f"Cumulative counts stand for bands of {BAND}; all else is derived from them.",
     }
+    texts |= affiliation_rules(profile)
     findings = [Finding(code=code, severity=Severity.PASS, reason=reason) for code, reason in texts.items()]
     return tuple(findings) if shown else (*findings, NOTHING_SHOWN)

@@ -133,6 +133,19 @@ def _protected(
     return shown
 
 
+def affiliation_rules(profile: Profile) -> dict[str, str]:
+    """The rules on providers and sites, by code, if the profile has any."""
+    asked = {
+        "disclosure.providers": (profile.minimum_providers, "providers"),
+        "disclosure.sites": (profile.minimum_sites, "sites"),
+    }
+    return {
+        code: f"Nothing is shown unless at least {least} {name} stand behind it."
+        for code, (least, name) in asked.items()
+        if least
+    }
+
+
 def _findings(shape: Shape, profile: Profile, words: tuple[Finding, ...]) -> tuple[Finding, ...]:
     least = profile.threshold
     rounding = f"{profile.rounding.value} {profile.base}"
@@ -145,6 +158,7 @@ def _findings(shape: Shape, profile: Profile, words: tuple[Finding, ...]) -> tup
     if profile.outside:
         reason = f"Nothing is shown unless {profile.outside} of its persons are unknown to each single owner."
         rules["disclosure.owners"] = reason
+    rules |= affiliation_rules(profile)
     if shape.margins:
         reason = "Nothing is shown from which, by sums with margins, a withheld cell would follow too closely."
         rules["disclosure.margins"] = reason

@@ -184,7 +184,10 @@ class _Family:
         targets = []
         for cell in sorted(asked - known.keys()):
             inside = [self._rows[place].measures[measure] for place in contents.get(cell, ())]
-            spread = max((_spread(value(one) / unit, one.largest / unit, small) for one in inside[:1]), default=0.0)
+            spread = max(
+                (_spread(value(one) / unit, max(one.largest, default=0.0) / unit, small) for one in inside[:1]),
+                default=0.0,
+            )
             target = Target(
                 cell=cell, high=self._profile.width, small=small, spread=spread if len(inside) == 1 else 0.0
             )

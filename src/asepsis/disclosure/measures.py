@@ -1,17 +1,19 @@
 """Protection of one measure of one cell: may it be shown, and as what.
 
-Order: threshold on the persons behind the measure, threshold on the persons of the cell that are *not* behind it,
-dominance, then rounding. A sum is derived from the rounded mean and the rounded number of records, so that it is
-never more exact than the count that is shown beside it.
+Order: threshold on the persons behind the measure, and on their providers and sites, threshold on the persons of the
+cell that are *not* behind it, dominance, then rounding. A sum is derived from the rounded mean and the rounded number
+of records, so that it is never more exact than the count that is shown beside it.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from decimal import Decimal
+from functools import cache
 from typing import Final
 
-from asepsis.disclosure.profiles import Profile
+from asepsis.disclosure.profiles import Concentration, Profile
 from asepsis.domain.cells import CellRow, Contribution, MeasureKind, MeasureSpec
 
 Protected = int | float | None
@@ -19,7 +21,7 @@ Protected = int | float | None
 
 def protect(spec: MeasureSpec, contribution: Contribution, row: CellRow, profile: Profile) -> Protected:
     """The value of a measure as it may be shown, or None."""
-    if contribution.persons < profile.threshold:
+    if contribution.persons < profile.threshold or too_few_affiliations(contribution, profile):
         return None
     if spec.partial and row.persons - contribution.persons < profile.threshold:
         return None
@@ -30,14 +32,47 @@ def protect(spec: MeasureSpec, contribution: Contribution, row: CellRow, profile
     return _SHOWN[spec.kind](contribution, profile)
 
 
-def dominated(contribution: Contribution, profile: Profile) -> bool:
-    """Whether the largest contributors hold too much of a total, by (2, k) or by p %.
+def too_few_affiliations(counted: Contribution | CellRow, profile: Profile) -> bool:
+    """Whether fewer providers or sites stand behind the records than the profile asks for, or it is not known."""
+    providers, sites = counted.providers or 0, counted.sites or 0
+    return providers < profile.minimum_providers or sites < profile.minimum_sites
 
+
+def dominated(contribution: Contribution, profile: Profile) -> bool:
+    """Whether the largest persons hold too much of a total, by one of the rules (n, k) or by p %.
+
+    Computed in whole numbers, so that a person who holds exactly the share is told from one who holds more. Where fewer
+    of the largest persons are known than a rule needs, they are all who count only if there are no others.
     Source: Hundepool et al., Handbook on Statistical Disclosure Control, 2nd ed., section 4.2.
     """
-    rest = contribution.absolute - contribution.largest - contribution.second
-    concentrated = contribution.largest + contribution.second > profile.share * contribution.absolute
-    return concentrated or rest < profile.percent * contribution.largest
+    numbers = (contribution.absolute, *contribution.largest)
+    if not all(map(math.isfinite, numbers)):
+        return True
+    whole, *largest = _whole(numbers)
+    if any(_concentrated(rule, contribution, largest, whole) for rule in profile.concentrations):
+        return True
+    numerator, denominator = _decimal(profile.percent)
+    return bool(largest) and denominator * (whole - sum(largest[:2])) < numerator * largest[0]
+
+
+def _concentrated(rule: Concentration, contribution: Contribution, largest: list[int], whole: int) -> bool:
+    if len(largest) < min(rule.persons, contribution.persons):
+        return True
+    numerator, denominator = _decimal(rule.share)
+    return denominator * sum(largest[: rule.persons]) > numerator * whole
+
+
+def _whole(numbers: Iterable[float]) -> list[int]:
+    """Floating-point numbers as whole ones, all times the same power of two: nothing is rounded."""
+    ratios = [number.as_integer_ratio() for number in numbers]
+    common = max(denominator for _, denominator in ratios)
+    return [numerator * (common // denominator) for numerator, denominator in ratios]
+
+
+@cache
+def _decimal(share: float) -> tuple[int, int]:
+    """A share as the decimal fraction that it was written as: 0.9 is nine tenths."""
+    return Decimal(repr(share)).as_integer_ratio()
 
 
 def significant(value: float, digits: int) -> float | None:

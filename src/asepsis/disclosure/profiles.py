@@ -2,7 +2,7 @@
 
 Sources of the numbers: acro default.yaml (threshold 10, nk (2, 0.9), p 0.1, base 5); OpenSAFELY, "Statistical
 disclosure control" (redact <= 7, round to 5, or midpoint-6); NHS England, HES disclosure control (1-7 suppressed,
-nearest 5); CMS cell size policy (>= 11); ESSnet guidelines for output checking (10 units).
+nearest 5); CMS cell size policy (>= 11); ESSnet guidelines for output checking (10 units, largest person at most 50 %).
 """
 
 from __future__ import annotations
@@ -10,11 +10,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from functools import reduce
 from typing import Final
 
+from asepsis.domain.cells import Needs
 from asepsis.errors.disclosure import UnknownProfileError
 
 
@@ -28,15 +29,28 @@ class Rounding(StrEnum):
     """To the middle of the band of ``base`` counts: ceil(n / base) * base - base / 2 (midpoint-6 of OpenSAFELY)."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class Concentration:
+    """The rule (n, k): nothing is shown where the ``persons`` largest hold more than ``share`` of a total."""
+
+    persons: int
+    share: float
+
+    def implies(self, other: Concentration) -> bool:
+        """Whether whatever the other rule withholds is withheld by this one."""
+        return self.persons >= other.persons and self.share <= other.share
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:
     """The rules of disclosure.
 
     ``threshold``: least number of distinct persons behind anything that is shown. ``outside``: least number of a
-    cell's persons that each owner does not know (0: not asked for). ``share`` and ``percent``: dominance (n, k) with
-    n = 2 and p %: nothing is shown where the two largest persons hold more than ``share`` of a total, or where the
-    rest would let the second largest estimate the largest within ``percent``. ``digits``: significant digits of
-    means and sums. ``freedom``: least degrees of freedom of a variance.
+    cell's persons that each owner does not know (0: not asked for). ``minimum_providers`` and ``minimum_sites``:
+    least number of distinct ones behind anything that is shown (0: not asked for). ``concentrations`` and ``percent``:
+    dominance (n, k), all of them, and p %: nothing is shown where the n largest persons hold more than k of a total,
+    or where the rest would let the second largest estimate the largest within ``percent``. ``digits``: significant
+    digits of means and sums. ``freedom``: least degrees of freedom of a variance.
     """
 
     name: str
@@ -44,11 +58,13 @@ class Profile:
     threshold: int
     rounding: Rounding
     base: int
-    share: float
+    concentrations: tuple[Concentration, ...]
     percent: float
     digits: int
     freedom: int
     outside: int = 0
+    minimum_providers: int = 0
+    minimum_sites: int = 0
 
     @property
     def digest(self) -> str:
@@ -60,6 +76,12 @@ class Profile:
     def label(self) -> str:
         """Name, version and digest, as assessments name it."""
         return f"{self.name}@{self.version}:{self.digest[:12]}"
+
+    @property
+    def needs(self) -> Needs:
+        """What these rules ask to be told of every cell; p % is about the two largest persons."""
+        largest = max((2, *(rule.persons for rule in self.concentrations)))
+        return Needs(largest=largest, providers=self.minimum_providers, sites=self.minimum_sites)
 
     def bounds(self, shown: int) -> tuple[int, int]:
         """Least and greatest count that is shown as this number, given that it was shown at all."""
@@ -82,6 +104,9 @@ class Profile:
         return (2 * count + self.base) // (2 * self.base) * self.base
 
 
+_TWO_LARGEST: Final = Concentration(persons=2, share=0.9)
+
+
 def _nearest(name: str, *, threshold: int, base: int = 5) -> Profile:
     return Profile(
         name=name,
@@ -89,7 +114,7 @@ def _nearest(name: str, *, threshold: int, base: int = 5) -> Profile:
         threshold=threshold,
         rounding=Rounding.NEAREST,
         base=base,
-        share=0.9,
+        concentrations=(_TWO_LARGEST,),
         percent=0.1,
         digits=3,
         freedom=10,
@@ -103,16 +128,11 @@ def _midpoint(name: str, *, threshold: int, base: int = 6) -> Profile:
         threshold=threshold,
         rounding=Rounding.MIDPOINT,
         base=base,
-        share=0.9,
+        concentrations=(_TWO_LARGEST,),
         percent=0.1,
         digits=3,
         freedom=10,
     )
-
-
-def _shared(profile: Profile, name: str, *, outside: int) -> Profile:
-    fields = asdict(profile) | {"name": name, "outside": outside}
-    return Profile(**fields)
 
 
 _STRICT: Final = _nearest("strict-10", threshold=10)
@@ -121,13 +141,19 @@ PROFILES: Final[dict[str, Profile]] = {
     profile.name: profile
     for profile in (
         _STRICT,
-        _shared(_STRICT, "strict-10-owners", outside=5),
+        replace(_STRICT, name="strict-10-owners", outside=5),
+        replace(_STRICT, name="strict-10-providers", minimum_providers=2),
+        replace(_STRICT, name="strict-10-sites", minimum_sites=2),
         _nearest("acro-default", threshold=10),
         _nearest("opensafely-7-5", threshold=8),
         _midpoint("opensafely-mid6", threshold=8),
         _nearest("nhs-hes", threshold=8),
         _nearest("cms-11", threshold=11),
-        _nearest("essnet", threshold=10),
+        replace(
+            _nearest("essnet", threshold=10),
+            version=2,
+            concentrations=(Concentration(persons=1, share=0.5), _TWO_LARGEST),
+        ),
     )
 }
 
@@ -160,15 +186,22 @@ def _stricter(left: Profile, right: Profile) -> Profile:
         threshold=max(left.threshold, right.threshold),
         rounding=rounding.rounding,
         base=rounding.base,
-        share=min(left.share, right.share),
+        concentrations=_all_of(left.concentrations, right.concentrations),
         percent=max(left.percent, right.percent),
         digits=min(left.digits, right.digits),
         freedom=max(left.freedom, right.freedom),
         outside=max(left.outside, right.outside),
+        minimum_providers=max(left.minimum_providers, right.minimum_providers),
+        minimum_sites=max(left.minimum_sites, right.minimum_sites),
     )
     for side in (left, right):
-        if asdict(merged) | {"name": "", "version": 0} == asdict(side) | {"name": "", "version": 0}:
+        if replace(merged, name=side.name, version=side.version) == side:
             return side
     name = "+".join(dict.fromkeys([*left.name.split("+"), *right.name.split("+")]))
-    fields = asdict(merged) | {"name": name, "version": max(left.version, right.version)}
-    return Profile(**{**fields, "rounding": Rounding(fields["rounding"])})
+    return replace(merged, name=name, version=max(left.version, right.version))
+
+
+def _all_of(*rules: tuple[Concentration, ...]) -> tuple[Concentration, ...]:
+    """All the rules, without those that follow from another one."""
+    every = sorted({rule for part in rules for rule in part})
+    return tuple(rule for rule in every if not any(other.implies(rule) for other in every if other != rule))

@@ -15,7 +15,7 @@ import numpy as np
 from asepsis.disclosure.contributors import WHOLE, Contributors, Population
 from asepsis.disclosure.gate import NOTHING_SHOWN, Assessed, assess
 from asepsis.disclosure.margins import Complemented, Place, complemented
-from asepsis.disclosure.measures import Protected
+from asepsis.disclosure.measures import Protected, too_few_affiliations
 from asepsis.disclosure.memory import Answered, Candidate, Index, Memory, Shown, held
 from asepsis.disclosure.memory_bytes import to_bytes
 from asepsis.disclosure.people import people
@@ -42,6 +42,10 @@ _WORDS: Final = (
         reason="Nothing is shown if a range, exclusion or alternative of the question matters for a few persons only.",
     ),
 )
+
+
+Behind = tuple[Sealed[CellTable], Sealed[Contributors]]
+"""Cells, and the persons behind them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +107,7 @@ def assess_with_memory(
 
 
 def assess_method(
-    compute: Callable[[], tuple[Assessed, Sealed[Contributors]]],
+    compute: Callable[[], tuple[Assessed, Behind]],
     profile: Profile,
     *,
     memory: Memory,
@@ -112,16 +116,16 @@ def assess_method(
 ) -> tuple[Assessed, Memory]:
     """Judge a method, which protects its own result, by everything released before; the memory that knows it, too.
 
-    The first column of its table is the stratum; the persons behind it come by stratum, or all together. A stratum
-    is held where a cell with these persons would be. It tells no bounds that the linear programs see.
+    The first column of its table is the stratum; the cells of the persons behind it come by stratum, or all together.
+    A stratum is held where a cell with these persons would be. It tells no bounds that the linear programs see.
     """
     known = recall(memory, asking.question)
     if known is not None:
         return known, memory
     if exceeded(memory.asked, author=asking.author, skeleton=skeleton, quotas=asking.quotas):
         return _refused(profile, asking, QUOTA), memory
-    judged, contributors = compute()
-    behind = contributors.unseal()
+    judged, (cells_behind, contributors) = compute()
+    behind = _enough(cells_behind.unseal(), contributors.unseal(), profile)
     numbered, places = memory.numbered(behind.tokens)
     strata = _strata(judged.released, behind, profile, data=asking.data, places=places)
     candidates = list(strata.values())
@@ -173,6 +177,18 @@ def _parted(
     ]
     shown = [candidate.shown for candidate, one in left if (one.branch, one.keys) not in margins.hidden]
     return shown, hidden
+
+
+def _enough(cells: CellTable, behind: Contributors, profile: Profile) -> Contributors:
+    """The persons behind the strata that come from enough providers and sites."""
+    few = {
+        (number, row.keys)
+        for number, rows in enumerate(cells.branches)
+        for row in rows
+        if too_few_affiliations(row, profile)
+    }
+    populations = tuple(one for one in behind.populations if (one.branch, one.keys) not in few)
+    return replace(behind, populations=populations)
 
 
 def _strata(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from asepsis.disclosure.measures import Protected, protect
+from asepsis.disclosure.measures import Protected, protect, too_few_affiliations
 from asepsis.disclosure.profiles import Profile
 from asepsis.domain.cells import BranchShape, CellRow
 from asepsis.domain.release import Cell
@@ -31,7 +31,7 @@ def let_out(measures: tuple[Protected, ...] | None, places: frozenset[int]) -> t
 
 
 def _may_show(cell: CellRow, profile: Profile) -> bool:
-    """The threshold on persons, and the persons that each single owner does not know."""
-    if cell.persons < profile.threshold:
+    """The thresholds on persons, providers and sites, and the persons that each single owner does not know."""
+    if cell.persons < profile.threshold or too_few_affiliations(cell, profile):
         return False
     return cell.outside is None or cell.outside >= profile.outside

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 from asepsis.domain.documents import Document, Fields
 
@@ -26,6 +27,16 @@ class Use(StrEnum):
     DATE = "date"
     """Used through calendar parts, differences in days and registered bins."""
 
+    PROVIDER = "provider"
+    """Names the provider of a record: its distinct values are counted where a profile asks for several."""
+
+    SITE = "site"
+    """Names the site of a record, such as a practice or a ward: counted like providers."""
+
+
+AFFILIATIONS: Final = (Use.PROVIDER, Use.SITE)
+"""Uses that say what a record belongs to besides its person. They let nobody name the column."""
+
 
 class ColumnType(StrEnum):
     """The type of a column as the analyses see it."""
@@ -44,6 +55,11 @@ class Column:
     type: ColumnType
     uses: frozenset[Use]
     bin_width: int | None = None
+
+    @property
+    def named_uses(self) -> frozenset[Use]:
+        """What an author may do with the column, who can name it only if there is any such use."""
+        return self.uses - frozenset(AFFILIATIONS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +83,10 @@ class Table:
     def unit(self) -> Column | None:
         """The column that carries the privacy unit; a table without one is a public look-up table."""
         return next((column for column in self.columns if Use.UNIT in column.uses), None)
+
+    def affiliation(self, kind: Use) -> Column | None:
+        """The column that names the provider or the site of each row, if the table has one."""
+        return next((column for column in self.columns if kind in column.uses), None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

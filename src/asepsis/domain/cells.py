@@ -191,34 +191,54 @@ class Shape:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Needs:
+    """What the rules ask to be told of every cell.
+
+    ``largest``: how many of the greatest persons of a total; ``providers`` and ``sites``: up to how many distinct ones
+    are counted (0: not at all).
+    """
+
+    largest: int = 2
+    providers: int = 0
+    sites: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Contribution:
     """The true measure of one cell and the persons behind it.
 
     ``persons`` counts distinct persons that contribute, ``rows`` their records, ``total`` the sum of the
-    values, ``absolute`` the sum over persons of the absolute person totals, of which ``largest`` and
-    ``second`` are the greatest two; ``squares`` is the sum of squared values. For a quantile ``total`` is the
-    quantile, ``below`` and ``above`` count the persons with a value on or below, and on or above, it.
+    values, ``absolute`` the sum over persons of the absolute person totals, of which ``largest`` are the greatest, in
+    descending order; ``squares`` is the sum of squared values. For a quantile ``total`` is the quantile, ``below``
+    and ``above`` count the persons with a value on or below, and on or above, it. ``providers`` and ``sites`` are the
+    distinct ones of the records behind it, at least; None where they were not counted.
     """
 
     persons: int = 0
     rows: int = 0
     total: float = 0.0
     absolute: float = 0.0
-    largest: float = 0.0
-    second: float = 0.0
+    largest: tuple[float, ...] = ()
     squares: float = 0.0
     below: int = 0
     above: int = 0
+    providers: int | None = None
+    sites: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CellRow:
-    """One cell. ``outside``: the least number of its persons that some one owner does not know; None with one owner."""
+    """One cell. ``outside``: the least number of its persons that some one owner does not know; None with one owner.
+
+    ``providers`` and ``sites`` are as in :class:`Contribution`, of all its records.
+    """
 
     keys: tuple[Cell, ...]
     persons: int
     outside: int | None
     measures: tuple[Contribution, ...]
+    providers: int | None = None
+    sites: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

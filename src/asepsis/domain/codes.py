@@ -33,8 +33,22 @@ CODES: Final[Mapping[str, Code]] = MappingProxyType(
             helps="Ask about groups that several owners know.",
             withholds=True,
         ),
+        "disclosure.providers": Code(
+            meaning="The records behind a cell have to come from enough providers. Records of which it is not known do "
+            "not count.",
+            helps="Ask about groups whom several providers treat. Join the table whose provider counts; do not test "
+            "providers in a subquery.",
+            withholds=True,
+        ),
+        "disclosure.sites": Code(
+            meaning="The records behind a cell have to come from enough sites, such as practices or wards. Records of "
+            "which it is not known do not count.",
+            helps="Ask about groups that several sites know. Join the table whose site counts; do not test sites in a "
+            "subquery.",
+            withholds=True,
+        ),
         "disclosure.dominance": Code(
-            meaning="A total or mean of which one or two persons hold too much stays inside.",
+            meaning="A total or mean of which one person or a few hold too much stays inside.",
             helps="Ask for a count or a quantile, or for coarser groups.",
             withholds=True,
         ),

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from asepsis.disclosure.contributors import Contributors
 from asepsis.disclosure.gate import Assessed
 from asepsis.disclosure.memory import Memory
 from asepsis.disclosure.profiles import profile_named
-from asepsis.disclosure.releasing import Asking, assess_method, assess_with_memory, recall
+from asepsis.disclosure.releasing import Asking, Behind, assess_method, assess_with_memory, recall
 from asepsis.domain.analysis import AnalysisKind
 from asepsis.domain.finding import Finding
 from asepsis.domain.names import Digest
-from asepsis.domain.sealed import Sealed
 from asepsis.domain.statistic import Statistic
 from asepsis.errors.contract import ContractForbids
 from asepsis.methods.registry import plan_method
@@ -57,7 +55,7 @@ def _query(order: Order, vault: Vault, accounts: Accounts) -> Statistic:
         noisy, after = answer_noisy(order, vault, plan, memory=memory, asking=asking, accounts=accounts)
         return _remembered(order, vault, noisy, plan=question, memory=(memory, after))
     with open_room(order, vault) as data:
-        cells, contributors = data.room.cells_and_contributors(plan, least=profile.threshold)
+        cells, contributors = data.room.cells_and_contributors(plan, least=profile.threshold, needs=profile.needs)
     assessed, after = assess_with_memory(cells, contributors, plan.shape, profile, memory=memory, asking=asking)
     return _remembered(order, vault, assessed, plan=question, memory=(memory, after))
 
@@ -70,10 +68,10 @@ def _method(order: Order, vault: Vault) -> Statistic:
         raise ContractForbids(contract=contract.name, what="a method that cannot be planned")
     memory, asking = open_memory(order, vault), _asking(order, planned.digest)
 
-    def release() -> tuple[Assessed, Sealed[Contributors]]:
+    def release() -> tuple[Assessed, Behind]:
         with open_room(order, vault) as data:
-            contributors = data.room.contributors(persons, least=profile.threshold)
-            return method.release(data.room, planned.arguments, profile), contributors
+            behind = data.room.cells_and_contributors(persons, least=profile.threshold, needs=profile.needs)
+            return method.release(data.room, planned.arguments, profile), behind
 
     assessed, after = assess_method(release, profile, memory=memory, asking=asking, skeleton=method.name)
     return _remembered(order, vault, assessed, plan=planned.digest, memory=(memory, after))

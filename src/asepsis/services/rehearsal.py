@@ -17,10 +17,10 @@ from asepsis.disclosure.dp.release import release_noisy, remaining
 from asepsis.disclosure.gate import Assessed
 from asepsis.disclosure.memory import Memory
 from asepsis.disclosure.profiles import Profile
-from asepsis.disclosure.releasing import Asking, assess_method, assess_noisy, assess_with_memory
+from asepsis.disclosure.releasing import Asking, Behind, assess_method, assess_noisy, assess_with_memory
 from asepsis.domain.analysis import Argument, read_arguments
 from asepsis.domain.catalogue import Catalogue
-from asepsis.domain.cells import CellTable
+from asepsis.domain.cells import CellTable, Needs
 from asepsis.domain.documents import Document, Fields
 from asepsis.domain.finding import Finding
 from asepsis.domain.names import PartyId
@@ -45,11 +45,10 @@ _DATA: Final = "rehearsal"
 class LocalRoom(Protocol):
     """The engine with the owner's local tables."""
 
-    def cells_and_contributors(self, plan: QueryPlan, *, least: int) -> tuple[Sealed[CellTable], Sealed[Contributors]]:
+    def cells_and_contributors(
+        self, plan: QueryPlan, *, least: int, needs: Needs
+    ) -> tuple[Sealed[CellTable], Sealed[Contributors]]:
         """The cells of a plan, and the persons behind those of at least ``least`` persons."""
-
-    def contributors(self, plan: QueryPlan, *, least: int) -> Sealed[Contributors]:
-        """The persons behind all cells of at least ``least`` persons."""
 
     def vectors(self, plan: PrivatePlan) -> Sealed[PrivateSums]:
         """The exact vectors of a plan that is answered with noise."""
@@ -168,7 +167,7 @@ class Rehearsal:
 
     def _remembered(self, plan: QueryPlan, author: str) -> Assessed:
         """Judge the cells by the profile and by everything that this rehearsal has released before."""
-        cells, contributors = self.room.cells_and_contributors(plan, least=self.profile.threshold)
+        cells, contributors = self._behind(plan)
         asking = Asking(
             author=author,
             question=self._asked(plan.digest),
@@ -186,7 +185,7 @@ class Rehearsal:
         assessed, self.memory = assess_method(
             lambda: (
                 method.release(self.room, arguments, self.profile),
-                self.room.contributors(persons, least=self.profile.threshold),
+                self._behind(persons),
             ),
             self.profile,
             memory=self.memory,
@@ -194,6 +193,9 @@ class Rehearsal:
             skeleton=method.name,
         )
         return assessed
+
+    def _behind(self, plan: QueryPlan) -> Behind:
+        return self.room.cells_and_contributors(plan, least=self.profile.threshold, needs=self.profile.needs)
 
     def _once(self, question: str, compute: Callable[[], Assessed]) -> Document:
         """Equal questions are one release."""

@@ -14,7 +14,7 @@ from typing import Final
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dialect:
-    """Texts with places: ``value``, ``part``, ``period``, ``days``, ``start``, ``end``, ``width``, ``level``."""
+    """Texts with places, such as ``value``, ``part``, ``days`` and ``count``."""
 
     name: str
     quote: str
@@ -33,9 +33,14 @@ class Dialect:
     floor: str
     """The whole number of ``width`` in ``value``; a missing value where it has more than 64 bits."""
 
-    two_largest: str
+    largest: str
+    """The ``count`` largest of ``value``, as a list."""
+
     gathered: str
     """All values of a group as one list."""
+
+    distinct: str
+    """The ``count`` smallest of the distinct values of ``low`` and ``high``, without missing ones, as a list."""
 
     quantile: str
 
@@ -54,8 +59,9 @@ DUCKDB: Final = Dialect(
     date_shift="({value} + {days})",
     days_between="date_diff('day', {start}, {end})",
     floor="TRY_CAST(floor({value} / {width}) AS BIGINT)",
-    two_largest="max({value}, 2)",
+    largest="max({value}, {count})",
     gathered="list({value})",
+    distinct="list_sort(list_distinct(list_concat(list(DISTINCT {low}), list(DISTINCT {high}))))[1:{count}]",
     quantile="quantile_cont({value}, {level})",
 )
 
@@ -70,8 +76,9 @@ SPARK: Final = Dialect(
     days_between="CAST(datediff({end}, {start}) AS BIGINT)",
     # floor() of a number beyond 64 bits is an error in ANSI mode, which TRY_CAST around it would not catch.
     floor="CASE WHEN abs({value} / {width}) < 9223372036854775807D THEN floor({value} / {width}) END",
-    two_largest="max_by({value}, {value}, 2)",
+    largest="max_by({value}, {value}, {count})",
     gathered="collect_list({value})",
+    distinct="slice(array_sort(array_distinct(concat(collect_set({low}), collect_set({high})))), 1, {count})",
     quantile="percentile({value}, {level})",
 )
 """Apache Spark 4.3 or later (``max_by`` with a number of values), with its default of ANSI semantics."""

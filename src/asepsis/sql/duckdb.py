@@ -10,11 +10,12 @@ up over disjoint ranges of persons.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
 from asepsis.domain.cells import MeasureKind
+from asepsis.sql.affiliations import Affiliation, Slot, affiliated, rows_of, slots
 from asepsis.sql.canonical import disjunction
 from asepsis.sql.dialects import DUCKDB, Dialect
 from asepsis.sql.plan import (
@@ -70,9 +71,25 @@ class Generated:
     parameters: Mapping[str, Value]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counting:
+    """What is counted of every cell: persons outside each of so many owners, the ``largest`` persons, affiliations."""
+
+    owners: int = 1
+    largest: int = 2
+    affiliations: tuple[Affiliation, ...] = ()
+
+
+ALONE: Final = Counting()
+"""A room of one owner, under rules that need no more."""
+
+
 @dataclass(slots=True, kw_only=True)
 class _Printer:
     dialect: Dialect = DUCKDB
+    affiliations: tuple[Affiliation, ...] = ()
+    """What is counted besides persons: stages carry it along."""
+
     persons: tuple[int, int] | None = None
     """The range of persons that all rows are limited to."""
     parameters: dict[str, Value] = field(default_factory=dict)
@@ -222,22 +239,45 @@ class _Printer:
             case PerPerson():
                 return f"({self.stage(relation)})"
             case Appended():
-                return "(" + " UNION ALL ".join(self.part(part) for part in relation.parts) + ")"
+                return "(" + " UNION ALL ".join(self.part(part, relation) for part in relation.parts) + ")"
 
-    def part(self, part: Projection | PerPerson) -> str:
-        return self.projection(part) if isinstance(part, Projection) else self.stage(part)
+    def part(self, part: Projection | PerPerson, whole: Appended) -> str:
+        return self.projection(part, whole) if isinstance(part, Projection) else self.stage(part, whole)
 
-    def projection(self, relation: Projection) -> str:
+    def projection(self, relation: Projection, whole: Appended | None = None) -> str:
         body = self.rows(relation.rows, nested=True)
         columns = [f"{self.scalar(column)} AS c{place}" for place, column in enumerate(relation.columns)]
         owners = self.owners(relation.rows)
         if not relation.distinct:
-            chosen = [f"{self.person(relation.rows)} AS {UNIT}", f"{owners} AS {OWNERS}", *columns]
+            carried = self.carried(relation, whole or relation, low="{0}", high="{0}")
+            chosen = [f"{self.person(relation.rows)} AS {UNIT}", f"{owners} AS {OWNERS}", *columns, *carried]
             return f"SELECT {', '.join(chosen)} {body}"
         chosen = [f"{self.person(relation.rows)} AS {UNIT}", f"bit_or({owners}) AS {OWNERS}", *columns]
+        chosen += self.carried(relation, whole or relation)
         return f"SELECT {', '.join(chosen)} {body} GROUP BY ALL"
 
-    def stage(self, relation: PerPerson) -> str:
+    def carried(
+        self, part: Projection | PerPerson, whole: Relational, *, low: str = "min({0})", high: str = "max({0})"
+    ) -> list[str]:
+        """The pairs of columns that carry affiliations out of a stage; all parts of one relation have as many."""
+        found: list[str] = []
+        for affiliation in self.affiliations:
+            pairs = list(self.pairs(affiliation, part.rows))
+            pairs += [("CAST(NULL AS BIGINT)",) * 2] * (affiliation.of(whole) - len(pairs))
+            for leaf, (least, greatest) in enumerate(pairs):
+                name = f"{affiliation.column}{leaf}"
+                found += [f"{low.format(least)} AS {name}_low", f"{high.format(greatest)} AS {name}_high"]
+        return found
+
+    def pairs(self, affiliation: Affiliation, rows: Rows) -> Iterator[tuple[str, str]]:
+        """For every table that says it, the least and the greatest affiliation of a joined row."""
+        for source in rows.sources:
+            name = f"{self.alias(source.number)}.{affiliation.column}"
+            for leaf in range(affiliation.of(source.relation)):
+                nested = not isinstance(source.relation, TableScan)
+                yield (f"{name}{leaf}_low", f"{name}{leaf}_high") if nested else (name, name)
+
+    def stage(self, relation: PerPerson, whole: Appended | None = None) -> str:
         body = self.rows(relation.rows, nested=True)
         keys = [f"{self.scalar(key)} AS c{place}" for place, key in enumerate(relation.keys)]
         features = [
@@ -247,7 +287,8 @@ class _Printer:
         groups = ", ".join([person, *(self.scalar(key) for key in relation.keys)])
         groups = "ALL" if keys else groups
         owners = f"bit_or({self.owners(relation.rows)}) AS {OWNERS}"
-        return f"SELECT {', '.join([f'{person} AS {UNIT}', owners, *keys, *features])} {body} GROUP BY {groups}"
+        columns = [f"{person} AS {UNIT}", owners, *keys, *features, *self.carried(relation, whole or relation)]
+        return f"SELECT {', '.join(columns)} {body} GROUP BY {groups}"
 
     def feature(self, feature: Feature) -> str:
         argument = "*" if feature.argument is None else self.scalar(feature.argument)
@@ -284,29 +325,47 @@ def inner_sources(rows: Rows) -> tuple[Source, ...]:
 def cells_sql(
     grouping: Grouping,
     *,
-    owners: int,
+    counting: Counting = ALONE,
     persons: tuple[int, int] | None = None,
     populations: tuple[Predicate, ...] = (),
     dialect: Dialect = DUCKDB,
 ) -> Generated:
     """The cells of a grouping: keys, persons, persons outside each owner, then six columns per measure.
 
-    ``persons`` limits the work to a range of persons (both ends included). For each of the ``populations`` a list
-    of the persons with a row where it holds comes last: the persons behind the cells from the same person-cells.
+    ``persons`` limits the work to a range of persons (both ends included). After the measures come the lists of
+    ``affiliations.slots``. For each of the ``populations`` a list of the persons with a row where it holds comes last:
+    the persons behind the cells from the same person-cells.
     """
-    printer = _Printer(dialect=dialect, persons=persons)
+    owners, known = counting.owners, grouping.rows
+    grouping = affiliated(grouping, counting.affiliations)
+    printer = _Printer(dialect=dialect, persons=persons, affiliations=counting.affiliations)
     inner, body = _person_cells(printer, grouping)
-    inner += [f"bit_or({printer.owners(grouping.rows)}) AS {OWNERS}"] if owners > 1 else []
+    inner += [f"bit_or({printer.owners(known)}) AS {OWNERS}"] if owners > 1 else []
     outer = [*_keys(grouping), "count(*) AS persons"]
     outer += [f"count(*) FILTER (WHERE ({OWNERS} & {1 << owner}) = 0)" for owner in range(owners)] if owners > 1 else []
     for place, measure in enumerate(grouping.measures):
         inner += _person_columns(printer, measure, place)
-        outer += _cell_columns(dialect, measure, place)
+        outer += _cell_columns(dialect, measure, place, largest=counting.largest)
+    for slot in slots(grouping, counting.affiliations):
+        columns, found = _slot_columns(printer, grouping, slot)
+        inner += columns
+        outer.append(found)
     for place, where in enumerate(populations):
         condition = "" if where == Truth(value=True) else f" FILTER (WHERE b{place})"
         inner += [f"bool_or({printer.predicate(where)}) AS b{place}"] if condition else []
         outer.append(f"{dialect.gathered.format(value=UNIT)}{condition} AS l{place}")
     return _grouped(printer, grouping, inner, body, outer)
+
+
+def _slot_columns(printer: _Printer, grouping: Grouping, slot: Slot) -> tuple[list[str], str]:
+    """A person's least and greatest affiliation, and the distinct ones of a cell."""
+    (affiliation,) = (one for one in printer.affiliations if one.kind is slot.kind)
+    pair = list(printer.pairs(affiliation, grouping.rows))[slot.leaf]
+    where = "" if slot.measure is None else printer.filter(rows_of(grouping.measures[slot.measure]))
+    name = f"{affiliation.column}{'' if slot.measure is None else slot.measure}_{slot.leaf}"
+    inner = [f"min({pair[0]}){where} AS {name}_low", f"max({pair[1]}){where} AS {name}_high"]
+    distinct = printer.dialect.distinct.format(low=f"{name}_low", high=f"{name}_high", count=affiliation.least)
+    return inner, f"{distinct} AS {name}_found"
 
 
 def _keys(grouping: Grouping) -> list[str]:
@@ -342,8 +401,8 @@ def _person_columns(printer: _Printer, measure: Measure, place: int) -> list[str
     return columns
 
 
-def _cell_columns(dialect: Dialect, measure: Measure, place: int) -> list[str]:
-    """Persons, rows, total, absolute, the two largest, squares: the fields of a contribution, in this order."""
+def _cell_columns(dialect: Dialect, measure: Measure, place: int, *, largest: int) -> list[str]:
+    """Persons, rows, total, absolute, the largest, squares: the fields of a contribution, in this order."""
     kind = measure.spec.kind
     if kind is MeasureKind.PERSONS:
         persons = "count(*)" if measure.where == Truth(value=True) else f"count(nullif(n{place}, 0))"
@@ -352,10 +411,10 @@ def _cell_columns(dialect: Dialect, measure: Measure, place: int) -> list[str]:
     persons = "count(*)" if everybody else f"count(nullif(n{place}, 0))"
     rows = f"CAST(sum(n{place}) AS BIGINT)"
     if kind is MeasureKind.ROWS:
-        return [persons, rows, rows, rows, dialect.two_largest.format(value=f"n{place}"), "0"]
+        return [persons, rows, rows, rows, dialect.largest.format(value=f"n{place}", count=largest), "0"]
     squares = f"sum(q{place})" if kind in {MeasureKind.VARIANCE, MeasureKind.DEVIATION} else "0"
-    largest = dialect.two_largest.format(value=f"abs(s{place})")
-    return [persons, rows, f"sum(s{place})", f"sum(abs(s{place}))", largest, squares]
+    top = dialect.largest.format(value=f"abs(s{place})", count=largest)
+    return [persons, rows, f"sum(s{place})", f"sum(abs(s{place}))", top, squares]
 
 
 def effects_sql(

@@ -207,7 +207,7 @@ def _renamed(found: tuple[_Rows, Mapping[str, Typed]], alias: str) -> _Rows:
 
 def _columns_of(table: Table) -> Mapping[str, Typed]:
     return {
-        column.name: Typed(scalar=ColumnRef(source=LISTED, name=column.name), type=column.type, uses=column.uses)
+        column.name: Typed(scalar=ColumnRef(source=LISTED, name=column.name), type=column.type, uses=column.named_uses)
         for column in table.columns
-        if column.uses
+        if column.named_uses
     }

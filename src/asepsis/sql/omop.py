@@ -9,6 +9,7 @@ Table and column names: OMOP Common Data Model 5.4, https://ohdsi.github.io/Comm
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Final
 
 from asepsis.domain.catalogue import Catalogue, Column, ColumnType, Table, Use
@@ -25,6 +26,9 @@ _NUMBERS: Final = frozenset({
     "drug_dose", "amount_value", "cost", "total_charge", "total_cost", "total_paid",
 })  # fmt: skip
 _SHARED_IDS: Final = frozenset({"location_id", "care_site_id"})
+_AFFILIATIONS: Final[Mapping[str, Use]] = {"provider_id": Use.PROVIDER, "care_site_id": Use.SITE}
+"""The provider and the site of a record, in tables of persons: counted where a profile asks for several."""
+
 _CODED_NAMES: Final = frozenset({
     "year_of_birth", "month_of_birth", "state", "county", "zip", "country_concept_id",
     "domain_id", "vocabulary_id", "concept_class_id", "standard_concept",
@@ -51,6 +55,8 @@ def omop_catalogue(tables: Mapping[str, Iterable[tuple[str, ColumnType]]]) -> Ca
 
 def _table(name: str, columns: Iterable[tuple[str, ColumnType]]) -> Table:
     built = tuple(_column(name, column.lower(), kind) for column, kind in columns)
+    if any(Use.UNIT in column.uses for column in built):
+        built = tuple(_affiliated(column) for column in built)
     key = _LOOKUPS.get(name)
     names = {column.name for column in built}
     return Table(
@@ -59,6 +65,11 @@ def _table(name: str, columns: Iterable[tuple[str, ColumnType]]) -> Table:
         one_per_person=name in _ONE_PER_PERSON and UNIT in names,
         key=key if key in names and UNIT not in names else None,
     )
+
+
+def _affiliated(column: Column) -> Column:
+    kind = _AFFILIATIONS.get(column.name)
+    return column if kind is None else replace(column, uses=column.uses | {kind})
 
 
 def _column(table: str, name: str, kind: ColumnType) -> Column:

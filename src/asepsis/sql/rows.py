@@ -152,12 +152,12 @@ def _scan(table: Table, alias: str, context: Context) -> tuple[Entry, Relational
         column.name: Typed(
             scalar=UnitRef(source=number) if Use.UNIT in column.uses else ColumnRef(source=number, name=column.name),
             type=column.type,
-            uses=column.uses,
+            uses=column.named_uses,
             bin_width=column.bin_width,
             domain=domain_of(column),
         )
         for column in table.columns
-        if column.uses
+        if column.named_uses
     }
     unit = table.unit.name if table.unit else None
     single = unit is not None and table.one_per_person

@@ -1,13 +1,17 @@
 from __future__ import annotations
 
+from dataclasses import replace
+from fractions import Fraction
+from itertools import combinations
+
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asepsis.disclosure.counts import protect_counts
 from asepsis.disclosure.gate import Assessed, Outcome, assess
 from asepsis.disclosure.measures import dominated
-from asepsis.disclosure.profiles import PROFILES, Profile, Rounding, profile_named, strictest
+from asepsis.disclosure.profiles import PROFILES, Concentration, Profile, Rounding, profile_named, strictest
 from asepsis.domain.cells import (
     ArithmeticOutput,
     BranchShape,
@@ -26,7 +30,7 @@ from asepsis.domain.cells import (
     Shape,
 )
 from asepsis.domain.finding import Severity
-from asepsis.domain.release import CellAction
+from asepsis.domain.release import CellAction, Released
 from asepsis.domain.sealed import Sealed
 from asepsis.errors.disclosure import UnknownProfileError, WithheldError
 
@@ -43,7 +47,7 @@ def spread(persons: int, value: float = 50.0) -> Contribution:
     total = persons * value
     top = value if persons else 0.0
     return Contribution(
-        persons=persons, rows=persons, total=total, absolute=total, largest=top, second=top, squares=total * value
+        persons=persons, rows=persons, total=total, absolute=total, largest=(top, top), squares=total * value
     )
 
 
@@ -110,22 +114,93 @@ def test_a_part_with_no_rest_looks_like_a_part_with_a_small_rest() -> None:
 
 
 def test_a_total_that_two_persons_dominate_is_withheld() -> None:
-    rich = Contribution(persons=20, rows=20, total=1000, absolute=1000, largest=600, second=350)
+    rich = Contribution(persons=20, rows=20, total=1000, absolute=1000, largest=(600, 350))
     assert judged([cell(20, rich)], SUM).released is None
     assert judged([cell(20, rich)], MEAN).released is None
     assert judged([cell(20, spread(20))], SUM).released is not None
 
 
 def test_records_of_one_person_cannot_make_a_group_large() -> None:
-    busy = Contribution(persons=11, rows=1010, total=1010, absolute=1010, largest=1000, second=1)
+    busy = Contribution(persons=11, rows=1010, total=1010, absolute=1010, largest=(1000, 1))
     assert judged([cell(11, busy)], ROWS).released is None
+
+
+def test_fewer_providers_or_sites_than_asked_for_are_withheld_and_so_are_unknown_ones() -> None:
+    """Guard: ``too_few_affiliations``, for the cell as a whole and for each of its measures."""
+    sites = profile_named("strict-10-sites+strict-10-providers")
+    assert (sites.minimum_providers, sites.minimum_sites) == (2, 2)
+
+    def at(providers: int | None, places: int | None) -> Contribution:
+        return replace(spread(50), providers=providers, sites=places)
+
+    def asked(whole: Contribution, part: Contribution) -> Released | None:
+        row = replace(cell(50, part), providers=whole.providers, sites=whole.sites)
+        return judged([row], PERSONS, profile=sites).released
+
+    assert asked(at(2, 2), at(2, 2)) is not None
+    for few in (at(1, 2), at(2, 1), at(None, 2), at(2, None), at(0, 0)):
+        assert asked(few, at(2, 2)) is None
+        assert asked(at(2, 2), few) is None
+    one, empty = (judged([row], PERSONS, profile=sites) for row in (cell(50, at(1, 1)), cell(0, Contribution())))
+    assert one == empty
+    assert {"disclosure.providers", "disclosure.sites"} <= {each.code for each in one.assessment.findings}
+    assert shown(judged([cell(50, spread(50))], PERSONS)) == ((50,),)
+
+
+@settings(max_examples=300)
+@given(
+    st.lists(st.one_of(st.integers(0, 40), st.floats(0, 1e9, allow_subnormal=False)), min_size=1, max_size=12),
+    st.integers(1, 5),
+    st.sampled_from([0.3, 0.5, 0.75, 0.9]),
+    st.data(),
+)
+def test_any_number_of_persons_is_weighed_exactly(
+    values: list[float], persons: int, share: float, data: st.DataObject
+) -> None:
+    """Against fractions over all subsets: the rule holds iff some ``persons`` of them have more than the share."""
+    rule = replace(STRICT, concentrations=(Concentration(persons=persons, share=share),), percent=0.0)
+    known = sorted(values, reverse=True)[: max(2, persons)]
+    whole = sum(map(Fraction, values))
+    if Fraction(float(whole)) != whole:
+        whole = Fraction(float(whole))  # what an engine can tell of the total
+    subsets = combinations(map(Fraction, values), min(persons, len(values)))
+    expected = max(sum(part) for part in subsets) > Fraction(str(share)) * whole
+    one = Contribution(persons=len(values), absolute=float(whole), largest=tuple(map(float, known)))
+    assert dominated(one, rule) == expected
+    if len(values) > 1 and persons > 1:
+        fewer = replace(one, largest=one.largest[: data.draw(st.integers(0, min(persons, len(values)) - 1))])
+        assert dominated(fewer, rule)  # not known is not enough
+
+
+@pytest.mark.parametrize("share", [0.5, 0.9, 0.1])
+def test_exactly_the_share_is_not_more_than_the_share(share: float) -> None:
+    """Guard: whole numbers in ``dominated``: 0.1 * 30 is more than 3 in floating point."""
+    rule = replace(STRICT, concentrations=(Concentration(persons=1, share=share),), percent=0.0)
+    for total in (30, 70, 10**15, 10**16 + 10):
+        part = total * round(share * 10) // 10
+        exact = Contribution(persons=20, absolute=total, largest=(part, 0))
+        assert not dominated(exact, rule)
+        assert dominated(replace(exact, largest=(part + max(1, total // 10**15), 0)), rule)
+
+
+def test_both_rules_hold_where_neither_follows_from_the_other() -> None:
+    joined = profile_named("essnet+strict-10")
+    assert joined is PROFILES["essnet"]
+    assert {(rule.persons, rule.share) for rule in joined.concentrations} == {(1, 0.5), (2, 0.9)}
+    assert joined.needs.largest == 2
+    three = replace(STRICT, concentrations=(Concentration(persons=3, share=0.8),))
+    assert strictest([three, STRICT]).concentrations == three.concentrations  # (2, 0.9) follows
+    assert strictest([three, STRICT]).needs.largest == 3
+    rich = Contribution(persons=20, rows=20, total=1000, absolute=1000, largest=(501, 20))
+    assert judged([cell(20, rich)], SUM, profile=joined).released is None
+    assert judged([cell(20, rich)], SUM).released is not None
 
 
 @given(st.floats(0, 1e6), st.floats(0, 1e6), st.floats(0, 1e6))
 def test_dominance_is_monotone_in_the_rest(largest: float, second: float, rest: float) -> None:
     second = min(largest, second)
-    one = Contribution(largest=largest, second=second, absolute=largest + second + rest)
-    more = Contribution(largest=largest, second=second, absolute=largest + second + rest + 1000)
+    one = Contribution(largest=(largest, second), absolute=largest + second + rest)
+    more = Contribution(largest=(largest, second), absolute=largest + second + rest + 1000)
     assert dominated(one, STRICT) or not dominated(more, STRICT)
 
 
@@ -168,7 +243,7 @@ def test_a_variance_needs_degrees_of_freedom() -> None:
     spec = MeasureSpec(kind=MeasureKind.DEVIATION)
     values = [float(value) for value in range(11)]
     squares = sum(value * value for value in values)
-    enough = Contribution(persons=11, rows=11, total=55, absolute=55, largest=10, second=9, squares=squares)
+    enough = Contribution(persons=11, rows=11, total=55, absolute=55, largest=(10, 9), squares=squares)
     assert shown(judged([cell(11, enough)], spec)) == ((3.32,),)
     assert judged([cell(10, spread(10))], spec).released is None
 
@@ -183,7 +258,7 @@ def test_a_quantile_needs_persons_on_both_sides_and_falls_on_its_grid() -> None:
 
 @pytest.mark.parametrize("value", [float("inf"), float("nan"), -float("inf")])
 def test_a_value_that_is_no_number_is_withheld(value: float) -> None:
-    odd = Contribution(persons=20, rows=20, total=value, absolute=1000, largest=50, second=50)
+    odd = Contribution(persons=20, rows=20, total=value, absolute=1000, largest=(50, 50))
     assert judged([cell(20, odd)], MEAN).released is None
 
 
@@ -195,10 +270,13 @@ def test_rounding_keeps_every_count_in_its_band(count: int) -> None:
     assert midpoint.round_count(count) in ({0} if count == 0 else {count // 6 * 6 + 3, (count - 1) // 6 * 6 + 3})
 
 
+CONCENTRATION = st.builds(Concentration, persons=st.integers(1, 4), share=st.sampled_from([0.5, 0.75, 0.9]))
 PROFILE = st.builds(
     Profile, name=st.sampled_from("ab"), version=st.just(1), threshold=st.integers(5, 20),
-    rounding=st.sampled_from(Rounding), base=st.integers(5, 10), share=st.floats(0.5, 0.95), percent=st.floats(0, 0.3),
+    rounding=st.sampled_from(Rounding), base=st.integers(5, 10),
+    concentrations=st.lists(CONCENTRATION, max_size=1).map(tuple), percent=st.floats(0, 0.3),
     digits=st.integers(2, 4), freedom=st.integers(5, 15), outside=st.integers(0, 5),
+    minimum_providers=st.integers(0, 3), minimum_sites=st.integers(0, 3),
 )  # fmt: skip
 
 
@@ -208,7 +286,9 @@ def test_the_strictest_profile_is_no_milder_than_any_of_them(left: Profile, righ
     for side in (left, right):
         assert merged.threshold >= side.threshold
         assert merged.base >= side.base
-        assert merged.share <= side.share
+        assert all(any(one.implies(rule) for one in merged.concentrations) for rule in side.concentrations)
+        assert merged.minimum_providers >= side.minimum_providers
+        assert merged.minimum_sites >= side.minimum_sites
         assert merged.percent >= side.percent
         assert merged.digits <= side.digits
         assert merged.freedom >= side.freedom

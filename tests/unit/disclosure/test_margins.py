@@ -181,7 +181,7 @@ def family(spec: MeasureSpec = COUNT, *, personal: bool = True) -> Shape:
 
 def contribution(persons: int, value: float = 50.0) -> Contribution:
     total, top = persons * value, value if persons else 0.0
-    return Contribution(persons=persons, rows=persons, total=total, absolute=total, largest=top, second=top)
+    return Contribution(persons=persons, rows=persons, total=total, absolute=total, largest=(top, top))
 
 
 def table_of(values: dict[tuple[str, str], int]) -> CellTable:

@@ -17,7 +17,7 @@ from asepsis.disclosure.memory_bytes import digest, from_bytes, to_bytes
 from asepsis.disclosure.people import People, people
 from asepsis.disclosure.profiles import PROFILES, profile_named
 from asepsis.disclosure.quotas import FULL, QUOTA, Asked, exceeded
-from asepsis.disclosure.releasing import Asking, assess_method, assess_with_memory, recall
+from asepsis.disclosure.releasing import Asking, Behind, assess_method, assess_with_memory, recall
 from asepsis.domain.cells import (
     BranchShape,
     CellRow,
@@ -327,7 +327,7 @@ def test_no_two_shown_cells_differ_by_fewer_than_the_threshold(ranges: list[tupl
             assert left.persons.apart(right.persons) >= 10
 
 
-def persons_behind(**persons: Iterable[int]) -> Sealed[Contributors]:
+def persons_behind(*, sites: int | None = None, **persons: Iterable[int]) -> Behind:
     """The persons behind strata; those without a key are behind the whole."""
     populations = tuple(
         Population(
@@ -340,7 +340,11 @@ def persons_behind(**persons: Iterable[int]) -> Sealed[Contributors]:
         )
         for name, who in persons.items()
     )
-    return Sealed(Contributors(tokens=np.arange(300, dtype=np.uint64), populations=populations, skeleton="s"))
+    cells = tuple(
+        CellRow(keys=one.keys, persons=len(one.places), outside=None, measures=(), sites=sites) for one in populations
+    )
+    contributors = Contributors(tokens=np.arange(300, dtype=np.uint64), populations=populations, skeleton="s")
+    return Sealed(CellTable(branches=(cells,))), Sealed(contributors)
 
 
 F_AND_M: dict[str, Iterable[int]] = {"f": range(20), "m": range(30, 55)}
@@ -352,7 +356,7 @@ def counted(
     """A method's release with one row for each stratum, and how often it was computed."""
     computed: list[None] = []
 
-    def compute() -> tuple[Assessed, Sealed[Contributors]]:
+    def compute() -> tuple[Assessed, Behind]:
         computed.append(None)
         rows = tuple((name, 20) for name in behind)
         actions = ((CellAction.SHOWN, CellAction.ROUNDED),) * len(rows)
@@ -408,7 +412,7 @@ def test_the_same_persons_by_logic_are_shown_again() -> None:
 def test_a_stratum_of_which_the_persons_are_unknown_stays_inside() -> None:
     """Guard: fail closed in ``_strata``."""
 
-    def compute() -> tuple[Assessed, Sealed[Contributors]]:
+    def compute() -> tuple[Assessed, Behind]:
         released = Released(
             columns=("stratum", "n"), rows=(("x", 20),), actions=((CellAction.SHOWN, CellAction.ROUNDED),), notes=()
         )
@@ -437,3 +441,18 @@ def test_what_the_memory_has_no_room_for_is_not_released() -> None:
     released, after, _ = counted(before, "q1", most_bytes=len(to_bytes(before)) + 2_000)
     assert released.released is not None
     assert after is not before
+
+
+@pytest.mark.parametrize(("sites", "shown"), [(None, []), (1, []), (2, ["f"])])
+def test_a_curve_of_one_site_stays_inside_where_the_profile_asks_for_two(sites: int | None, shown: list[str]) -> None:
+    """Guard: ``_enough`` in ``assess_method``."""
+
+    def compute() -> tuple[Assessed, Behind]:
+        actions = ((CellAction.SHOWN, CellAction.ROUNDED),)
+        released = Released(columns=("stratum", "n"), rows=(("f", 20),), actions=actions, notes=())
+        judged = Assessed(released=released, assessment=Assessment(profile=STRICT.label, findings=()))
+        return judged, persons_behind(sites=sites, f=range(40))
+
+    profile = dataclasses.replace(STRICT, minimum_sites=2)
+    assessed, _ = assess_method(compute, profile, memory=memory(), asking=asking("q"), skeleton="curve")
+    assert strata(assessed) == shown

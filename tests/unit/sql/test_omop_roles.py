@@ -27,7 +27,7 @@ def test_columns_of_omop_tables_have_the_roles_of_the_design() -> None:
         ("person", "person_id"): {Use.UNIT},
         ("person", "gender_concept_id"): coded,
         ("person", "year_of_birth"): coded,
-        ("person", "care_site_id"): coded,
+        ("person", "care_site_id"): coded | {Use.SITE},
         ("measurement", "person_id"): {Use.UNIT},
         ("measurement", "measurement_date"): {Use.DATE},
         ("measurement", "value_as_number"): {Use.AGGREGATE},

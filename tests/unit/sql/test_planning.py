@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from asepsis.domain.catalogue import Catalogue, ColumnType
 from asepsis.domain.finding import Severity
 from asepsis.sql import plan_cohort, plan_query
-from asepsis.sql.duckdb import cells_sql, people_sql
+from asepsis.sql.duckdb import Counting, cells_sql, people_sql
 from asepsis.sql.omop import omop_catalogue
 from asepsis.sql.refusals import REASONS
 
@@ -191,7 +191,7 @@ def test_no_word_of_the_author_reaches_the_generated_sql() -> None:
         CATALOGUE,
     )
     assert planned.plan is not None, planned.findings
-    generated = cells_sql(planned.plan.groupings[0], owners=2)
+    generated = cells_sql(planned.plan.groupings[0], counting=Counting(owners=2))
     assert "canary" not in generated.text
     assert "987654" not in generated.text
     assert "canary" not in str(dict(generated.parameters))

@@ -70,7 +70,11 @@ def nodes(value: object) -> set[type]:
 
 
 def both(grouping: ir.Grouping) -> list[tuple[duckdb.Generated, duckdb.Generated]]:
-    here = {"owners": 2, "persons": (1, 9), "populations": (ir.Truth(value=True), grouping.rows.where)}
+    here = {
+        "counting": duckdb.Counting(owners=2),
+        "persons": (1, 9),
+        "populations": (ir.Truth(value=True), grouping.rows.where),
+    }
     found = [(duckdb.cells_sql(grouping, **here), spark.cells_sql(grouping, **here))]
     found.append((duckdb.effects_sql(grouping, variants(grouping)), spark.effects_sql(grouping, variants(grouping))))
     found += [

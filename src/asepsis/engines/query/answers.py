@@ -22,7 +22,7 @@ Raw = tuple[object, ...]
 Places = NDArray[np.int64]
 
 FIELDS: Final = 6
-"""Columns per measure: persons, rows, total, absolute, the two largest, squares."""
+"""Columns per measure: persons, rows, total, absolute, the largest, squares."""
 
 
 def cell_rows(rows: list[Raw], grouping: Grouping, *, owners: int, quantiles: Mapping[int, list[Raw]]) -> Rows:
@@ -69,17 +69,17 @@ def added_up(parts: Iterable[list[Raw]], keys: int) -> dict[Raw, tuple[int, ...]
     return cells
 
 
-def merged(parts: Sequence[pa.Table], keys: int) -> list[Raw]:
+def merged(parts: Sequence[pa.Table], keys: int, *, largest: int = 2) -> list[Raw]:
     """One row per cell from the rows of disjoint ranges of persons: counts and sums add up, largest ones compete.
 
-    The first ``keys`` columns are the keys. Columns of lists are the two largest values; all others are numbers.
+    The first ``keys`` columns are the keys. Columns of lists are the ``largest`` values; all others are numbers.
     """
     if len(parts) == 1:
         return _raw(parts[0].columns, parts[0].num_rows)
     table = pa.concat_tables(parts)
     first, groups = _groups([table.column(place) for place in range(keys)], table.num_rows)
     named = [table.column(place).take(pa.array(first)) for place in range(keys)]
-    added = [_added(table.column(place), groups, len(first)) for place in range(keys, table.num_columns)]
+    added = [_added(table.column(place), groups, len(first), largest) for place in range(keys, table.num_columns)]
     return _raw([*named, *added], len(first))
 
 
@@ -97,10 +97,10 @@ def _groups(keys: list[pa.ChunkedArray], rows: int) -> tuple[Places, Places]:
     return first, groups
 
 
-def _added(column: pa.ChunkedArray, groups: Places, count: int) -> pa.Array:
+def _added(column: pa.ChunkedArray, groups: Places, count: int, largest: int) -> pa.Array:
     array = column.combine_chunks()
     if isinstance(array, pa.ListArray):
-        return _largest(array, groups, count)
+        return _largest(array, groups, count, largest)
     if pa.types.is_null(array.type):
         return pa.nulls(count)
     values = array.fill_null(0).to_numpy()
@@ -109,14 +109,14 @@ def _added(column: pa.ChunkedArray, groups: Places, count: int) -> pa.Array:
     return pa.array(total)
 
 
-def _largest(lists: pa.ListArray, groups: Places, count: int) -> pa.Array:
-    """The two largest of the values in the lists of every group."""
+def _largest(lists: pa.ListArray, groups: Places, count: int, largest: int) -> pa.Array:
+    """The largest of the values in the lists of every group."""
     values = lists.flatten().to_numpy()
     owners = groups[pc.list_parent_indices(lists).to_numpy()]
     order = np.lexsort((-values, owners))
     values, owners = values[order], owners[order]
     starts = np.searchsorted(owners, np.arange(count))
-    kept = np.arange(len(owners)) - starts[owners] < 2  # noqa: PLR2004 - the two largest
+    kept = np.arange(len(owners)) - starts[owners] < largest
     offsets = np.concatenate(([0], np.cumsum(np.bincount(owners[kept], minlength=count)))).astype(np.int32)
     return pa.ListArray.from_arrays(pa.array(offsets), pa.array(values[kept]))
 
@@ -130,8 +130,7 @@ def _contribution(fields: Raw, quantile: Raw | None) -> Contribution:
         rows=_integer(rows),
         total=_number(value),
         absolute=_number(absolute),
-        largest=top[0] if top else 0.0,
-        second=top[1] if len(top) > 1 else 0.0,
+        largest=tuple(top),
         squares=_number(squares),
         below=_integer(below),
         above=_integer(above),

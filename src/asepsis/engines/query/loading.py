@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from asepsis.domain.catalogue import Column, ColumnType, Table, Use
+from asepsis.domain.catalogue import AFFILIATIONS, Column, ColumnType, Table, Use
+from asepsis.sql.affiliations import COLUMNS
 
 LINKS: Final = "links_"
 PERSON: Final = "person_"
@@ -63,7 +64,7 @@ def table_sql(table: Table, files: list[OwnerFile]) -> str:
 
 
 def _rows(table: Table, file: OwnerFile) -> str:
-    columns = ", ".join(f"{_value(column, file)} AS {_quoted(column)}" for column in _used(table))
+    columns = _named(table, file)
     source = f"read_parquet(${file.path}) AS source"
     if table.unit is None:
         return f"SELECT CAST({1 << file.owner} AS BIGINT) AS {OWNERS}, {columns} FROM {source}"  # noqa: S608
@@ -74,8 +75,19 @@ def _rows(table: Table, file: OwnerFile) -> str:
     """  # noqa: S608 - names of the catalogue and numbers only
 
 
+def _named(table: Table, file: OwnerFile) -> str:
+    """The columns of a file, and what its rows belong to: no two owners have a provider or a site in common."""
+    columns = [f"{_value(column, file)} AS {_quoted(column)}" for column in _used(table)]
+    for name, column in _affiliations(table):
+        found = f"source.{_quoted(column)}" if column.name in file.columns else "NULL"
+        whose = f"CAST(hash({file.owner}, CAST({found} AS VARCHAR)) >> 1 AS BIGINT)"
+        columns.append(f"CASE WHEN {found} IS NOT NULL THEN {whose} END AS {name}")
+    return ", ".join(columns)
+
+
 def _no_rows(table: Table) -> str:
-    columns = ", ".join(f"CAST(NULL AS {_TYPES[column.type]}) AS {_quoted(column)}" for column in _used(table))
+    typed = [f"CAST(NULL AS {_TYPES[column.type]}) AS {_quoted(column)}" for column in _used(table)]
+    columns = ", ".join([*typed, *(f"CAST(NULL AS BIGINT) AS {name}" for name, _ in _affiliations(table))])
     return f"SELECT CAST(0 AS BIGINT) AS {OWNERS}, {columns} WHERE FALSE"
 
 
@@ -91,11 +103,9 @@ def _value(column: Column, file: OwnerFile) -> str:
 
 def _merged(table: Table, union: str, unit: str) -> str:
     """One row per person: of each column the first value, in the order of the owners, that is not missing."""
-    columns = ", ".join(
-        f"arg_min({_quoted(column)}, {OWNERS}) FILTER (WHERE {_quoted(column)} IS NOT NULL) AS {_quoted(column)}"
-        for column in _used(table)
-        if Use.UNIT not in column.uses
-    )
+    names = [_quoted(column) for column in _used(table) if Use.UNIT not in column.uses]
+    names += [name for name, _ in _affiliations(table)]
+    columns = ", ".join(f"arg_min({name}, {OWNERS}) FILTER (WHERE {name} IS NOT NULL) AS {name}" for name in names)
     chosen = f'"{unit}", bit_or({OWNERS}) AS {OWNERS}' + (f", {columns}" if columns else "")
     return f'SELECT {chosen} FROM ({union}) GROUP BY "{unit}" ORDER BY "{unit}"'  # noqa: S608
 
@@ -113,6 +123,14 @@ def _look_up(table: Table, union: str) -> str:
 
 def _used(table: Table) -> list[Column]:
     return [column for column in table.columns if column.uses]
+
+
+def _affiliations(table: Table) -> list[tuple[str, Column]]:
+    """The columns of a table of persons that say what its rows belong to, by the name that they get in the room."""
+    if table.unit is None:
+        return []
+    found = ((COLUMNS[kind], table.affiliation(kind)) for kind in AFFILIATIONS)
+    return [(name, column) for name, column in found if column is not None]
 
 
 def _quoted(column: Column) -> str:

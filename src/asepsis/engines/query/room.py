@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 
 from asepsis.disclosure.contributors import Contributors, Population
 from asepsis.domain.catalogue import Table
-from asepsis.domain.cells import CellTable, MeasureKind
+from asepsis.domain.cells import CellTable, MeasureKind, Needs
 from asepsis.domain.names import PartyId
 from asepsis.domain.private import Keys, PrivateLengths, PrivateSums
 from asepsis.domain.sealed import Sealed
+from asepsis.engines.query.affiliations import Tally
 from asepsis.engines.query.answers import Raw, Rows, added_up, cell_keys, cell_rows, merged
 from asepsis.engines.query.guard import guarded, timed
 from asepsis.engines.query.lengths import lengths_of
@@ -27,7 +28,7 @@ from asepsis.engines.query.loading import LINKS, OwnerFile, link_sql, table_sql
 from asepsis.engines.query.people import Gathering, Links, populations_of, tokens
 from asepsis.engines.query.ranges import DEFAULT_ROWS, Clustering, Range, pace
 from asepsis.errors.engine import EngineDataError, EngineLockedError, EngineOwnersError, EngineTableError
-from asepsis.sql.duckdb import Generated, cells_sql, effects_sql, people_sql, quantile_sql
+from asepsis.sql.duckdb import Counting, Generated, cells_sql, effects_sql, people_sql, quantile_sql
 from asepsis.sql.effects import variants
 from asepsis.sql.identity import skeleton
 from asepsis.sql.plan import Cohort, Grouping, QueryPlan
@@ -40,6 +41,9 @@ MOST_OWNERS: Final = 60
 DEFAULT_SECONDS: Final = 60.0
 _STEPS: Final = 3
 """Steps of a range of a question that is answered with noise: it does not tell its person-cells."""
+
+PLAIN: Final = Needs()
+"""Rules that ask for no more than persons and their two largest."""
 
 _NOTHING: Final[Mapping[str, object]] = MappingProxyType({})
 
@@ -75,6 +79,7 @@ class QueryRoom:
         self._locked = False
         self._batch = batch
         self._units: dict[str, str] = {}
+        self._tables: list[Table] = []
         self._clustered: dict[str, Clustering] = {}
         self._persons: Range | None = None
         self._names: tuple[Links, NDArray[np.uint64]] | None = None
@@ -118,6 +123,7 @@ class QueryRoom:
         self._naming(table, "the owners", lambda: self._connection.execute(table_sql(table, opened), paths))
         if table.unit is not None:
             self._units[table.name] = table.unit.name
+            self._tables.append(table)
 
     def lock(self) -> None:
         """Close all doors of the engine: no files, no extensions, no change of settings. Only then it answers."""
@@ -127,21 +133,23 @@ class QueryRoom:
         self._clustered = {table: self._clustering(table, unit) for table, unit in self._units.items()}
         self._locked = True
 
-    def cells(self, plan: QueryPlan) -> Sealed[CellTable]:
+    def cells(self, plan: QueryPlan, *, needs: Needs = PLAIN) -> Sealed[CellTable]:
         """The cells of a plan. Raises EngineMemoryError, EngineTimeError, EngineDataError, EngineLockedError."""
-        return Sealed(CellTable(branches=tuple(self._cells(grouping)[0] for grouping in plan.groupings)))
+        return Sealed(CellTable(branches=tuple(self._cells(grouping, needs)[0] for grouping in plan.groupings)))
 
     def contributors(self, plan: QueryPlan, *, least: int) -> Sealed[Contributors]:
         """The persons behind all cells of at least ``least`` persons. Raises the errors of :meth:`cells`."""
         return self.cells_and_contributors(plan, least=least)[1]
 
-    def cells_and_contributors(self, plan: QueryPlan, *, least: int) -> tuple[Sealed[CellTable], Sealed[Contributors]]:
+    def cells_and_contributors(
+        self, plan: QueryPlan, *, least: int, needs: Needs = PLAIN
+    ) -> tuple[Sealed[CellTable], Sealed[Contributors]]:
         """The cells of a plan and the persons behind them, from the same person-cells. Raises as :meth:`cells`."""
         links, names = self._tokens()
         branches: list[Rows] = []
         found: list[Population] = []
         for branch, grouping in enumerate(plan.groupings):
-            cells, gathering = self._cells(grouping, Gathering(grouping=grouping, known=links))
+            cells, gathering = self._cells(grouping, needs, Gathering(grouping=grouping, known=links))
             branches.append(cells)
             if gathering is not None:
                 found += gathering.populations(branch, least=least, effects=self._effects(grouping))
@@ -177,25 +185,32 @@ class QueryRoom:
         """The result of a method's own generated SQL."""
         return Sealed(self._answer(lambda: self._connection.sql(text, params=dict(parameters)).to_arrow_table()))
 
-    def _cells(self, grouping: Grouping, gathering: Gathering | None = None) -> tuple[Rows, Gathering | None]:
+    def _cells(
+        self, grouping: Grouping, needs: Needs, gathering: Gathering | None = None
+    ) -> tuple[Rows, Gathering | None]:
         """The cells of a grouping; their persons go to the ``gathering``."""
         owners, keys = len(self._owners), len(grouping.keys)
         wheres = tuple(where for where, _ in populations_of(grouping)) if gathering is not None else ()
+        tally = Tally.of(grouping, needs, self._tables)
+        counting = Counting(owners=owners, largest=needs.largest, affiliations=tally.affiliations)
 
         def of_range(persons: Range | None) -> pa.Table:
-            table = self._table(cells_sql(grouping, owners=owners, persons=persons, populations=wheres))
-            numbers = table.num_columns - len(wheres)
+            table = self._table(cells_sql(grouping, counting=counting, persons=persons, populations=wheres))
+            people = table.num_columns - len(wheres)
+            numbers = people - len(tally.slots)
             if gathering is not None:
-                gathering.add(table.select([*range(keys), *range(numbers, table.num_columns)]))
+                gathering.add(table.select([*range(keys), *range(people, table.num_columns)]))
+            tally.add(table.select([*range(keys), *range(numbers, people)]))
             return table.select(range(numbers))
 
-        rows = merged(list(self._by_ranges(grouping, of_range)), keys)
+        rows = merged(list(self._by_ranges(grouping, of_range)), keys, largest=needs.largest)
         quantiles = {
             place: self._fetch(quantile_sql(grouping, place))
             for place, measure in enumerate(grouping.measures)
             if measure.spec.kind is MeasureKind.QUANTILE
         }
-        return cell_rows(rows, grouping, owners=owners, quantiles=quantiles), gathering
+        cells = cell_rows(rows, grouping, owners=owners, quantiles=quantiles)
+        return tally.counted(cells), gathering
 
     def _vectors(self, private: PrivateGrouping) -> dict[Keys, tuple[int, ...]]:
         keys = len(private.grouping.keys)
