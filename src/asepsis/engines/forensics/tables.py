@@ -1,5 +1,5 @@
 # ruff: noqa: S608 - quoted names
-"""Folders of tables as views: ``<table>.parquet``, ``<table>.csv`` and ``<table>.csv.gz``, also one folder down.
+"""Folders of tables as relations: ``<table>.parquet``, ``<table>.csv`` and ``<table>.csv.gz``, also one folder down.
 
 CSV values stay text, exactly as they stand; an empty field is missing. Nothing is written beside the files.
 """
@@ -16,6 +16,9 @@ from asepsis.engines.query.guard import guarded
 from asepsis.errors.engine import EngineDataError, EngineFailureError
 from asepsis.errors.recovery import SnapshotEmpty, SnapshotTableUnreadable
 from asepsis.integrity.records.ledger_sql import literal, quoted
+
+SMALL: Final = 16 << 20
+"""Files up to this size are held in memory, since most of them are asked many questions."""
 
 _READERS: Final = {
     ".parquet": "read_parquet({path})",
@@ -38,12 +41,21 @@ def table_files(folder: Path) -> dict[str, Path]:
 
 
 def open_views(connection: duckdb.DuckDBPyConnection, schema: str, folder: Path) -> dict[str, dict[str, str]]:
-    """Make a view per table in a schema; returns the columns of each table with their types.
+    """Make a relation per table in a schema; returns the columns of each table with their types.
 
     Raises SnapshotEmpty, SnapshotTableUnreadable.
     """
     guarded(lambda: connection.execute(f"CREATE SCHEMA {quoted(schema)}"))
     return {name: _open(connection, schema, name, path) for name, path in table_files(folder).items()}
+
+
+def open_one(connection: duckdb.DuckDBPyConnection, schema: str, table: str, folder: Path) -> dict[str, str]:
+    """Make a view of one table in a schema of its own; no columns if the folder has no such table."""
+    files = table_files(folder)
+    if table not in files:
+        return {}
+    guarded(lambda: connection.execute(f"CREATE SCHEMA {quoted(schema)}"))
+    return _open(connection, schema, table, files[table])
 
 
 def relation(schema: str, table: str) -> str:
@@ -54,8 +66,9 @@ def relation(schema: str, table: str) -> str:
 def _open(connection: duckdb.DuckDBPyConnection, schema: str, name: str, path: Path) -> dict[str, str]:
     reader = _READERS[_split(path)[1]].format(path=literal(str(path)))
     view = relation(schema, name)
+    kind = "TABLE" if path.stat().st_size <= SMALL else "VIEW"
     try:
-        guarded(lambda: connection.execute(f"CREATE VIEW {view} AS SELECT * FROM {reader}"))
+        guarded(lambda: connection.execute(f"CREATE {kind} {view} AS SELECT * FROM {reader}"))
         rows = guarded(lambda: connection.execute(f"DESCRIBE {view}").fetchall())
     except (EngineFailureError, EngineDataError):
         raise SnapshotTableUnreadable(path=str(path)) from None

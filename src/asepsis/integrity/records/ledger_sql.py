@@ -1,4 +1,4 @@
-# ruff: noqa: S608 - quoted names and numbers only
+# ruff: noqa: E501, S608 - quoted names and numbers only
 """SQL that lists every row and cell that differs between two versions of one table, without listing any that does not.
 
 Three steps. *Buckets*: rows are hashed (with a salt that nobody knows beforehand) and the hashes added up for each
@@ -6,7 +6,8 @@ range of keys, on both sides; only buckets whose sums or counts differ are read 
 *Ledger*: a full join on the key, column by column; rows whose key is missing or occurs more than once are compared as a
 multiset, and so are the rows of a table without a key.
 
-In the ledger column ``i`` of the table is ``b{i}`` before and ``a{i}`` after; ``c{i}`` says that it was updated. Two
+In the ledger column ``i`` of the table is ``b{i}`` before and ``a{i}`` after; ``c{i}`` says that it was updated, ``explained`` by what,
+``moved`` that a merge of persons explains its person. Two
 values are equal when SQL says so (``IS NOT DISTINCT FROM``: NULL is NULL, NaN is NaN, zero has no sign). Where a column
 has another type on either side, numbers are compared as numbers and everything else as text.
 """
@@ -101,7 +102,7 @@ def buckets_sql(comparison: Comparison) -> str:
         for after, sign in ((False, ""), (True, "-"))
     )
     return (
-        f"CREATE OR REPLACE TEMP TABLE buckets_{comparison.name} AS SELECT bucket FROM ({sides}) "
+        f"CREATE OR REPLACE TABLE buckets_{comparison.name} AS SELECT bucket FROM ({sides}) "
         "GROUP BY bucket HAVING sum(total) <> 0 OR sum(rows) <> 0"
     )
 
@@ -121,7 +122,7 @@ def rows_sql(comparison: Comparison, *, after: bool, span: tuple[int, int] | Non
     ]
     forms = [f"{comparable(column, after=after)} AS k{index}" for index, column in comparison.common]
     return (
-        f"CREATE OR REPLACE TEMP TABLE {'after' if after else 'before'}_{comparison.name} AS "
+        f"CREATE OR REPLACE TABLE {'after' if after else 'before'}_{comparison.name} AS "
         f"SELECT {', '.join([*values, *forms])} FROM {relation} "
         f"WHERE {_range(comparison, span)}{bucket} IN (SELECT bucket FROM buckets_{comparison.name})"
     )
@@ -135,7 +136,7 @@ def repeated_sql(comparison: Comparison) -> str:
         f"SELECT {keys} FROM {side}_{comparison.name} GROUP BY {keys} HAVING count(*) > 1 OR {missing}"
         for side in ("before", "after")
     )
-    return f"CREATE OR REPLACE TEMP TABLE repeated_{comparison.name} AS {sides}"
+    return f"CREATE OR REPLACE TABLE repeated_{comparison.name} AS {sides}"
 
 
 def ledger_sql(comparison: Comparison, *, repeated: bool) -> str:
@@ -145,7 +146,7 @@ def ledger_sql(comparison: Comparison, *, repeated: bool) -> str:
         parts.append(_joined(comparison, without_repeated=repeated))
     if repeated or not comparison.keys:
         parts.append(_multiset(comparison))
-    return f"CREATE OR REPLACE TEMP TABLE ledger_{comparison.name} AS {' UNION ALL BY NAME '.join(parts)}"
+    return f"CREATE OR REPLACE TABLE ledger_{comparison.name} AS {' UNION ALL BY NAME '.join(parts)}"
 
 
 def _joined(comparison: Comparison, *, without_repeated: bool) -> str:
@@ -156,6 +157,8 @@ def _joined(comparison: Comparison, *, without_repeated: bool) -> str:
     columns = [
         "CASE WHEN a.present IS NULL THEN 'delete' WHEN b.present IS NULL THEN 'insert' ELSE 'update' END AS change",
         "FALSE AS repeated",
+        "CAST(NULL AS VARCHAR) AS explained",
+        "FALSE AS moved",
         *(f"coalesce({is_update} AND {test}, FALSE) AS c{index}" for index, test in zip(others, changed, strict=True)),
         *(f"FALSE AS c{index}" for index in range(len(comparison.columns)) if index not in others),
         *(f"b.v{index} AS b{index}, a.v{index} AS a{index}" for index in range(len(comparison.columns))),
@@ -189,7 +192,8 @@ def _multiset(comparison: Comparison) -> str:
         for index in range(count)
     )
     return (
-        f"SELECT CASE WHEN net > 0 THEN 'delete' ELSE 'insert' END AS change, TRUE AS repeated, {flags}, {kept} "
+        f"SELECT CASE WHEN net > 0 THEN 'delete' ELSE 'insert' END AS change, TRUE AS repeated, "
+        f"CAST(NULL AS VARCHAR) AS explained, FALSE AS moved, {flags}, {kept} "
         f"FROM (SELECT {values}, sum(sign) AS net FROM ({sides}) GROUP BY {', '.join(forms)} HAVING sum(sign) <> 0), "
         "range(CAST(abs(net) AS BIGINT))"
     )
