@@ -121,6 +121,19 @@ class KeyDesk:
         """Take the owner's key back, if it opens what the desk keeps. Raises KeyUnwrapRefused."""
         recovery.take_back(self._office, shares=shares)
 
+    def rewrap(self, to: recovery.Wraps) -> int:
+        """Wrap everything that is kept under another key of the owner; returns how many keys there are."""
+        return recovery.rewrap(self._office, to=to)
+
+    def opens_everything(self, key: recovery.Wraps) -> bool:
+        """Whether a key of the owner opens everything that is kept."""
+        return recovery.opens_everything(self._office, key)
+
+    def newest_contracts(self) -> tuple[Digest, ...]:
+        """The version of every contract's lineage that the owner signed last."""
+        with self._office.state.reading() as records:
+            return tuple(records.newest_versions())
+
     def budget(self, contract_digest: Digest) -> Budget:
         """The owner's budget under one contract."""
         return consent.budget(self._office, contract_digest)
