@@ -7,11 +7,13 @@ the settings.
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import secrets
+import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from getpass import getpass
@@ -32,7 +34,7 @@ from asepsis.errors.desk import (
     DeskHomeMissing,
     RoomNotAdmitted,
 )
-from asepsis.errors.keys import KekChoiceRefused, KeysExist, KeysUnwritable
+from asepsis.errors.keys import HoldersRefused, KekChoiceRefused, KeysExist, KeysUnwritable, RewrapUnfinished
 from asepsis.keys.certificates import Authority, Identity, Introduction, identity_in, read_introduction
 from asepsis.keys.choice import (
     PLAIN,
@@ -48,7 +50,17 @@ from asepsis.keys.choice import (
 )
 from asepsis.keys.files import FileKeys
 from asepsis.keys.kek import HeldKek
-from asepsis.keys.share_files import read_share, restore_key, write_shares
+from asepsis.keys.share_files import (
+    Holder,
+    Opens,
+    check_holders,
+    pass_on,
+    read_share,
+    restore_key,
+    write_sealed_shares,
+    write_shares,
+)
+from asepsis.sealing.keys import KEY_LENGTH
 from asepsis.services.keydesk.desk import KeyDesk
 from asepsis.services.keydesk.office import Office
 from asepsis.store.desk_state import SqlDeskState
@@ -58,6 +70,8 @@ FORMAT: Final = 1
 PORT: Final = 8771
 
 _LARGEST_PORT: Final = 65535
+_FILES: Final = {KekKind.FILE: PLAIN, KekKind.PASSPHRASE: PROTECTED}
+_MADE: Final = "made"
 
 
 def now() -> datetime:
@@ -106,13 +120,40 @@ class DeskHome:
 
     @cached_property
     def desk(self) -> KeyDesk:
-        """The desk itself. Raises KeysMissing."""
+        """The desk itself. Raises KeysMissing or RewrapUnfinished."""
+        if self._next.exists():
+            raise RewrapUnfinished(path=str(self._next))
         return desk_of(self.owner, self.folder, keys=self.keys, rules=self.rules)
+
+    @property
+    def _next(self) -> Path:
+        """Where a new key of the owner lies until everything is wrapped under it."""
+        return self.folder / "keys" / "next"
 
     @property
     def identity(self) -> Identity:
         """The desk's certificate."""
         return identity_in(self.folder / "tls", self.owner)
+
+    def renew(self) -> Identity:
+        """Make a new certificate, which the room has to be told of; the room that is served stays the same.
+
+        Raises KeysUnwritable. It is put in place whole; interrupted, the same command finishes it.
+        """
+        current, new, old = (self.folder / name for name in ("tls", "tls.next", "tls.old"))
+        shutil.rmtree(new, ignore_errors=True)
+        identity = make_identity(new, self.owner, hosts=self.listening.hosts)
+        for name in ("room.json", "room-authority.pem"):
+            known = (current if current.exists() else old) / name
+            if known.exists():
+                _write(new / name, known.read_bytes())
+        _write(self.folder / f"{self.owner}.pem", identity.introduction())
+        if current.exists():
+            shutil.rmtree(old, ignore_errors=True)
+            current.rename(old)
+        new.rename(current)
+        shutil.rmtree(old, ignore_errors=True)
+        return self.identity
 
     def admit(self, certificate: Path, *, pin: str) -> Introduction:
         """Serve the room of this certificate from the next start on. Raises CertificateRefused or KeysUnwritable."""
@@ -136,13 +177,17 @@ class DeskHome:
             raise RoomNotAdmitted(owner=self.owner)
         return authority, pin
 
-    def make_shares(self, folder: Path, *, shares: int, needed: int) -> tuple[Path, ...]:
-        """Split the owner's key; one file for each holder, in a new folder.
+    def make_shares(
+        self, folder: Path, *, shares: int, needed: int, holders: Sequence[Holder] = ()
+    ) -> tuple[Path, ...]:
+        """Split the owner's key; one file for each holder, in a new folder, sealed to the holders if they are named.
 
         Raises:
+            HoldersRefused: one holder is named twice, or there are not as many as shares.
             KekChoiceRefused: the key is in a token or a vault.
             SharesRefused, KeysExist, KeysUnwritable: the numbers or the folder cannot be used.
         """
+        check_holders(holders, shares=shares)
         parts = held_kek(self.kek, self.folder / "keys", ask=ask).split(shares=shares, needed=needed)
         try:
             folder.mkdir(mode=0o700)
@@ -151,7 +196,36 @@ class DeskHome:
         except OSError:
             raise KeysUnwritable(path=str(folder)) from None
         self.desk.record_shares(shares=shares, needed=needed)
+        if holders:
+            return write_sealed_shares(folder, self.owner, parts, holders=holders)
         return write_shares(folder, self.owner, parts)
+
+    def rewrap(self, kek: KekChoice) -> int:
+        """Make a new key of the owner where the choice says, and wrap everything under it; the old one is removed.
+
+        Interrupted, the desk stays closed until the same is asked again. Returns how many keys are under it.
+
+        Raises:
+            KekUnavailable, SecretMissing: a key cannot be used, or the token or vault has one of that name.
+        """
+        is_new = _make_next(self._next, kek)
+        new = ChosenKek(kek, self._next, ask=ask)
+        new.check()
+        desk = desk_of(self.owner, self.folder, keys=self.keys, rules=self.rules)
+        count = desk.rewrap(new) if is_new or not desk.opens_everything(new) else 0
+        self._put_in_place(kek)
+        return count
+
+    def _put_in_place(self, kek: KekChoice) -> None:
+        """The new key where the desk looks for it, the settings, and only then nothing of the old one any more."""
+        keys = self.folder / "keys"
+        wanted = _FILES.get(kek.kind)
+        if wanted is not None:
+            _write(keys / wanted, (self._next / wanted).read_bytes())
+        _write(self.folder / SETTINGS, json.dumps(replace(self, kek=kek).to_document(), indent=1).encode())
+        for name in set(_FILES.values()) - {wanted}:
+            (keys / name).unlink(missing_ok=True)
+        shutil.rmtree(self._next)
 
     def recover(self, paths: Sequence[Path]) -> None:
         """Make the lost key of the owner whole from recovery shares, and keep it where it was.
@@ -167,7 +241,7 @@ class DeskHome:
         place = self.folder / "keys" / (PLAIN if self.kek.kind is KekKind.FILE else PROTECTED)
         if place.exists():
             raise KeysExist(path=str(place))
-        key = restore_key([read_share(path, owner=self.owner) for path in paths])
+        key = restore_key([read_share(path, owner=self.owner, keys=self.keys) for path in paths])
         keys = FileKeys(self.folder / "keys", kek=HeldKek(key))
         desk_of(self.owner, self.folder, keys=keys).take_back(shares=len(paths))
         create_kek(self.kek, self.folder / "keys", ask=ask, key=key)
@@ -303,6 +377,30 @@ def choose_kek(kind: str, settings: Sequence[str], *, variable: str, file: Path 
     return KekChoice(kind=KekKind(kind), settings=tuple(sorted(pairs.items())), secret=place)
 
 
+def holders_of(texts: Sequence[str]) -> tuple[Holder, ...]:
+    """Holders from ``NAME=KEY``, the key in base64. Raises HoldersRefused."""
+    return tuple(map(_holder, texts))
+
+
+def pass_share_on(share: Path, out: Path, *, keys: Opens, to: str) -> PartyId:
+    """Open a share as its holder and seal it to the owner ``NAME=KEY``. Raises HoldersRefused or ShareRefused."""
+    owner = _holder(to)
+    pass_on(share, out, owner=PartyId(owner.name), keys=keys, to=owner)
+    return PartyId(owner.name)
+
+
+def _holder(text: str) -> Holder:
+    name, _, key = text.partition("=")
+    try:
+        read_name(name, what="holder")
+        value = base64.b64decode(key, validate=True)
+    except (ValueError, DocumentMalformed):
+        raise HoldersRefused(problem="one is not written as NAME=KEY") from None
+    if len(value) != KEY_LENGTH:
+        raise HoldersRefused(problem="a key has not 32 bytes")
+    return Holder(name=name, key=value)
+
+
 def ask(what: str) -> str:
     """Ask the person at the terminal; nothing, where nobody sits there."""
     try:
@@ -320,6 +418,21 @@ def _make_keys(folder: Path, kek: KekChoice, *, is_new_key: bool) -> None:
     if not is_in_file and is_new_key:
         create_kek(kek, folder, ask=ask)
     ChosenKek(kek, folder, ask=ask).check()
+
+
+def _make_next(folder: Path, kek: KekChoice) -> bool:
+    """Make the new key, once; says whether it was made now."""
+    marker = folder / _MADE
+    if marker.exists():
+        return False
+    try:
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(mode=0o700)
+    except OSError:
+        raise KeysUnwritable(path=str(folder)) from None
+    create_kek(kek, folder, ask=ask)
+    _write(marker, kek.kind.value.encode())
+    return True
 
 
 def _make_certificates(home: DeskHome) -> None:

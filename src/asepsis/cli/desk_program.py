@@ -123,16 +123,79 @@ def shares(
     at: AtOption,
     count: Annotated[int, typer.Option("--shares", min=2, max=16, help="How many holders there are.")] = 3,
     needed: Annotated[int, typer.Option("--needed", min=2, max=16, help="How many of them make the key whole.")] = 2,
+    holder: Annotated[
+        list[str] | None, typer.Option("--holder", help="NAME=KEY: a holder and the public sealing key of theirs.")
+    ] = None,
+    in_clear: Annotated[bool, typer.Option("--in-clear", help="Write shares that whoever has them can read.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Split the owner's key for its recovery; hand the files to different holders and delete them here."""
+    """Split the owner's key for its recovery, each share sealed to its holder; hand the files to them."""
+    with reported(as_json=as_json):
+        from asepsis.desk_home import holders_of, open_desk_home
+        from asepsis.errors.keys import HoldersRefused
+
+        if bool(holder) == in_clear:
+            raise HoldersRefused(problem="name them, or say --in-clear")
+        home, holders = open_desk_home(at), holders_of(holder or [])
+        made = home.make_shares(out, shares=len(holders) or count, needed=needed, holders=holders)
+        paths = [str(path) for path in made]
+        document = {"party": home.owner, "needed": needed, "shares": paths}
+        text = "\n".join([*paths, f"any {needed} of them make the owner's key whole; give each to another holder"])
+        emit(document, as_json=as_json, text=text)
+
+
+def open_share(
+    share: Annotated[Path, typer.Argument(help="The share that was sealed to you.")],
+    out: Annotated[Path, typer.Argument(help="Where to write it, sealed to the owner.")],
+    party: AsOption,
+    to: Annotated[str, typer.Option("--to", help="OWNER=KEY: whose key it is, and the owner's public sealing key.")],
+    room: RoomOption = DEFAULT_ROOM,
+    as_json: JsonOption = False,
+) -> None:
+    """Open a recovery share as its holder, and seal it to the owner whose desk lost its key."""
+    with reported(as_json=as_json):
+        from asepsis.bootstrap.room import open_room
+        from asepsis.desk_home import pass_share_on
+        from asepsis.domain.names import PartyId
+
+        owner = pass_share_on(share, out, keys=open_room(room).keys(PartyId(party)), to=to)
+        emit({"share": str(out), "owner": owner}, as_json=as_json, text=f"{out}: sealed to {owner}")
+
+
+def rewrap(
+    at: AtOption,
+    kek: Annotated[
+        str, typer.Option("--kek", help="Where the new key is kept: file, passphrase, pkcs11 or openbao.")
+    ] = "file",
+    kek_setting: Annotated[
+        list[str] | None, typer.Option("--kek-setting", help="NAME=VALUE, as for 'keydesk init'.")
+    ] = None,
+    secret_env: Annotated[str, typer.Option("--secret-env", help="The variable that holds the secret.")] = "",
+    secret_file: Annotated[Path | None, typer.Option("--secret-file", help="The file that holds the secret.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Make a new key of the owner and wrap all kept keys under it; end the desk before, start it again after."""
+    with reported(as_json=as_json):
+        from asepsis.desk_home import choose_kek, open_desk_home
+
+        home = open_desk_home(at)
+        choice = choose_kek(kek, kek_setting or [], variable=secret_env, file=secret_file)
+        count = home.rewrap(choice)
+        document = {"party": home.owner, "kek": choice.kind.value, "keys": count}
+        text = f"{home.owner}: {count} keys are under a new owner's key ({choice.kind.value}); make new recovery shares"
+        emit(document, as_json=as_json, text=text)
+
+
+def renew(at: AtOption, as_json: JsonOption = False) -> None:
+    """Make a new certificate of the desk; the room's host connects to it again, by its new fingerprint."""
     with reported(as_json=as_json):
         from asepsis.desk_home import open_desk_home
 
         home = open_desk_home(at)
-        paths = [str(path) for path in home.make_shares(out, shares=count, needed=needed)]
-        document = {"party": home.owner, "needed": needed, "shares": paths}
-        text = "\n".join([*paths, f"any {needed} of them make the owner's key whole; give each to another holder"])
+        pin = home.renew().pin()
+        certificate = home.folder / f"{home.owner}.pem"
+        document = {"party": home.owner, "certificate": str(certificate), "fingerprint": pin}
+        text = f"certificate {certificate}\nfingerprint {pin}\nnext: tell the room's host; start the desk again"
         emit(document, as_json=as_json, text=text)
 
 

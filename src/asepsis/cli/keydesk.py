@@ -13,6 +13,7 @@ from asepsis.cli.report import emit, reported
 
 if TYPE_CHECKING:
     from asepsis.disclosure.dp.accounting import Statement
+    from asepsis.domain.names import Digest
     from asepsis.domain.privacy import Account
     from asepsis.services.keydesk.desk import KeyDesk
 
@@ -21,7 +22,10 @@ app.command("init")(desk_program.init)
 app.command("admit")(desk_program.admit)
 app.command("serve")(desk_program.serve)
 app.command("shares")(desk_program.shares)
+app.command("open-share")(desk_program.open_share)
 app.command("recover")(desk_program.recover)
+app.command("rewrap")(desk_program.rewrap)
+app.command("renew")(desk_program.renew)
 app.command("introduce")(desk_program.introduce)
 app.command("connect")(desk_program.connect)
 
@@ -31,19 +35,18 @@ DeskOption = Annotated[
 
 
 @app.command("status")
-def status(party: AsOption, room: RoomOption = DEFAULT_ROOM, as_json: JsonOption = False) -> None:
+def status(
+    party: AsOption, room: RoomOption = DEFAULT_ROOM, at: DeskOption = None, as_json: JsonOption = False
+) -> None:
     """Say whether the desk grants, what is left of the budget, and how far it has witnessed the ledger."""
     with reported(as_json=as_json):
-        from asepsis.bootstrap.room import open_room
-        from asepsis.domain.names import PartyId
-
-        opened = open_room(room)
-        desk = opened.desk(PartyId(party))
-        digest = opened.contracts.status().digest
+        desk = _own(party, room, at)
+        digest = _newest_contract(desk, room, at)
         budget = desk.budget(digest)
         accounts = desk.privacy(digest)
         document = {
             "party": party,
+            "contract": digest,
             "stopped": desk.is_stopped(),
             "budget": {"limit": budget.limit, "used": budget.used, "remaining": budget.remaining},
             "privacy": [_account(account) for account in accounts],
@@ -104,6 +107,19 @@ def resume(
     with reported(as_json=as_json):
         _own(party, room, at).resume()
         emit({"party": party, "stopped": False}, as_json=as_json, text=f"{party}: grants again under the contract")
+
+
+def _newest_contract(desk: KeyDesk, room: Path, at: Path | None) -> Digest:
+    """The room's contract, or the one that was signed last at a desk of its own. Raises NoContract."""
+    from asepsis.bootstrap.room import open_room
+    from asepsis.errors.contract import NoContract
+
+    if at is None:
+        return open_room(room).contracts.status().digest
+    signed = desk.newest_contracts()
+    if not signed:
+        raise NoContract
+    return signed[-1]
 
 
 def _own(party: str, room: Path, at: Path | None) -> KeyDesk:

@@ -70,6 +70,7 @@ class Act(StrEnum):
     KEY_OPENED = "key.opened", "An owner opened a snapshot of their own at home, to judge what waits in quarantine."
     KEY_SHREDDED = "key.shredded", "An owner destroyed the key of a snapshot: it can never be opened again."
     KEY_SPLIT = "key.split", "An owner made recovery shares of the key that wraps their data keys."
+    KEY_REWRAPPED = "key.rewrapped", "An owner's new key took the place of the one that wrapped their data keys."
     KEY_RECOVERED = "key.recovered", "The key that wraps an owner's data keys came back from recovery shares."
     KEY_REFUSED = "key.refused", "Recovery shares made another key than the one that the desk's data need."
     RUN_SUBMITTED = "run.submitted", "An analysis passed its plan and waits to run."

@@ -113,6 +113,24 @@ class ShareRefused(AsepsisError):
     hint = "Ask the holder for the share as it was handed out; nothing was changed at the desk."
 
 
+class HoldersRefused(AsepsisError):
+    """Recovery shares go to as many different holders as there are shares."""
+
+    kind = Kind.INVALID
+    code = "keys.holders_refused"
+    message = "The shares cannot be sealed to these holders: {problem}."
+    hint = "Name each holder once as NAME=KEY, with the public sealing key that 'asepsis party new' printed."
+
+
+class RewrapUnfinished(AsepsisError):
+    """A new key of the owner was made, and the desk was stopped before everything was under it."""
+
+    kind = Kind.UNAVAILABLE
+    code = "keys.rewrap_unfinished"
+    message = "A new owner's key was begun in {path} and not finished."
+    hint = "Run the same 'asepsis keydesk rewrap' again; it goes on where it was stopped."
+
+
 class SharesRefused(AsepsisError):
     """Recovery shares do not make a key."""
 

@@ -241,6 +241,24 @@ class DeskTables:
         """All versions of a lineage that the owner signed at this desk, oldest first."""
         return [Digest(row.contract) for row in self._connection.execute(_VERSIONS_OF, {"lineage": lineage})]
 
+    def newest_versions(self) -> list[Digest]:
+        """The newest version of every lineage that the owner signed at this desk."""
+        newest = select(func.max(_VERSIONS.c.number)).group_by(_VERSIONS.c.lineage)
+        rows = self._connection.execute(
+            select(_VERSIONS.c.contract).where(_VERSIONS.c.number.in_(newest)).order_by(_VERSIONS.c.number)
+        )
+        return [Digest(row.contract) for row in rows]
+
+    def rewrap(self, wrapped: bytes, *, again: bytes) -> None:
+        """Put another wrapping of one kept key in the place of the one there was."""
+        for table in (_SNAPSHOTS, _LINKS, _MEMORIES):
+            self._connection.execute(update(table).where(table.c.wrapped == wrapped).values(wrapped=again))
+
+    def kept_links(self) -> list[KeptLinks]:
+        """All endorsed link maps, by their names."""
+        rows = self._connection.execute(select(_LINKS).order_by(_LINKS.c.snapshot))
+        return [_kept_links(row) for row in rows]
+
     def add_statement(self, statement: Statement) -> bool:
         """Remember a verified statement; says whether it is new."""
         return self._add_once(
@@ -308,16 +326,7 @@ class DeskTables:
     def links(self, snapshot: SnapshotId) -> KeptLinks | None:
         """An endorsed link map."""
         row = self._one(_LINKS, snapshot=snapshot)
-        if row is None:
-            return None
-        return KeptLinks(
-            snapshot=SnapshotId(row.snapshot),
-            contract=Digest(row.contract),
-            manifest=Digest(row.manifest),
-            label=Label(row.label),
-            wrapped=row.wrapped,
-            endorsement=row.endorsement,
-        )
+        return None if row is None else _kept_links(row)
 
     def memory(self, lineage: Digest) -> KeptMemory | None:
         """The newest memory of releases of a lineage that this desk knows."""
@@ -429,6 +438,17 @@ def _kept_snapshot(row: Row[Any]) -> KeptSnapshot:
         manifest=Digest(row.manifest),
         label=Label(row.label),
         wrapped=row.wrapped,
+    )
+
+
+def _kept_links(row: Any) -> KeptLinks:
+    return KeptLinks(
+        snapshot=SnapshotId(row.snapshot),
+        contract=Digest(row.contract),
+        manifest=Digest(row.manifest),
+        label=Label(row.label),
+        wrapped=row.wrapped,
+        endorsement=row.endorsement,
     )
 
 

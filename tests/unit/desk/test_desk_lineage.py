@@ -125,6 +125,14 @@ def test_an_owner_who_signs_an_amendment_withdraws_the_version_before(world: Wor
     world.desks[SOUTH].grant(world.request(SOUTH))  # it has not signed yet
 
 
+def test_the_desk_says_under_which_version_it_grants(world: World) -> None:
+    first = world.digest
+    assert world.desks[NORTH].newest_contracts() == (first,)
+    go_on(world, version_of(world, title="Version 2"))
+    assert world.digest != first
+    assert world.desks[NORTH].newest_contracts() == (world.digest,)
+
+
 def test_a_version_that_somebody_refused_is_given_up_by_amending_the_one_before(world: World) -> None:
     """Or an owner who signed first would be stuck with a text that never comes into force."""
     answer(world)

@@ -93,6 +93,18 @@ class DeskRecords(Protocol):
         """All versions of a lineage that the owner signed here, oldest first."""
         ...
 
+    def newest_versions(self) -> list[Digest]:
+        """The newest version of every lineage that the owner signed here."""
+        ...
+
+    def rewrap(self, wrapped: bytes, *, again: bytes) -> None:
+        """Put another wrapping of one kept key in the place of the one there was."""
+        ...
+
+    def kept_links(self) -> list[KeptLinks]:
+        """All endorsed link maps."""
+        ...
+
     def add_statement(self, statement: Statement) -> bool:
         """Remember a verified statement; says whether it is new."""
         ...
