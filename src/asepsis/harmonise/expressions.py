@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any, ClassVar, Final
 
 import sqlglot
@@ -103,7 +104,7 @@ class Expressions:
         if len(text) > _LONGEST:
             raise self._writer.refuse(problem="the expression is too long")
         try:
-            return sqlglot.parse_one(text, dialect=_Dialect)
+            return _parsed(text)
         except (SqlglotError, RecursionError):
             raise self._writer.refuse(problem="it is not one SQL expression") from None
 
@@ -285,6 +286,12 @@ class _Dialect(sqlglot.Dialect):
     """Standard SQL with no function known to the parser."""
 
     Parser = _Parser
+
+
+@lru_cache(maxsize=4096)
+def _parsed(text: str) -> Any:
+    """The tree of an expression, which is only read; a plan asks for each one several times."""
+    return sqlglot.parse_one(text, dialect=_Dialect)
 
 
 _Writing = Callable[[_Writer, Any, int], str]

@@ -11,6 +11,7 @@ import zlib
 from typing import BinaryIO, Final
 
 from asepsis.errors.harmonise import LimitExceeded, SourceFileDamaged
+from asepsis.harmonise.readers.record import read_into
 
 _MAGIC: Final = b"\x1f\x8b"
 _CHUNK: Final = 1 << 18
@@ -42,6 +43,8 @@ class _Rejoined(io.RawIOBase):
         return True
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        if not self._head:
+            return read_into(self._stream, buffer)
         data = self.take(len(buffer))
         buffer[: len(data)] = data
         return len(data)

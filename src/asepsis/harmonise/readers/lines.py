@@ -96,17 +96,17 @@ def read_lines(stream: BinaryIO, *, limits: Limits, any_end: bool = False) -> It
     number = offset = 0
     rest, inside = b"", False
     while block := read_exactly(stream, _BLOCK):
-        data = rest + block
-        ends = _ends(data, any_end=any_end, is_last=False)
-        cut = int(ends[-1]) if len(ends) else 0
-        if not cut and len(data) > limits.record_bytes:
-            cut = len(data) - len(data) % limits.record_bytes
-            lines = Lines(number, offset, data[:cut], *_pieces(np.array([cut]), limits.record_bytes, first=True))
+        data, rest = _at_last_end(rest, block, any_end=any_end)
+        cut = len(data)
+        if not cut and len(rest) > limits.record_bytes:
+            cut = len(rest) - len(rest) % limits.record_bytes
+            data, rest = rest[:cut], rest[cut:]
+            lines = Lines(number, offset, data, *_pieces(np.array([cut]), limits.record_bytes, first=True))
             inside = True
         else:
-            lines = Lines(number, offset, data[:cut], *_pieces(ends, limits.record_bytes, first=inside))
+            ends = _ends(data, any_end=any_end, is_last=True) if cut else np.zeros(0, np.int64)
+            lines = Lines(number, offset, data, *_pieces(ends, limits.record_bytes, first=inside))
             inside = inside and not cut
-        rest = data[cut:]
         if len(lines):
             yield lines
         number, offset = number + len(lines), offset + cut
@@ -177,6 +177,18 @@ def _drop_mark(found: Found, line: bytes) -> None:
     if line.startswith(_MARK.encode()) and 0 not in found.kinds:
         text = _as_utf8(line) if found.texts.get(0, "") is not None else None
         found.texts[0] = text.removeprefix(_MARK).replace("\0", "") if text is not None else None
+
+
+def _at_last_end(rest: bytes, block: bytes, *, any_end: bool) -> tuple[bytes, bytes]:
+    """What was left and a block, cut behind the last line end; a CR at the end of the block may belong to a CR LF."""
+    cut = block.rfind(b"\n") + 1
+    if any_end:
+        cut = max(cut, block.rfind(b"\r", 0, -1) + 1)
+        if rest.endswith(b"\r") and not cut:
+            return rest, block
+    if not cut:
+        return b"", rest + block
+    return b"".join((rest, memoryview(block)[:cut])), block[cut:]
 
 
 def _ends(data: bytes, *, any_end: bool, is_last: bool) -> NDArray[np.int64]:

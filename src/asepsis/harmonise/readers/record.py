@@ -55,6 +55,16 @@ def read_exactly(stream: BinaryIO, size: int) -> bytes:
     return b"".join(parts)
 
 
+def read_into(stream: BinaryIO, buffer: memoryview) -> int:
+    """Read into the buffer, without a copy on the way where the stream can; fewer bytes only at the end or if short."""
+    fill = getattr(stream, "readinto", None)
+    if fill is not None:
+        return fill(buffer) or 0
+    data = stream.read(len(buffer))
+    buffer[: len(data)] = data
+    return len(data)
+
+
 def rest_of(stream: BinaryIO, head: bytes) -> Iterator[bytes]:
     """Everything that is left in pieces of at most one mebibyte, beginning with the bytes already read."""
     data = head + read_exactly(stream, RESIDUE_CHUNK - min(len(head), RESIDUE_CHUNK))
