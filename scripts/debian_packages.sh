@@ -17,7 +17,7 @@ swtpm-tools        swtpm_setup    gives that TPM its endorsement key
 tpm2-tools         tpm2_quote     makes the quotes that our verifier is compared with
 postgresql-client  pg_restore     what our reader of PostgreSQL dumps is compared with
 golang-go          go             compiles the auditor's program that checks our ledger with Go's own libraries
-golang-golang-x-mod-dev  go     those libraries
+golang-golang-x-mod-dev  gofmt  those libraries (which have no program; they come together with Go)
 "
 
 export PATH="$PATH:/usr/sbin:/sbin"
