@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 import shutil
+import subprocess
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -272,3 +276,95 @@ def test_a_demo_never_removes_what_is_no_demo(demo: Demo, tmp_path: Path) -> Non
     answer = call("demo", "--replace", "--folder", str(room))
     assert (answer.code, answer.error) == (5, "room.folder_in_use")
     assert (room / "host" / "room.db").exists()
+
+
+@pytest.fixture(scope="session")
+def crate(demo: Demo, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The release of the story as a Five Safes RO-Crate."""
+    file = tmp_path_factory.mktemp("crate") / "release.zip"
+    answer = call("release", "get", demo.bundle.stem, "--ro-crate", str(file), "--room", str(demo.room))
+    assert answer.code == 0, answer
+    return file
+
+
+def repacked(crate: Path, target: Path, changes: dict[str, bytes | None]) -> Path:
+    """The crate with some files changed, added, or left out."""
+    with zipfile.ZipFile(crate) as archive:
+        files: dict[str, bytes | None] = {name: archive.read(name) for name in archive.namelist()}
+    folder = next(iter(files)).partition("/")[0]
+    files |= {f"{folder}/data/{name}": content for name, content in changes.items()}
+    with zipfile.ZipFile(target, "w") as archive:
+        for name, content in files.items():
+            if content is not None:
+                archive.writestr(name, content)
+    return target
+
+
+def test_a_crate_is_a_whole_bag_and_verifies_like_its_bundle(demo: Demo, crate: Path, tmp_path: Path) -> None:
+    answer = demo.verify_release(crate)
+    assert (answer.code, answer.document()["table"]["rows"]) == (0, [[15]])
+    with zipfile.ZipFile(crate) as archive:
+        archive.extractall(tmp_path)
+    [bag] = tmp_path.iterdir()
+    for manifest, start in (("manifest-sha512.txt", "data/"), ("tagmanifest-sha512.txt", "")):
+        lines = dict(reversed(line.split("  ")) for line in (bag / manifest).read_text().splitlines())
+        here = {str(path.relative_to(bag)) for path in bag.rglob("*") if path.is_file()}
+        payload = {name for name in here if name.startswith("data/")}
+        assert set(lines) == (payload if start else here - payload - {manifest})
+        assert all(hashlib.sha512((bag / name).read_bytes()).hexdigest() == value for name, value in lines.items())
+    metadata = json.loads((bag / "data" / "ro-crate-metadata.json").read_text())
+    graph = {entity["@id"]: entity for entity in metadata["@graph"]}
+    assert graph["./"]["conformsTo"]["@id"] == "https://w3id.org/5s-crate/0.4"
+    kinds = [entity.get("additionalType", {}).get("@id") for entity in graph.values()]
+    assert kinds.count("https://w3id.org/shp#SignOff") == 2
+    assert kinds.count("https://w3id.org/shp#DisclosureCheck") == 1
+    named = {item["@id"] for item in graph["./"]["hasPart"]}
+    assert {f"data/{name}" for name in named if not name.endswith("/")} <= payload | here
+    assert (bag / "data" / "outputs" / "table.csv").read_text() == "persons\n15\n"
+
+
+@pytest.mark.parametrize("file", ["outputs/table.csv", "contract.json", "workflow/analysis.sql", "evidence.json"])
+def test_a_changed_or_missing_file_of_a_crate_is_refused(file: str, demo: Demo, crate: Path, tmp_path: Path) -> None:
+    """Guard: ``check_crate``, and ``verify_release`` for the evidence itself."""
+    for number, content in enumerate((b"persons\n995\n", None)):
+        forged = repacked(crate, tmp_path / f"{number}.zip", {file: content})
+        answer = demo.verify_release(forged)
+        assert (answer.code, answer.document()["error"]["code"]) == (7, "bundle.forged")
+
+
+def test_a_file_more_in_a_crate_is_refused(demo: Demo, crate: Path, tmp_path: Path) -> None:
+    forged = repacked(crate, tmp_path / "more.zip", {"outputs/rows.csv": b"1\n"})
+    assert demo.verify_release(forged).code == 7
+    (tmp_path / "cut.zip").write_bytes(crate.read_bytes()[:-30])
+    assert demo.verify_release(tmp_path / "cut.zip").code == 7
+
+
+def test_roc_validator_accepts_the_crate_and_the_one_inside(crate: Path, tmp_path: Path) -> None:
+    """ASEPSIS_ROC_PYTHON names a Python with roc-validator and rocrate, whose pins do not go with ours."""
+    python = os.environ.get("ASEPSIS_ROC_PYTHON")
+    if not python:
+        pytest.skip("ASEPSIS_ROC_PYTHON names no Python with roc-validator and rocrate")
+    with zipfile.ZipFile(crate) as archive:
+        archive.extractall(tmp_path)
+    [bag] = tmp_path.iterdir()
+    peer = Path(__file__).parent / "peers" / "roc.py"
+
+    def issues(folder: Path) -> object:
+        found = subprocess.run([python, peer, folder, "ro-crate-1.3"], capture_output=True, check=True)
+        return json.loads(found.stdout)["ro-crate-1.3"]
+
+    assert issues(bag) == issues(bag / "data" / "workflow") == []
+    metadata = bag / "data" / "ro-crate-metadata.json"
+    metadata.write_text(metadata.read_text().replace('"license"', '"licensed"'))
+    assert issues(bag)
+
+
+def test_other_systems_get_every_entry_of_the_ledger(demo: Demo, tmp_path: Path) -> None:
+    size = demo.facts["ledger_entries"]
+    found = {}
+    for kind in ("fhir", "ocsf"):
+        file = tmp_path / kind
+        answer = call("ledger", "export", "--format", kind, "--out", str(file), "--room", str(demo.room), "--json")
+        assert (answer.code, answer.document()) == (0, {"file": str(file), "format": kind})
+        found[kind] = file.read_text()
+    assert len(json.loads(found["fhir"])["entry"]) == len(found["ocsf"].splitlines()) == size

@@ -12,6 +12,8 @@ from asepsis.cli.options import DEFAULT_ROOM, AsOption, ExplainOption, JsonOptio
 from asepsis.cli.report import emit, reported, table
 from asepsis.cli.results import answer_document, answer_text
 
+ZIP = b"PK\x03\x04"
+
 app = typer.Typer(help="Releases, reviews and evidence bundles.", no_args_is_help=True)
 
 
@@ -70,19 +72,30 @@ def review(
 def get(
     release: str,
     out: Annotated[Path | None, typer.Option("--out", help="Where to write it; default <release>.json.")] = None,
+    ro_crate: Annotated[
+        Path | None,
+        typer.Option("--ro-crate", help="Write a Five Safes RO-Crate (ZIP) with the bundle inside instead."),
+    ] = None,
     room: RoomOption = DEFAULT_ROOM,
     as_json: JsonOption = False,
 ) -> None:
-    """Write the evidence bundle of a release."""
+    """Write the evidence bundle of a release, alone or in a Five Safes RO-Crate."""
     with reported(as_json=as_json):
+        from asepsis.bootstrap.bundles import release_crate
         from asepsis.bootstrap.room import open_room
         from asepsis.cli.files import write_bytes
         from asepsis.domain.names import ReleaseId
 
         opened = open_room(room)
         bundle = opened.evidences.bundle(ReleaseId(release))
-        target = out or Path(f"{release}.json")
-        write_bytes(target, json.dumps(bundle, indent=1, sort_keys=True).encode())
+        if ro_crate is None:
+            target, content = out or Path(f"{release}.json"), json.dumps(bundle, indent=1, sort_keys=True).encode()
+        else:
+            target, content = (
+                ro_crate,
+                release_crate(bundle, contract=opened.state.release(ReleaseId(release)).contract),
+            )
+        write_bytes(target, content)
         digest = opened.contracts.status().digest
         emit(
             {"file": str(target), "contract": digest},
@@ -97,14 +110,20 @@ def verify(
     contract: Annotated[str, typer.Option("--contract", help="The contract's digest, from an owner you trust.")],
     as_json: JsonOption = False,
 ) -> None:
-    """Check an evidence bundle offline: contract, manifests, evidence, grants, statistic and ledger."""
+    """Check an evidence bundle, or a crate with one, offline: everything, down to the ledger."""
     with reported(as_json=as_json):
-        from asepsis.bootstrap.bundles import verify_release_bundle
+        from asepsis.bootstrap.bundles import verify_release_bundle, verify_release_crate
         from asepsis.cli.evidence import verified_document, verified_text
-        from asepsis.cli.files import read_json
+        from asepsis.cli.files import read_bytes, read_json
         from asepsis.domain.names import Digest
 
-        verified = verify_release_bundle(read_json(bundle), contract=Digest(contract))
+        pinned, content = Digest(contract), read_bytes(bundle)
+        is_crate = content.startswith(ZIP)
+        verified = (
+            verify_release_crate(content, contract=pinned)
+            if is_crate
+            else verify_release_bundle(read_json(bundle), contract=pinned)
+        )
         document = verified_document(verified)
         text = verified_text(verified)
         emit(document, as_json=as_json, text=text)

@@ -18,7 +18,7 @@ from asepsis.domain.budget import Budget
 from asepsis.domain.documents import Document, Fields, encode_bytes
 from asepsis.domain.keydesk import checkpoint_digest
 from asepsis.domain.memory import MemoryVersion
-from asepsis.domain.names import Digest, PartyId, ReleaseId
+from asepsis.domain.names import Digest, PartyId, ReleaseId, SnapshotId
 from asepsis.domain.release import Released, ReleaseStatus
 from asepsis.domain.room import PublishedSnapshot, Release
 from asepsis.domain.run import RunProof
@@ -44,14 +44,18 @@ FORMAT: Final = "asepsis/release-bundle/2"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerifiedRelease:
-    """What a verified bundle shows. ``reviewed`` is whether ``decided_by`` decided, and not the contract's rules."""
+    """What a verified bundle shows; ``manifests`` are the inputs' as they were signed.
+
+    ``reviewed`` is whether ``decided_by`` decided, and not the contract's rules.
+    """
 
     release: ReleaseId
     agreement: Agreement
     job: Job
     statistic: Statistic
+    manifests: Mapping[SnapshotId, bytes]
     appraisals: Mapping[PartyId, Appraisal]
-    charges: Mapping[PartyId, Budget]
+    grants: Mapping[PartyId, Grant]
     decided_by: PartyId
     reviewed: bool
     trail: Trail
@@ -75,6 +79,11 @@ class VerifiedRelease:
     def owners(self) -> tuple[PartyId, ...]:
         """All owners; each of them granted."""
         return tuple(owner.id for owner in self.agreement.contract.owners)
+
+    @property
+    def charges(self) -> dict[PartyId, Budget]:
+        """Each owner's budget once the run was charged."""
+        return {owner: grant.charge for owner, grant in self.grants.items() if grant.charge is not None}
 
     @property
     def level(self) -> int:
@@ -146,7 +155,7 @@ def verify_release(document: object, *, contract: Digest, appraise: Appraise) ->
     if agreement.digest != contract:
         raise KeysNotPinned
     job = read_job(fields.anything("job"))
-    _check_manifests(job, fields.items("manifests"), agreement)
+    manifests = _check_manifests(job, fields.items("manifests"), agreement)
     statistic_document = fields.anything("statistic")
     statistic = read_statistic(statistic_document)
     evidence = _evidence(fields)
@@ -167,8 +176,9 @@ def verify_release(document: object, *, contract: Digest, appraise: Appraise) ->
         agreement=agreement,
         job=job,
         statistic=statistic,
+        manifests=manifests,
         appraisals=granted.appraisals,
-        charges=granted.charges,
+        grants=granted.grants,
         decided_by=decided_by,
         reviewed=outcome(statistic.assessment, agreement.contract) is not ReleaseStatus.RELEASED,
         trail=trail,
@@ -178,7 +188,7 @@ def verify_release(document: object, *, contract: Digest, appraise: Appraise) ->
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Granted:
     appraisals: dict[PartyId, Appraisal]
-    charges: dict[PartyId, Budget]
+    grants: dict[PartyId, Grant]
 
 
 def _proof(proof: RunProof) -> Document:
@@ -209,9 +219,9 @@ def _manifest(snapshot: PublishedSnapshot) -> Document:
     }
 
 
-def _check_manifests(job: Job, items: list[object], agreement: Agreement) -> None:
-    """Every input of the job is a manifest that its owner signed, or that all owners endorsed."""
-    digests = set()
+def _check_manifests(job: Job, items: list[object], agreement: Agreement) -> dict[SnapshotId, bytes]:
+    """Every input of the job is a manifest that its owner signed, or that all owners endorsed; returns these."""
+    digests, documents = set(), {}
     for item in items:
         fields = Fields(item, document="bundle", place="manifests")
         document, signature = fields.octets("document"), fields.octets("signature", empty=True)
@@ -225,8 +235,10 @@ def _check_manifests(job: Job, items: list[object], agreement: Agreement) -> Non
             key = agreement.contract.party(owner).signing_key
             manifest = verify_manifest(SignedManifest(document=document, signature=signature), key)
         digests.add(manifest_digest(manifest))
+        documents[manifest.snapshot] = document
     if digests != {item.manifest for item in job.inputs}:
         raise BundleForged(what="the manifests are not those of the job")
+    return documents
 
 
 def _evidence(fields: Fields) -> dict[PartyId, Evidence]:
@@ -253,11 +265,11 @@ def _check_grants(
     owners = {owner.id for owner in contract.owners}
     if set(grants) != owners or set(evidence) != owners:
         raise BundleForged(what="an owner's grant or evidence is missing")
-    appraisals, charges = {}, {}
+    appraisals = {}
     for owner in contract.owners:
         grant, shown = grants[owner.id], evidence[owner.id]
         _check_grant(grant, job, shown, owner=owner.id, key=owner.signing_key)
-        charges[owner.id] = _charge(grant, limit=contract.budgets[owner.id])
+        _check_charge(grant, limit=contract.budgets[owner.id])
         if grant.memory != started:
             raise BundleForged(what="a grant names another memory of releases than the statistic")
         binding = Binding(
@@ -276,13 +288,12 @@ def _check_grants(
             minimum_level=contract.level,
             at=grant.granted_at,  # certificates end; what counted when the owner granted counts for ever
         )
-    return _Granted(appraisals=appraisals, charges=charges)
+    return _Granted(appraisals=appraisals, grants=grants)
 
 
-def _charge(grant: Grant, *, limit: int) -> Budget:
+def _check_charge(grant: Grant, *, limit: int) -> None:
     if grant.charge is None or grant.charge.used < 1 or grant.charge.limit != limit:
         raise BundleForged(what="a grant does not say what it was charged")
-    return grant.charge
 
 
 def _check_grant(grant: Grant, job: Job, evidence: Evidence, *, owner: PartyId, key: bytes) -> None:
