@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Protocol, runtime_checkable
 
 from asepsis.domain.attestation import Appraisal, Binding, Evidence, Grant
+from asepsis.domain.contract import Contract
 from asepsis.domain.documents import Document
 from asepsis.domain.integrity import ObjectFault
 from asepsis.domain.keydesk import GrantRequest, MemoryDeposit, PublicKeys, ShareDeposit
@@ -299,6 +300,9 @@ class Desk(Protocol):
 
 class OwnDesk(Protocol):
     """The owner's own desk, as the owner's contributions use it."""
+
+    def signed(self, contract: Digest) -> Contract:
+        """A contract that the owner signed at this desk. Raises ContractNotSignedHere."""
 
     def register(self, signed_manifest: SignedManifest, *, dek: bytes) -> None:
         """Take the data key of the owner's own snapshot into keeping."""

@@ -75,9 +75,12 @@ def import_rabbit(document: Path, out: Path, *, declared: Declared) -> tuple[str
 def harmoniser(mapping: SourceMapping, keys: FileKeys) -> Harmonise:
     """The pipeline for one mapping under one owner's person key."""
 
-    def run(files: Mapping[str, Opener], *, run: str, workdir: Path, progress: Progress) -> HarmonisedRun:
+    def run(
+        files: Mapping[str, Opener], *, run: str, texts: frozenset[str], workdir: Path, progress: Progress
+    ) -> HarmonisedRun:
         resources = Resources(progress=lambda step: progress(step.stage, step.subject, step.records))
-        return harmonise(mapping, files, workdir=workdir, run=run, person_key=keys.person_key(), resources=resources)
+        asked, person_key = mapping.asked(texts), keys.person_key()
+        return harmonise(asked, files, workdir=workdir, run=run, person_key=person_key, resources=resources)
 
     return run
 
@@ -85,9 +88,17 @@ def harmoniser(mapping: SourceMapping, keys: FileKeys) -> Harmonise:
 def rejudge(mapping: SourceMapping, keys: FileKeys) -> Judge:
     """The pipeline that judges quarantined records again, for one mapping under one owner's person key."""
 
-    def run(folder: Path, tables: Mapping[str, Path], *, run: str, workdir: Path, progress: Progress) -> HarmonisedRun:
+    def run(
+        folder: Path,
+        tables: Mapping[str, Path],
+        *,
+        run: str,
+        texts: frozenset[str],
+        workdir: Path,
+        progress: Progress,
+    ) -> HarmonisedRun:
         resources = Resources(progress=lambda step: progress(step.stage, step.subject, step.records))
-        kept = KeptRun(folder=folder, tables=tables)
-        return rerun(mapping, kept, workdir=workdir, run=run, person_key=keys.person_key(), resources=resources)
+        kept, asked, person_key = KeptRun(folder=folder, tables=tables), mapping.asked(texts), keys.person_key()
+        return rerun(asked, kept, workdir=workdir, run=run, person_key=person_key, resources=resources)
 
     return run

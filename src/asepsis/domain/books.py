@@ -71,6 +71,27 @@ class FileBooks:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TextBooks:
+    """The account of one column of free text (``table.column``): numbers of texts, and of what was replaced.
+
+    ``withheld`` texts are kept out because no contract asks for them, ``unnamed`` ones because no name of their person
+    is known that could be looked for. ``changed`` ones had something replaced; ``replaced`` counts by label.
+    """
+
+    column: str
+    texts: int
+    withheld: int = 0
+    unnamed: int = 0
+    changed: int = 0
+    replaced: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def kept(self) -> int:
+        """The texts that stand in the table."""
+        return self.texts - self.withheld - self.unnamed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Books:
     """The account of one run over all its files. ``uncovered`` are files of the source that no entry reads."""
 
@@ -78,6 +99,7 @@ class Books:
     mapping: Digest
     files: tuple[FileBooks, ...]
     uncovered: tuple[str, ...] = ()
+    texts: tuple[TextBooks, ...] = ()
 
     def balance(self) -> None:
         """Check every file.
@@ -95,6 +117,7 @@ class Books:
             "mapping": self.mapping,
             "files": [_plain(file) for file in self.files],
             "uncovered": list(self.uncovered),
+            **({"texts": [_plain(text) for text in self.texts]} if self.texts else {}),
         }
 
     def as_text(self) -> str:
@@ -105,7 +128,8 @@ class Books:
             file.path.ljust(width) + "".join(f"{getattr(file, name):,}".rjust(13) for name in _COLUMNS)
             for file in self.files
         ]
-        return "\n".join([head, *body, *(line for file in self.files for line in _details(file))])
+        details = (line for file in self.files for line in _details(file))
+        return "\n".join([head, *body, *details, *map(_text_line, self.texts)])
 
 
 def books_from_dict(value: Mapping[str, Any]) -> Books:
@@ -115,10 +139,18 @@ def books_from_dict(value: Mapping[str, Any]) -> Books:
         mapping=Digest(value["mapping"]),
         files=tuple(FileBooks(**file) for file in value["files"]),
         uncovered=tuple(value["uncovered"]),
+        texts=tuple(TextBooks(**text) for text in value.get("texts", ())),
     )
 
 
-def _plain(file: FileBooks) -> dict[str, Any]:
+def _text_line(text: TextBooks) -> str:
+    counts = {"texts": text.texts, "withheld": text.withheld, "unnamed": text.unnamed, "changed": text.changed}
+    counts |= dict(sorted(text.replaced.items()))
+    said = ", ".join(f"{name} {count:,}" for name, count in counts.items() if count)
+    return f"  free text {text.column}: {said}"
+
+
+def _plain(file: FileBooks | TextBooks) -> dict[str, Any]:
     values = {item.name: getattr(file, item.name) for item in fields(file)}
     return {name: dict(sorted(item.items())) if isinstance(item, Mapping) else item for name, item in values.items()}
 

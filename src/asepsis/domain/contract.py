@@ -30,6 +30,8 @@ from asepsis.errors.contract import (
 
 SCHEMA_VERSION: Final = 1
 KEY_LENGTH: Final = 32
+TEXT_COLUMN: Final = re.compile(r"[a-z][a-z0-9_]{0,62}\.[a-z][a-z0-9_]{0,62}")
+"""A column of a table, as a clause names it."""
 HIGHEST_LEVEL: Final = 2
 MOST_RETENTION_DAYS: Final = 36_500
 _HEX_256: Final = re.compile(r"[0-9a-f]{64}")
@@ -90,12 +92,13 @@ class Party:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dataset:
-    """A dataset that an owner brings into the room."""
+    """A dataset that an owner brings into the room; ``free_text`` are the columns with text that it may hold."""
 
     name: str
     owner: PartyId
     label: Label
     holds: Holding
+    free_text: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -336,16 +339,23 @@ def _party_document(party: Party) -> Document:
 
 
 def _read_dataset(name: str, fields: Fields) -> Dataset:
-    return Dataset(
+    dataset = Dataset(
         name=name,
         owner=PartyId(fields.name("owner")),
         label=fields.choice("label", Label),
         holds=fields.choice("holds", Holding),
+        free_text=frozenset(fields.texts("free_text", default=())),
     )
+    if not all(map(TEXT_COLUMN.fullmatch, dataset.free_text)):
+        raise fields.malformed("free_text", "columns are named like note.note_text")
+    if dataset.free_text and dataset.holds is not Holding.CLINICAL:
+        raise fields.malformed("free_text", "only a clinical dataset holds free text")
+    return dataset
 
 
 def _dataset_document(dataset: Dataset) -> Document:
-    return {"owner": dataset.owner, "label": dataset.label.value, "holds": dataset.holds.value}
+    document: Document = {"owner": dataset.owner, "label": dataset.label.value, "holds": dataset.holds.value}
+    return document | ({"free_text": sorted(dataset.free_text)} if dataset.free_text else {})
 
 
 def _read_budgets(fields: Fields) -> dict[PartyId, int]:

@@ -12,7 +12,7 @@ from collections.abc import Collection, Mapping
 from typing import Final
 
 from asepsis.domain.catalogue import ColumnType, Use
-from asepsis.domain.contract import HIGHEST_LEVEL, MOST_RETENTION_DAYS, SCHEMA_VERSION, Holding, Role
+from asepsis.domain.contract import HIGHEST_LEVEL, MOST_RETENTION_DAYS, SCHEMA_VERSION, TEXT_COLUMN, Holding, Role
 from asepsis.domain.documents import Document
 from asepsis.domain.privacy import LARGEST_NORM, MOST_RECORDS, MOST_VALUES
 from asepsis.domain.quotas import Quotas
@@ -70,7 +70,10 @@ def _definitions() -> Document:
         "digest": {"type": "string", "pattern": _DIGEST},
         "key": {"type": "string", "pattern": _KEY},
         "party": _party(),
-        "dataset": _closed({"owner": _ref("name"), "label": _one_of(Label), "holds": _one_of(Holding)}),
+        "dataset": _closed(
+            {"owner": _ref("name"), "label": _one_of(Label), "holds": _one_of(Holding), "free_text": _columns()},
+            optional=("free_text",),
+        ),
         "table": _closed(
             {"columns": _named(_ref("column")), "one_per_person": {"type": "boolean"}, "key": _ref("name")},
             optional=("one_per_person", "key"),
@@ -178,6 +181,11 @@ def _one_of(words: type[Label | Holding | ColumnType]) -> Document:
 
 def _some_of(words: type[Role | Use]) -> Document:
     return {"type": "array", "items": {"enum": [word.value for word in words]}, "uniqueItems": True}
+
+
+def _columns() -> Document:
+    named = {"type": "string", "pattern": f"^{TEXT_COLUMN.pattern}$"}
+    return {"type": "array", "items": named, "uniqueItems": True}
 
 
 def _texts() -> Document:

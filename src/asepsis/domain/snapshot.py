@@ -23,6 +23,7 @@ _MANIFEST_KEYS: Final = frozenset(
     {"format", "owner", "dataset", "snapshot", "label", "created_at", "origin", "files"},
 )
 _ORIGIN_KEYS: Final = frozenset({"source_kind", "restore_point", "mapping", "books"})
+_FREE_TEXT: Final = "free_text"
 _FILE_KEYS: Final = frozenset({"id", "table", "rows", "length", "sealed_length", "root"})
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@-]{0,127}")
 _FILE_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
@@ -90,12 +91,16 @@ class SealedFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Origin:
-    """Where a snapshot came from: the kind of source, the restore point, and digests of mapping and books."""
+    """Where a snapshot came from: the kind of source, the restore point, and digests of mapping and books.
+
+    ``free_text`` names the columns in which it has scrubbed texts; where there are none, the document does not say so.
+    """
 
     source_kind: str
     restore_point: RestorePointId
     mapping: Digest
     books: Digest
+    free_text: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse what the schema does not allow; raises `ManifestMalformed`."""
@@ -103,6 +108,10 @@ class Origin:
         _text(self.restore_point, "origin.restore_point")
         _match(_HEX_256, self.mapping, "origin.mapping")
         _match(_HEX_256, self.books, "origin.books")
+        for column in self.free_text:
+            _match(_NAME, column, "origin.free_text")
+        if list(self.free_text) != sorted(set(self.free_text)):
+            raise ManifestMalformed(place="origin.free_text")
 
     def to_document(self) -> dict[str, object]:
         """Plain JSON values under the names of the schema."""
@@ -111,17 +120,23 @@ class Origin:
             "restore_point": self.restore_point,
             "mapping": self.mapping,
             "books": self.books,
+            **({_FREE_TEXT: list(self.free_text)} if self.free_text else {}),
         }
 
     @classmethod
     def from_document(cls, document: object) -> Origin:
         """Read the document form; raises `ManifestMalformed`."""
-        fields = _closed(document, _ORIGIN_KEYS, "origin")
+        has_text = isinstance(document, dict) and _FREE_TEXT in document
+        fields = _closed(document, _ORIGIN_KEYS | {_FREE_TEXT} if has_text else _ORIGIN_KEYS, "origin")
+        texts = fields.get(_FREE_TEXT, [])
+        if not isinstance(texts, list) or (has_text and not texts):
+            raise ManifestMalformed(place="origin.free_text")
         return cls(
             source_kind=_text(fields["source_kind"], "origin.source_kind"),
             restore_point=RestorePointId(_text(fields["restore_point"], "origin.restore_point")),
             mapping=Digest(_text(fields["mapping"], "origin.mapping")),
             books=Digest(_text(fields["books"], "origin.books")),
+            free_text=tuple(_text(text, "origin.free_text") for text in texts),
         )
 
 

@@ -9,14 +9,14 @@ import hashlib
 import json
 from collections.abc import Mapping as MappingOf
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Final
 
 from asepsis.domain.names import Digest
 from asepsis.errors.harmonise import IdentifierColumn, MappingMalformed
 from asepsis.harmonise.entries import NAME, FileEntry, read_entry
-from asepsis.harmonise.omop import PERIOD, TARGETS, Target
+from asepsis.harmonise.omop import IDENTITY, PERIOD, TARGETS, Target
 from asepsis.harmonise.section import Section
 
 FORMAT: Final = "asepsis-mapping/1"
@@ -73,13 +73,17 @@ class Repair:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Column:
-    """A named value: an expression, a concept looked up by a code, or a person looked up by a key of the source."""
+    """A named value: an expression, a concept looked up by a code, or a person looked up by a key of the source.
+
+    ``free_text`` is what the mapping says about it: text as somebody wrote it, or codes and short values.
+    """
 
     name: str
     expr: str
     code_map: str | None = None
     repair: Repair | None = None
     is_person: bool = False
+    free_text: bool | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,10 +142,26 @@ class TableSpec:
         """The table that is filled."""
         return TARGETS[self.table]
 
+    def is_free(self, column: Column) -> bool:
+        """Whether a column of a clinical table holds free text.
+
+        What OMOP means for text always does. Any other text does unless the mapping says that it does not, or looks
+        the same value up in a code map: source codes are not free text.
+        """
+        target = self.target
+        if self.table == IDENTITY or target.columns[column.name] != "VARCHAR" or column.code_map is not None:
+            return False
+        if column.name in target.free or column.free_text is not None:
+            return column.name in target.free or column.free_text is True
+        return column.expr not in {other.expr for other in (*self.fields, *self.let) if other.code_map is not None}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mapping:
-    """A whole mapping. ``digest`` covers every byte of it and is named in the contract and in each run."""
+    """A whole mapping. ``digest`` covers every byte of it and is named in the contract and in each run.
+
+    ``texts`` is the free text that a contract asks for, as ``table.column``; it belongs to a run, not to the folder.
+    """
 
     source: str
     owner: str
@@ -153,6 +173,27 @@ class Mapping:
     spans: tuple[Span, ...]
     period_type_concept_id: int
     digest: Digest
+    texts: frozenset[str] = frozenset()
+
+    @property
+    def free_text(self) -> frozenset[str]:
+        """The columns with free text that the mapping fills, as ``table.column``."""
+        return frozenset(
+            f"{spec.table}.{column.name}" for spec in self.tables for column in spec.fields if spec.is_free(column)
+        )
+
+    @property
+    def withheld(self) -> frozenset[str]:
+        """The columns with free text that no contract asks for: they stay empty."""
+        return self.free_text - self.texts
+
+    def writes(self, spec: TableSpec, column: Column) -> bool:
+        """Whether the values of a column of a table file are written: all are but free text that nobody asks for."""
+        return f"{spec.table}.{column.name}" in self.texts or not spec.is_free(column)
+
+    def asked(self, texts: frozenset[str]) -> Mapping:
+        """The mapping under a contract that asks for this free text."""
+        return replace(self, texts=self.free_text & texts)
 
     def specs_of(self, entry: str) -> tuple[TableSpec, ...]:
         """The tables that are filled from one file entry."""
@@ -299,6 +340,8 @@ def _check_fields(fields: tuple[Column, ...], table: str, section: Section) -> N
             raise section.malformed(f"fields.{column.name}", "the target table has no such column")
         if column.name in target.empty:
             raise IdentifierColumn(file=section.file, column=f"{table}.{column.name}")
+        if column.free_text is False and column.name in target.free:
+            raise section.malformed(f"fields.{column.name}", "OMOP means this column for free text")
     missing = [name for name in target.required if name not in {column.name for column in fields}]
     if missing:
         raise section.malformed("fields", f"{missing[0]} is required")
@@ -320,6 +363,7 @@ def _column(section: Section, name: str, codes: MappingOf[str, CodeMap]) -> Colu
         expr=text,
         code_map=code_map,
         is_person=person is not None,
+        free_text=section.said("free_text"),
         repair=None
         if repair is None
         else Repair(when=repair.text("when"), to=repair.text("to"), reason=repair.name("reason")),

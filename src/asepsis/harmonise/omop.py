@@ -20,6 +20,7 @@ class Target:
     """One target table. ``columns`` are SQL types in order; ``key`` is made by the engine where ``counted``.
 
     ``required`` may not be null; ``empty`` are columns that a mapping may not fill; ``at`` orders the rows of a person.
+    ``free`` are columns that OMOP means for text as somebody wrote it (see ``texts``).
     """
 
     name: str
@@ -29,6 +30,7 @@ class Target:
     required: tuple[str, ...] = ()
     empty: frozenset[str] = frozenset()
     zero: frozenset[str] = frozenset()
+    free: frozenset[str] = frozenset()
     at: str | None = None
 
 
@@ -64,6 +66,7 @@ _CONDITION: Final = Target(
     required=("condition_start_date",),
     empty=frozenset({"condition_occurrence_id", "person_id", "provider_id", "visit_occurrence_id", "visit_detail_id"}),
     zero=frozenset({"condition_concept_id", "condition_type_concept_id", "condition_source_concept_id"}),
+    free=frozenset({"stop_reason"}),
     at="condition_start_date",
 )
 
@@ -75,7 +78,8 @@ _DEATH: Final = Target(
         "cause_concept_id INTEGER, cause_source_value VARCHAR, cause_source_concept_id INTEGER"
     ),
     required=("death_date",),
-    empty=frozenset({"person_id", "cause_source_value"}),
+    empty=frozenset({"person_id"}),
+    free=frozenset({"cause_source_value"}),
 )
 
 _IDENTITY_TYPES: Final = {"person_id": "BIGINT", "birth_date": "DATE"}
@@ -135,8 +139,9 @@ _DRUG: Final = Target(
     ),
     counted=True,
     required=("drug_exposure_start_date", "drug_exposure_end_date"),
-    empty=_LINKS | {"drug_exposure_id", "sig", "lot_number"},
+    empty=_LINKS | {"drug_exposure_id", "lot_number"},
     zero=frozenset({"drug_concept_id", "drug_type_concept_id"}),
+    free=frozenset({"sig", "stop_reason"}),
     at="drug_exposure_start_date",
 )
 
@@ -187,9 +192,29 @@ _OBSERVATION: Final = Target(
     ),
     counted=True,
     required=("observation_date",),
-    empty=_LINKS | {"observation_id", "observation_event_id", "value_as_string"},
+    empty=_LINKS | {"observation_id", "observation_event_id"},
     zero=frozenset({"observation_concept_id", "observation_type_concept_id"}),
+    free=frozenset({"value_as_string"}),
     at="observation_date",
+)
+
+_NOTE: Final = Target(
+    name="note",
+    key="note_id",
+    columns=_columns(
+        "note_id BIGINT, person_id BIGINT, note_date DATE, note_datetime TIMESTAMP, note_type_concept_id INTEGER, "
+        "note_class_concept_id INTEGER, note_title VARCHAR, note_text VARCHAR, encoding_concept_id INTEGER, "
+        "language_concept_id INTEGER, provider_id BIGINT, visit_occurrence_id BIGINT, visit_detail_id BIGINT, "
+        "note_source_value VARCHAR, note_event_id BIGINT, note_event_field_concept_id INTEGER"
+    ),
+    counted=True,
+    required=("note_date", "note_text"),
+    empty=_LINKS | {"note_id", "note_event_id"},
+    zero=frozenset(
+        {"note_type_concept_id", "note_class_concept_id", "encoding_concept_id", "language_concept_id"},
+    ),
+    free=frozenset({"note_title", "note_text"}),
+    at="note_date",
 )
 
 _MERGE: Final = Target(
@@ -216,6 +241,7 @@ TARGETS: Final[Mapping[str, Target]] = MappingProxyType(
             _VISIT,
             _PROCEDURE,
             _OBSERVATION,
+            _NOTE,
             _MERGE,
             _PERIOD,
         )

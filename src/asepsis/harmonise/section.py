@@ -94,8 +94,12 @@ class Section:
 
     def flag(self, key: str) -> bool:
         """True or false; false by default."""
-        value = self._take(key, default=False)
-        if not isinstance(value, bool):
+        return self.said(key) or False
+
+    def said(self, key: str) -> bool | None:
+        """True or false, or ``None`` where nothing is said."""
+        value = self._take(key, default=None)
+        if value is not None and not isinstance(value, bool):
             raise self.malformed(key, "true or false is expected")
         return value
 

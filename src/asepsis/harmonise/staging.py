@@ -30,7 +30,7 @@ from asepsis.harmonise.spec_columns import (
     person_column,
 )
 
-__all__ = ["EntryPlan", "code_table", "settled_table"]
+__all__ = ["EntryPlan", "code_table", "final_table", "settled_table"]
 
 _PLACE: Final = {"file_id": "INTEGER", "rec_no": "BIGINT", "byte_off": "BIGINT"}
 _REJECTS: Final = "STRUCT(field VARCHAR, reason VARCHAR)[]"
@@ -53,6 +53,11 @@ def settled_table(entry: str) -> str:
     return quote_name(f"settled_{entry}")
 
 
+def final_table(table: str) -> str:
+    """Where the rows of a target table stand in their final order."""
+    return f"final_{table}"
+
+
 class EntryPlan:
     """The statements for one file entry; building it checks every expression of the mapping that concerns it."""
 
@@ -61,6 +66,7 @@ class EntryPlan:
         self._files = mapping.files
         self._specs = mapping.specs_of(entry.name)
         self._codes = tuple(mapping.codes)
+        self._writes = mapping.writes
         self._conditional = tuple(spec for spec in self._specs if spec.where is not None)
         self._staged = quote_name(f"staged_{entry.name}")
         self._settled = settled_table(entry.name)
@@ -135,7 +141,7 @@ class EntryPlan:
 
     def emit(self, spec: TableSpec, columns: Sequence[str] | None = None) -> str:
         """Select the rows of one table file: the person, the columns that are filled, and where each row comes from."""
-        filled = {column.name for column in spec.fields}
+        filled = {column.name for column in spec.fields if self._writes(spec, column)}
         names = [column.name for column in spec.fields] if columns is None else columns
         values = [_emitted(spec, name, is_filled=name in filled) for name in names]
         person, source = f"s.{id_column(spec)} AS person_id", f"{self._settled} s"

@@ -141,6 +141,8 @@ def _read_snapshot(item: object, contract: Contract) -> SnapshotFolder:
     dataset = contract.dataset(manifest.dataset)
     if manifest.owner != dataset.owner or manifest.owner != owner or manifest.label is not dataset.label:
         raise OrderRefused(what="the owner of a snapshot")
+    if not dataset.free_text.issuperset(manifest.origin.free_text):
+        raise OrderRefused(what="free text that the contract does not ask for")
     return SnapshotFolder(manifest=manifest, folder=folder, holds=dataset.holds)
 
 

@@ -13,7 +13,7 @@ import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import BinaryIO, Final, Protocol
 
 from asepsis.domain.asking import Principal, PrincipalKind
 from asepsis.domain.books import Books, books_from_dict
@@ -23,6 +23,14 @@ from asepsis.domain.names import Digest, PartyId, RestorePointId, SnapshotId
 from asepsis.domain.room import PublishedSnapshot
 from asepsis.domain.snapshot import Label, Manifest, Origin
 from asepsis.domain.source import Entry, EntryType
+from asepsis.errors.contract import (
+    ContractExpired,
+    ContractNotInForce,
+    ContractNotSigned,
+    ContractNotYetValid,
+    NoContract,
+)
+from asepsis.errors.desk import ContractNotSignedHere
 from asepsis.errors.room import ForeignMapping
 from asepsis.ports import Clock, OwnDesk, OwnerKeys, Randomness, RoomState, SnapshotFiles, Source
 from asepsis.sealing.canonical import canonical, digest
@@ -32,6 +40,16 @@ from asepsis.sealing.manifest import SignedManifest, manifest_digest
 from asepsis.sealing.signing import Purpose
 from asepsis.services.access import Access, contributing
 from asepsis.services.audit import Audit
+from asepsis.services.contracts import Contracts
+
+_NOT_AGREED: Final = (
+    NoContract,
+    ContractNotInForce,
+    ContractNotSigned,
+    ContractNotSignedHere,
+    ContractExpired,
+    ContractNotYetValid,
+)
 
 Opener = Callable[[], BinaryIO]
 Progress = Callable[[str, str, int], None]
@@ -120,12 +138,19 @@ class MappedSource(Protocol):
         """What identifies the mapping."""
         ...
 
+    @property
+    def free_text(self) -> frozenset[str]:
+        """The columns that it fills with free text, as ``table.column``."""
+        ...
+
 
 class Harmonise(Protocol):
     """Lands, stages and splits the files of a source under a mapping; refuses if the books do not balance."""
 
-    def __call__(self, files: Mapping[str, Opener], *, run: str, workdir: Path, progress: Progress) -> Harmonised:
-        """The harmonised run; the same inputs find the same finished run again."""
+    def __call__(
+        self, files: Mapping[str, Opener], *, run: str, texts: frozenset[str], workdir: Path, progress: Progress
+    ) -> Harmonised:
+        """The harmonised run with this free text and no other; the same inputs find the same finished run again."""
         ...
 
 
@@ -188,19 +213,35 @@ class Contribute:
         """
         require_own(Access(self.state, self.clock, self.audit.host), self.owner, mapping)
         entries = [entry for entry in source.walk(point) if entry.type is EntryType.FILE]
-        contribution = self._identity(source, point, entries, mapping)
+        texts = self.asked(mapping)
+        contribution = under(self._identity(source, point, entries, mapping), texts)
         known = self.known(contribution)
         if known is not None:
             return known
         files = {entry.path: _opener(source, point, entry.path) for entry in entries}
         workdir = self.home / "work"
-        run = harmonise(files, run=contribution[:16], workdir=workdir, progress=progress)
+        run = harmonise(files, run=contribution[:16], texts=texts, workdir=workdir, progress=progress)
         origin = Origin(
-            source_kind=source.kind, restore_point=point, mapping=mapping.digest, books=digest(run.books.as_dict())
+            source_kind=source.kind,
+            restore_point=point,
+            mapping=mapping.digest,
+            books=digest(run.books.as_dict()),
+            free_text=tuple(sorted(texts)),
         )
         return self.finish(
             HarmonisedWork(run=run, origin=origin, contribution=contribution, progress=progress), mapping
         )
+
+    def asked(self, mapping: MappedSource) -> frozenset[str]:
+        """The free text of a mapping that the contract in force asks for, if the owner signed it at its own desk."""
+        contracts = Contracts(self.state, self.clock, self.audit.host)
+        try:
+            contract = self.desk.signed(contracts.in_force().digest)
+        except _NOT_AGREED:
+            return frozenset()
+        name = f"{mapping.dataset}-{Holding.CLINICAL.value}"
+        asked = (dataset.free_text for dataset in contract.datasets_of(self.owner) if dataset.name == name)
+        return mapping.free_text & frozenset().union(*asked)
 
     def known(self, contribution: Digest) -> Contribution | None:
         """A contribution that is in the room already; plain tables that a killed command left are removed."""
@@ -306,6 +347,11 @@ class Contribute:
             **more,
         }
         return LedgerEntry(at=self.clock(), actor=self.owner, act=act, subject=manifest.snapshot, facts=facts)
+
+
+def under(contribution: Digest, texts: frozenset[str]) -> Digest:
+    """What identifies a contribution with this free text; without any it stays what it is."""
+    return digest([contribution, sorted(texts)]) if texts else contribution
 
 
 def require_own(access: Access, owner: PartyId, mapping: MappedSource) -> None:

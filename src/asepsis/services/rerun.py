@@ -31,6 +31,7 @@ from asepsis.services.contribute import (
     MappedSource,
     Progress,
     require_own,
+    under,
 )
 
 _SHORTEST: Final = 8
@@ -40,7 +41,14 @@ class Judge(Protocol):
     """Judges the quarantined records of an earlier run under a mapping; refuses if the books do not balance."""
 
     def __call__(
-        self, folder: Path, tables: Mapping[str, Path], *, run: str, workdir: Path, progress: Progress
+        self,
+        folder: Path,
+        tables: Mapping[str, Path],
+        *,
+        run: str,
+        texts: frozenset[str],
+        workdir: Path,
+        progress: Progress,
     ) -> Harmonised:
         """The new run: rows of the earlier one as they were, and those that are accepted now."""
         ...
@@ -63,7 +71,8 @@ class Rerun:
         work = self.contributions
         require_own(Access(work.state, work.clock, work.audit.host), work.owner, mapping)
         earlier = self._find(name)
-        contribution = digest({"owner": work.owner, "rerun": earlier[0].contribution, "mapping": mapping.digest})
+        plain = digest({"owner": work.owner, "rerun": earlier[0].contribution, "mapping": mapping.digest})
+        contribution = under(plain, work.asked(mapping))
         opened = work.home / "work" / f"{contribution[:16]}.earlier"
         shutil.rmtree(opened, ignore_errors=True)
         known = work.known(contribution)
@@ -88,12 +97,14 @@ class Rerun:
         folder = work.home / "contributions" / earlier[0].contribution[:16]
         _check_books(folder, was)
         tables = self._open(earlier, opened, progress)
-        run = judge(folder, tables, run=contribution[:16], workdir=work.home / "work", progress=progress)
+        texts, workdir = work.asked(mapping), work.home / "work"
+        run = judge(folder, tables, run=contribution[:16], texts=texts, workdir=workdir, progress=progress)
         origin = Origin(
             source_kind=was.source_kind,
             restore_point=was.restore_point,
             mapping=mapping.digest,
             books=digest(run.books.as_dict()),
+            free_text=tuple(sorted(texts)),
         )
         facts = {"run": earlier[0].contribution[:16]}
         return work.finish(

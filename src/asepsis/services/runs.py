@@ -80,9 +80,17 @@ class Runs:
     randomness: Randomness
 
     def inputs(self, agreement: Agreement, kind: AnalysisKind) -> tuple[SnapshotInput, ...]:
-        """The newest snapshot of every dataset that this kind reads. Raises SnapshotsMissing or LinksMissing."""
+        """The newest snapshot of every dataset that this kind reads. Raises SnapshotsMissing or LinksMissing.
+
+        Snapshots with free text that the contract does not ask for are left out.
+        """
         contract = agreement.contract
-        newest = {snapshot.manifest.dataset: snapshot for snapshot in self.state.snapshots()}
+        asked = {dataset.name: dataset.free_text for dataset in contract.datasets}
+        newest = {
+            snapshot.manifest.dataset: snapshot
+            for snapshot in self.state.snapshots()
+            if asked.get(snapshot.manifest.dataset, frozenset()).issuperset(snapshot.manifest.origin.free_text)
+        }
         inputs = []
         for dataset in contract.datasets:
             if dataset.holds in READS[kind]:

@@ -17,6 +17,12 @@ def _sentences(party: Party, contract: Contract) -> list[str]:
     if Role.OWNER in party.roles:
         names = ", ".join(dataset.name for dataset in contract.datasets_of(party.id))
         lines.append(f"Gives {names}; the keys stay at its own key desk.")
+        lines += [
+            f"Gives free text of {dataset.name}, scrubbed by what identifies each patient, but not anonymous: "
+            f"{', '.join(sorted(dataset.free_text))}."
+            for dataset in contract.datasets_of(party.id)
+            if dataset.free_text
+        ]
         lines.append(f"Its desk grants at most {contract.budgets[party.id]} runs, and can stop everything alone.")
         lines += _memories(contract)
         lines += _noise(contract)

@@ -86,7 +86,7 @@ def test_it_makes_the_rows_that_carrot_made(table: str, count: int, whole: Harmo
     keys = {row["TARGET_SUBJECT"]: row["SOURCE_SUBJECT"] for row in expected(example, "person_ids")}
     people = {row["person_id"]: row["mrn"] for row in pq.read_table(whole.identity).to_pylist()}
     theirs, ours = expected(example, table), made(whole, table)
-    skipped = {"day_of_birth", "birth_datetime", f"{table}_id"}
+    skipped = {"day_of_birth", "birth_datetime", f"{table}_id", "value_source_value", "measurement_source_value"}
     columns = [
         name for name in theirs[0] if name not in skipped and name != "person_id" and any(r[name] for r in theirs)
     ]
@@ -153,10 +153,10 @@ RULES = {
                 "concept_mappings": {"name": {"O'Neill": {"drug_concept_id": [1]}}},
             }
         },
-        "note": {
+        "specimen": {
             "notes.csv": {
                 "person_id_mapping": {"source_field": "PersonID", "dest_field": "person_id"},
-                "concept_mappings": {"text": {"*": {"note_class_concept_id": [2]}}},
+                "concept_mappings": {"text": {"*": {"specimen_concept_id": [2]}}},
             }
         },
     }
@@ -169,7 +169,7 @@ def test_what_cannot_be_a_table_file_waits_and_is_named(tmp_path: Path) -> None:
     assert list(draft.left_out) == ["drug_exposure_vaccine_name"]
     assert "name in ('O''Neill')" in (tmp_path / "m" / "left_out" / "drug_exposure_vaccine_name.yaml").read_text()
     page = (tmp_path / "m" / "DECIDE.md").read_text()
-    for words in ("drug_exposure_end_date", "note from notes.csv", "fill no person"):
+    for words in ("drug_exposure_end_date", "specimen from notes.csv", "fill no person"):
         assert words in page
 
 

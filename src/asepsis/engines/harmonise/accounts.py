@@ -18,13 +18,13 @@ from asepsis.domain.books import Books, FileBooks
 from asepsis.domain.names import RunId
 from asepsis.engines.harmonise.guard import guarded
 from asepsis.engines.harmonise.land import Landed
-from asepsis.engines.harmonise.split import final_table
+from asepsis.engines.harmonise.texts import count_texts
 from asepsis.errors.harmonise import BooksDoNotBalance
 from asepsis.harmonise.expressions import quote_name, quote_text
 from asepsis.harmonise.extraction import landed_table
 from asepsis.harmonise.mapping import Mapping
 from asepsis.harmonise.omop import TARGETS
-from asepsis.harmonise.staging import EntryPlan, settled_table
+from asepsis.harmonise.staging import EntryPlan, final_table, settled_table
 
 
 def close(
@@ -38,7 +38,8 @@ def close(
     """Count every file of the run; the books are not yet checked."""
     with guarded("books"):
         files = tuple(_FileAccount(connection, mapping, item).close() for item in landed)
-    return Books(run=run, mapping=mapping.digest, files=files, uncovered=tuple(uncovered))
+        texts = count_texts(connection, mapping)
+    return Books(run=run, mapping=mapping.digest, files=files, uncovered=tuple(uncovered), texts=texts)
 
 
 def close_again(
@@ -52,8 +53,9 @@ def close_again(
     before = {file.path: file for file in earlier.files}
     with guarded("books"):
         found = [_FileAccount(connection, mapping, item, rows=own).close() for item in landed]
+        texts = count_texts(connection, mapping, earlier=earlier.texts)
     files = tuple(_together(before[file.path], file) for file in found)
-    return Books(run=run, mapping=mapping.digest, files=files, uncovered=earlier.uncovered)
+    return Books(run=run, mapping=mapping.digest, files=files, uncovered=earlier.uncovered, texts=texts)
 
 
 def _together(before: FileBooks, now: FileBooks) -> FileBooks:

@@ -30,20 +30,20 @@ from asepsis.engines.harmonise.split import (
     create_code_tables,
     create_files,
     emitted,
-    final_table,
     identify,
     order_of,
     periods,
     settle,
     side_tables,
 )
+from asepsis.engines.harmonise.texts import treat_texts
 from asepsis.errors.harmonise import KeptRunDamaged, RerunNeedsBackup
 from asepsis.harmonise.entries import FileEntry
 from asepsis.harmonise.expressions import quote_name, quote_text
 from asepsis.harmonise.extraction import landed_fields, landed_table
 from asepsis.harmonise.mapping import Mapping
 from asepsis.harmonise.omop import PERIOD, TARGETS
-from asepsis.harmonise.staging import EntryPlan
+from asepsis.harmonise.staging import EntryPlan, final_table
 
 _KEPT: Final = ("quarantine", "excluded", "merged", "provenance", "quarantined_records", "persons")
 _ORIGIN: Final = "rec_no, byte_off, grade, flags, repairs"
@@ -172,12 +172,19 @@ class _Rerun:
         for table in tables:
             for statement in self._together(table):
                 self._connection.execute(statement)
-        outputs = {table: clinical(table, _columns(table)) for table in tables}
+        treat_texts(self._connection, self.mapping, rows=f"run = {quote_text(self.run)}")
+        outputs = {table: clinical(table, self._shown(table)) for table in tables}
         if self.mapping.spans:
             self._connection.execute(periods(self.mapping))
             outputs[PERIOD] = clinical(PERIOD, tuple(TARGETS[PERIOD].columns))
         outputs |= self._side_tables() | {"provenance": _provenance(tables)}
         return copy_all(self._connection, outputs, self.folder)
+
+    def _shown(self, table: str) -> tuple[str, ...]:
+        """The columns that are written; free text of the earlier run only where the contract still asks for it."""
+        without = {text.column for text in self.earlier.books().texts if not text.kept}
+        hidden = self.mapping.withheld - without
+        return tuple(name for name in _columns(table) if f"{table}.{name}" not in hidden)
 
     def _together(self, table: str) -> tuple[str, ...]:
         """Earlier rows and new ones in their final order, numbered."""

@@ -105,6 +105,7 @@ def publish(partial: Path, final: Path, *, seal: Mapping[str, Any]) -> Harmonise
 
 def seal_of(mapping: SourceMapping, *, run: str, person_key: bytes, inputs: list[list[str]]) -> dict[str, Any]:
     """What a result depends on; the key is present as a keyed hash of a constant only."""
+    asked = {"texts": sorted(mapping.texts)} if mapping.texts else {}
     return {
         "format": _FORMAT,
         "run": run,
@@ -112,6 +113,7 @@ def seal_of(mapping: SourceMapping, *, run: str, person_key: bytes, inputs: list
         "label": mapping.label,
         "person_key": key_check(person_key),
         "inputs": sorted(inputs),
+        **asked,
     }
 
 

@@ -18,12 +18,13 @@ import pyarrow as pa
 
 from asepsis.engines.harmonise.guard import guarded
 from asepsis.engines.harmonise.land import Landed
+from asepsis.engines.harmonise.texts import treat_texts
 from asepsis.errors.harmonise import HarmoniseFailed
 from asepsis.harmonise.expressions import quote_name, quote_text
 from asepsis.harmonise.extraction import landed_fields, landed_table
 from asepsis.harmonise.mapping import Mapping
 from asepsis.harmonise.omop import IDENTITY, PERIOD, TARGETS, Target
-from asepsis.harmonise.staging import EntryPlan, code_table, settled_table
+from asepsis.harmonise.staging import EntryPlan, code_table, final_table, settled_table
 
 _PERSON_BATCH: Final = 50_000
 _ID_BYTES: Final = 8
@@ -102,6 +103,7 @@ def write_outputs(
         tables = sorted({spec.table for spec in mapping.tables})
         for table in tables:
             connection.execute(_number(mapping, table))
+        treat_texts(connection, mapping)
         outputs = {table: clinical(table, filled_columns(mapping, table)) for table in tables}
         if mapping.spans:
             connection.execute(periods(mapping))
@@ -122,14 +124,10 @@ def create_files(connection: duckdb.DuckDBPyConnection, landed: Sequence[Landed]
         connection.execute("INSERT INTO files VALUES (?, ?)", [item.file_id, item.path])
 
 
-def final_table(table: str) -> str:
-    """Where the rows of a target table stand in their final order."""
-    return f"final_{table}"
-
-
 def filled_columns(mapping: Mapping, table: str) -> tuple[str, ...]:
     """The columns of a target table that any table file fills, in the order of the target."""
-    filled = {column.name for spec in mapping.tables if spec.table == table for column in spec.fields}
+    specs = [spec for spec in mapping.tables if spec.table == table]
+    filled = {column.name for spec in specs for column in spec.fields if mapping.writes(spec, column)}
     return tuple(name for name in TARGETS[table].columns if name in filled)
 
 

@@ -51,6 +51,7 @@ def run_mapping_tests(folder: Path) -> tuple[Trial, ...]:
         MappingMalformed: a test file is not valid.
     """
     mapping = load_mapping(folder)
+    mapping = mapping.asked(mapping.free_text)
     names = sorted(path.name for path in (folder / "tests").glob("*.yaml"))
     return tuple(trial for name in names for trial in _trials(mapping, folder, f"tests/{name}"))
 

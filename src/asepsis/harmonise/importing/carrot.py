@@ -270,7 +270,9 @@ def _allowed(draft: Draft, table: str, fields: dict[str, Any]) -> dict[str, Any]
         if column not in target.columns:
             draft.decide(f"{table}: OMOP CDM 5.4 has no column {column}; it is not carried over")
         elif column in target.empty:
-            draft.decide(f"{table}: {column} could identify a person or is free text; it is not carried over")
+            draft.decide(f"{table}: {column} could identify a person; it is not carried over")
+        elif column in target.free:
+            draft.decide(f"{table}: {column} is free text; it stays empty unless a contract asks for it")
     return {column: fields[column] for column in target.columns if column in fields and column not in target.empty}
 
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from asepsis.domain.attestation import NONCE_LENGTH, Grant
 from asepsis.domain.budget import Budget
+from asepsis.domain.contract import Contract
 from asepsis.domain.keydesk import GrantRequest, MemoryDeposit, PublicKeys, ShareDeposit
 from asepsis.domain.ledger import Act
 from asepsis.domain.names import Digest, PartyId
@@ -75,6 +76,11 @@ class KeyDesk:
     def sign_contract(self, contract_document: object) -> bytes:
         """Sign a contract as the owner; only texts signed here count at this desk."""
         return consent.sign_contract(self._office, contract_document)
+
+    def signed(self, contract: Digest) -> Contract:
+        """A contract that the owner signed at this desk. Raises ContractNotSignedHere."""
+        with self._office.state.reading() as records:
+            return consent.signed_contract(self._office, records, contract)
 
     def register(self, signed_manifest: SignedManifest, *, dek: bytes) -> None:
         """Take the data key of the owner's own snapshot into keeping; doing it again changes nothing."""
