@@ -21,7 +21,8 @@ from asepsis.errors.ledger import BundleRefused, EntryMalformed, RollbackDetecte
 from asepsis.ledger.checkpoint import Checkpoint, Cosignature, open_checkpoint
 from asepsis.ledger.entry import entry_bytes, parse_entry
 from asepsis.ledger.note import VerifierKey, parse_verifier_key
-from asepsis.ledger.tree import Fold, leaf_hash
+from asepsis.ledger.shape import act_of
+from asepsis.ledger.tree import Fold
 
 FORMAT: Final = "asepsis/ledger-bundle/1"
 
@@ -39,7 +40,12 @@ class AuditReport:
     root: bytes
     witnesses: tuple[Cosignature, ...]
     acts: Mapping[Act, int]
-    entries: tuple[LedgerEntry, ...]
+    lines: Sequence[bytes]
+
+    @property
+    def entries(self) -> tuple[LedgerEntry, ...]:
+        """All entries, built from the lines that were verified."""
+        return tuple(map(parse_entry, self.lines))
 
 
 def write_bundle(
@@ -93,16 +99,16 @@ def verify_bundle(
     if open_checkpoint(note, log_key=log_key, witness_keys={*trusted, *declared}, quorum=quorum).unknown:
         raise BundleRefused(place="the signatures")  # a line that nobody can check has no place in an export
     checkpoint = witnessed.checkpoint
-    entries, root = _fold(body, earlier)
-    if (len(entries), root) != (checkpoint.size, checkpoint.root):
+    acts, root = _fold(body, earlier)
+    if (len(body), root) != (checkpoint.size, checkpoint.root):
         raise BundleRefused(place="the root")
     return AuditReport(
         origin=checkpoint.origin,
         size=checkpoint.size,
         root=checkpoint.root,
         witnesses=witnessed.cosignatures,
-        acts=dict(Counter(entry.act for entry in entries)),
-        entries=tuple(entries),
+        acts=acts,
+        lines=body,
     )
 
 
@@ -142,27 +148,22 @@ def _header(head: object, log_key: VerifierKey) -> set[VerifierKey]:
         raise BundleRefused(place="the header") from None
 
 
-def _fold(lines: list[bytes], earlier: Checkpoint | None) -> tuple[list[LedgerEntry], bytes]:
-    fold = Fold()
-    entries = []
-    _compare(fold, earlier)
-    for entry in _entries(lines):
-        fold.add(leaf_hash(lines[fold.size]))
-        entries.append(entry)
-        _compare(fold, earlier)
-    if earlier is not None and fold.size < earlier.size:
+def _fold(lines: list[bytes], earlier: Checkpoint | None) -> tuple[dict[Act, int], bytes]:
+    """How often each act occurs, and the root; the lines are compared with the earlier checkpoint on the way."""
+    fold, acts = Fold(), dict(Counter(_acts(lines)))
+    if earlier is None:
+        fold.extend(lines)
+        return acts, fold.root()
+    fold.extend(lines[: earlier.size])
+    if fold.size < earlier.size or fold.root() != earlier.root:
         raise RollbackDetected(old_size=earlier.size, new_size=fold.size)
-    return entries, fold.root()
+    fold.extend(lines[earlier.size :])
+    return acts, fold.root()
 
 
-def _entries(lines: list[bytes]) -> Iterator[LedgerEntry]:
+def _acts(lines: list[bytes]) -> Iterator[Act]:
     for number, line in enumerate(lines):
         try:
-            yield parse_entry(line)
+            yield act_of(line)
         except EntryMalformed:
             raise BundleRefused(place=f"entry {number}") from None
-
-
-def _compare(fold: Fold, earlier: Checkpoint | None) -> None:
-    if earlier is not None and fold.size == earlier.size and fold.root() != earlier.root:
-        raise RollbackDetected(old_size=earlier.size, new_size=fold.size)

@@ -106,6 +106,17 @@ class Fold:
         self._complete.append((level, current))
         self.size += 1
 
+    def extend(self, entries: Iterable[bytes]) -> None:
+        """Add entries themselves, in order; the same as :meth:`add` of the hash of each."""
+        sha256, complete = hashlib.sha256, self._complete
+        for entry in entries:
+            level, current = 0, sha256(b"\x00" + entry).digest()
+            while complete and complete[-1][0] == level:
+                current = sha256(b"\x01" + complete.pop()[1] + current).digest()
+                level += 1
+            complete.append((level, current))
+            self.size += 1
+
     def root(self) -> bytes:
         """Root over the leaves so far."""
         if not self._complete:
