@@ -87,6 +87,7 @@ FORBIDDEN = {
     "nobody-collects-for-another-team": may(
         who(Role.CLINICIAN), Deed.COLLECT_REFERRAL, subject("Referral", author=SOUTH, teams=frozenset({SOUTH}))
     ),
+    "the-host-only-operates": may(who(Role.HOST, Role.OWNER), Deed.READ_RELEASE, ROOM),
     "token-not-for-reading": may(who(kind=PERSON, scopes=EVERYTHING_BUT[Scope.READING]), Deed.READ, ROOM),
     "token-not-for-asking": may(
         who(Role.RESEARCHER, kind=SERVICE, scopes=EVERYTHING_BUT[Scope.ASKING]), Deed.QUERY, CONTRACT, **ASKING
