@@ -64,10 +64,16 @@ def offered(most: int) -> tuple[int, ...]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MeasureSource:
-    """A measure as a vector, or as the quotient of two; ``total`` and ``count`` are places of vectors."""
+    """A measure as a vector, as the quotient of two, or as the spread of three; all numbers are places of vectors.
+
+    With ``squares``, ``total`` and ``squares`` are of values less a public one, and the measure is their variance, or
+    the square ``root`` of it.
+    """
 
     total: int
     count: int | None = None
+    squares: int | None = None
+    root: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

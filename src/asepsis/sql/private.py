@@ -24,6 +24,8 @@ from asepsis.sql.plan import (
     DateField,
     DatePart,
     Difference,
+    Feature,
+    FeatureKind,
     Grouping,
     Literal,
     LookupScan,
@@ -58,7 +60,8 @@ _PARTS: Final = {DateField.QUARTER: range(1, 5), DateField.MONTH: range(1, 13), 
 class Vector:
     """One vector over the cells of a grouping: of what, of which rows, and how a person's part of it is bounded.
 
-    ``low`` and ``high`` bound one value of a total. ``coarse`` drops persons from cells in which they would hardly
+    ``low`` and ``high`` bound one value of a total; what is added up is its distance from ``centre``, or the square of
+    that where it is ``squared``. ``coarse`` drops persons from cells in which they would hardly
     count, so that nobody counts in more than a known number of cells.
     """
 
@@ -67,6 +70,8 @@ class Vector:
     argument: Scalar | None = None
     low: int = 0
     high: int = 0
+    centre: int = 0
+    squared: bool = False
     coarse: bool = False
 
 
@@ -195,8 +200,34 @@ class _Builder:
                 return MeasureSource(total=self._total(measure))
             case MeasureKind.MEAN:
                 return MeasureSource(total=self._total(measure), count=self._records(_present(measure)))
+            case MeasureKind.VARIANCE | MeasureKind.DEVIATION:
+                return self._spread(measure)
             case _:
                 raise RefusedError("sql.dp_measure")
+
+    def _spread(self, measure: Measure) -> MeasureSource:
+        """Totals of distances from the middle of the bounds, and of their squares: the smallest numbers that do."""
+        bound = None if measure.argument is None else self._bound(measure.argument, self._grouping.rows)
+        if bound is None:
+            raise RefusedError("sql.dp_bound")
+        centre = (bound.low + bound.high) // 2
+        far = max(1, bound.high - centre, centre - bound.low)
+        total, squares = (
+            self._add(
+                Vector(
+                    spec=self._spec(VectorKind.TOTAL, min(most * self._most_records, LARGEST_NORM)),
+                    where=_present(measure),
+                    argument=measure.argument,
+                    low=bound.low,
+                    high=bound.high,
+                    centre=centre,
+                    squared=squared,
+                )
+            )
+            for most, squared in ((far, False), (far * far, True))
+        )
+        root = measure.spec.kind is MeasureKind.DEVIATION
+        return MeasureSource(total=total, count=self._records(_present(measure)), squares=squares, root=root)
 
     def _persons(self, where: Predicate) -> int:
         for place, known in enumerate(self._vectors):
@@ -241,7 +272,7 @@ class _Builder:
     # -- bounds of values
 
     def _bound(self, value: Scalar, rows: Rows) -> Bound | None:
-        """Public bounds of a value: those of the contract, and of differences of such."""
+        """Public bounds of a value: those of the contract, of differences of such, and of stages per person."""
         match value:
             case Literal(value=int() as number):
                 return Bound(low=number, high=number)
@@ -251,10 +282,35 @@ class _Builder:
                     return None
                 return Bound(low=left.low - right.high, high=left.high - right.low)
             case ColumnRef():
-                found = _origin(value, rows)
-                return None if found is None else self._privacy.bounds.get(found)
+                return self._column_bound(value, rows)
             case _:
                 return None
+
+    def _column_bound(self, column: ColumnRef, rows: Rows) -> Bound | None:
+        relation = next((one.relation for one in rows.sources if one.number == column.source), None)
+        match relation:
+            case TableScan() | LookupScan():
+                return self._privacy.bounds.get((relation.table, column.name))
+            case Projection():
+                return self._bound(relation.columns[_place(column)], relation.rows)
+            case PerPerson():
+                place = _place(column) - len(relation.keys)
+                if place < 0:
+                    return self._bound(relation.keys[_place(column)], relation.rows)
+                return self._feature_bound(relation.features[place], relation.rows)
+            case _:
+                return None
+
+    def _feature_bound(self, feature: Feature, rows: Rows) -> Bound | None:
+        """Nobody has more records in a stage than the contract says; its values lie where those of the records do."""
+        most = self._most or self._privacy.records
+        if feature.kind in {FeatureKind.COUNT, FeatureKind.KINDS}:
+            return Bound(low=0, high=most)
+        inner = None if feature.argument is None else self._bound(feature.argument, rows)
+        if inner is None or feature.kind is not FeatureKind.SUM:
+            return None if inner is None else Bound(low=inner.low, high=inner.high)
+        low, high = min(0, inner.low) * most, max(0, inner.high) * most
+        return Bound(low=max(low, -LARGEST_NORM), high=min(high, LARGEST_NORM))
 
     # -- public values of keys
 
@@ -335,8 +391,13 @@ def _origin(column: ColumnRef, rows: Rows) -> tuple[str, str] | None:
         return relation.table, column.name
     if not isinstance(relation, Projection):
         return None
-    inner = relation.columns[int(column.name.removeprefix("c"))]
+    inner = relation.columns[_place(column)]
     return _origin(inner, relation.rows) if isinstance(inner, ColumnRef) else None
+
+
+def _place(column: ColumnRef) -> int:
+    """The place of a column of a stage."""
+    return int(column.name.removeprefix("c"))
 
 
 def _present(measure: Measure) -> Predicate:

@@ -109,6 +109,10 @@ def _part(printer: _Printer, vector: Vector) -> str:
         return f"least(count(*){where}, {vector.spec.norm})"
     value = f"CAST({printer.scalar(vector.argument)} AS DOUBLE)"
     clipped = f"least(greatest({value}, {vector.low}), {vector.high})"
+    if vector.centre:
+        clipped = f"({clipped} - {vector.centre})"
+    if vector.squared:
+        clipped = f"{clipped} * {clipped}"
     step = f"CAST(round({clipped} * {1 << vector.spec.bits}) AS BIGINT)"
     return f"CAST(least(greatest(coalesce(sum({step}){where}, 0), {-length}), {length}) AS BIGINT)"
 

@@ -138,6 +138,29 @@ def test_intervals_hold_the_number_without_noise_95_times_of_100() -> None:
     assert read_released(found.to_document()) == found
 
 
+def test_a_spread_is_made_of_noisy_sums_and_its_interval_holds() -> None:
+    """A thousand values: half of them 3, half of them 7, about a centre of 4; the variance is 4."""
+    squares = replace(TOTAL, norm=300)
+    branch = replace(
+        COUNTING,
+        vectors=(TOTAL, squares, RECORDS),
+        measures=tuple(MeasureSource(total=0, count=2, squares=1, root=root) for root in (False, True)),
+        outputs=(MeasureOutput(index=0), MeasureOutput(index=1)),
+        domains=((1,),),
+    )
+    exact = {(1,): (10_000 * UNIT, 50_000 * UNIT, 10_000 * UNIT)}
+    shape = PrivateShape(columns=("v", "d"), branches=(branch,))
+    inside = [0, 0]
+    for number in range(300):
+        sums = Sealed(PrivateSums(branches=(exact,)))
+        found = release_noisy(sums, shape, PRIVACY, bits=bits(f"s{number}")).use()
+        for place, true in enumerate((4.0, 2.0)):
+            inside[place] += abs(float(str(found.rows[0][place])) - true) <= float(str(found.within[0][place]))
+    assert all(0.91 < hits / 300 < 0.99 for hits in inside)
+    alone = rows(branch, {(1,): (UNIT, UNIT, UNIT)}, RICH)
+    assert alone == [(None, None)]  # one record has no spread
+
+
 def test_an_interval_follows_through_constants_and_through_nothing_else() -> None:
     def computed(operator: Operator, right: Output) -> ArithmeticOutput:
         return ArithmeticOutput(operator=operator, left=MeasureOutput(index=0), right=right)

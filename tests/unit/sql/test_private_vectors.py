@@ -73,6 +73,11 @@ QUESTIONS = {
     "SELECT c, count(*) AS n FROM f GROUP BY c",
     "of a subquery": "WITH w AS (SELECT person_id, site AS place, cost AS price FROM visit WHERE ward <> 'c') "
     "SELECT place, sum(price) AS s FROM w GROUP BY place",
+    "spreads": "SELECT site, stddev(cost) AS d, variance(cost) AS v FROM visit GROUP BY site",
+    "sums of stages": "WITH f AS (SELECT person_id, count(*) AS c, sum(cost) AS s, max(cost) AS m FROM visit "
+    "GROUP BY person_id) SELECT sum(c) AS records, avg(s) AS mean, sum(m) AS top FROM f",
+    "stages by key": "WITH f AS (SELECT person_id, site, count(*) AS c FROM visit GROUP BY person_id, site) "
+    "SELECT site, sum(c) AS n, avg(c) AS m FROM f GROUP BY site",
     "exists": "SELECT v.site, count(DISTINCT v.person_id) AS n FROM visit v WHERE EXISTS "
     "(SELECT 1 FROM visit o WHERE o.person_id = v.person_id AND o.ward = 'b') GROUP BY v.site",
 }
@@ -293,6 +298,33 @@ def test_totals_without_public_bounds_have_a_price_and_then_a_norm() -> None:
     assert_bounded(hospital(7), sized)
 
 
+def test_spreads_and_stages_are_the_true_ones_for_those_within_the_bounds() -> None:
+    """From vectors without noise: the same as the engine's own functions over clipped values."""
+    found, wide = hospital(9), clause(records=1 << 12, cells=1 << 9, norm=None)
+    (grouping,) = private("SELECT variance(cost) AS v FROM visit", wide).groupings
+    _, total, squares, count = (
+        value / (1 << vector.spec.bits)
+        for value, vector in zip(found.vectors(grouping)[()], grouping.vectors, strict=True)
+    )
+    (true,) = (
+        found.connection.execute(
+            "SELECT var_samp(least(greatest(cost, -50), 400)) FROM visit WHERE cost IS NOT NULL"
+        ).fetchone()
+        or ()
+    )
+    assert (squares - total**2 / count) / (count - 1) == pytest.approx(true, rel=1e-4)
+    (stage,) = private(QUESTIONS["sums of stages"], wide).groupings
+    records = found.vectors(stage)[()][1] / (1 << stage.vectors[1].spec.bits)
+    (rows,) = found.connection.execute("SELECT count(*) FROM visit").fetchone() or ()
+    assert records == pytest.approx(rows, rel=1e-6)
+
+
+def test_stages_are_bounded_by_what_is_public() -> None:
+    vectors = private(QUESTIONS["sums of stages"], clause()).groupings[0].vectors
+    bounds = [(vector.low, vector.high) for vector in vectors if vector.argument is not None and not vector.squared]
+    assert bounds[:3] == [(0, 5), (-250, 2_000), (-50, 400)]
+
+
 def test_a_question_that_buys_is_another_question() -> None:
     planned = plan_query(QUESTIONS["no groups"], CATALOGUE).plan
     assert planned is not None
@@ -309,7 +341,6 @@ def refused(text: str, privacy: Privacy) -> str:
 
 def test_what_has_no_private_form_is_refused_by_name() -> None:
     assert refused("SELECT median(cost) AS m FROM visit", clause()) == "sql.dp_measure"
-    assert refused("SELECT stddev(cost) AS m FROM visit", clause()) == "sql.dp_measure"
     bare = Privacy(budget=Loss(micro_rho=9, pico_delta=9), question=Loss(micro_rho=1, pico_delta=0), records=1, cells=1)
     assert refused("SELECT sum(cost) AS s FROM visit", bare) == "sql.dp_bound"
     assert refused("SELECT site, count(*) AS n FROM visit GROUP BY site", bare) == "sql.dp_groups"

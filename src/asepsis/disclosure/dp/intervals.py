@@ -18,7 +18,11 @@ _DIGITS = 4
 def half_of(
     measure: MeasureSource, noisy: list[int], vectors: tuple[VectorSpec, ...], noises: list[Variance]
 ) -> float | None:
-    """The half of the interval of a measure; of a quotient T / N by first derivatives, sqrt(t^2 + (T/N)^2 n^2) / N."""
+    """The half of the interval of a measure, of quotients by first derivatives.
+
+    Of T / N it is sqrt(t^2 + (T/N)^2 n^2) / N, with t and n for the deviations of the noise. Of a variance
+    S / N - (T/N)^2 it is sqrt(s^2 + (2T/N)^2 t^2 + (2 (T/N)^2 - S/N)^2 n^2) / N; of its root that over twice the root.
+    """
     wide = _units(measure.total, vectors, noises)
     if measure.count is None:
         return _confident(wide)
@@ -26,6 +30,17 @@ def half_of(
     if count < 1:
         return None
     mean = noisy[measure.total] / (1 << vectors[measure.total].bits) / count
+    if measure.squares is not None:
+        square = noisy[measure.squares] / (1 << vectors[measure.squares].bits) / count
+        off = (
+            _units(measure.squares, vectors, noises),
+            2 * mean * wide,
+            (2 * mean * mean - square) * _units(measure.count, vectors, noises),
+        )
+        spread = max(0.0, square - mean * mean)
+        if not measure.root:
+            return _confident(math.hypot(*off) / count)
+        return _confident(math.hypot(*off) / count / (2 * math.sqrt(spread))) if spread else None
     return _confident(math.hypot(wide, mean * _units(measure.count, vectors, noises)) / count)
 
 

@@ -6,9 +6,11 @@ rounding of counts. What the findings say follows from the contract and the ques
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
+from typing import Final
 
 from asepsis.disclosure.derive import ProtectedRow, holds, rank, value_of
 from asepsis.disclosure.dp.accounting import (
@@ -32,6 +34,7 @@ from asepsis.domain.private import Keys, MeasureSource, PrivateBranch, PrivateSh
 from asepsis.domain.release import Cell, CellAction, Released
 from asepsis.domain.sealed import Sealed
 
+_LEAST_SPREAD: Final = 2
 _NAMES = {VectorKind.PERSONS: "persons", VectorKind.RECORDS: "records", VectorKind.TOTAL: "totals"}
 
 
@@ -211,6 +214,11 @@ def _is_shown(branch: PrivateBranch, noisy: list[int], noises: list[Variance], n
 def _value(measure: MeasureSource, noisy: list[int], vectors: tuple[VectorSpec, ...]) -> int | float | None:
     """A measure: counts are whole and not negative, a mean is the quotient of a noisy total and a noisy count."""
     total, spec = noisy[measure.total], vectors[measure.total]
+    if measure.squares is not None and measure.count is not None:
+        numbers = (
+            noisy[place] / (1 << vectors[place].bits) for place in (measure.total, measure.squares, measure.count)
+        )
+        return _spread(*numbers, root=measure.root)
     if measure.count is not None:
         count, unit = noisy[measure.count], vectors[measure.count]
         least = 1 << unit.bits
@@ -218,6 +226,14 @@ def _value(measure: MeasureSource, noisy: list[int], vectors: tuple[VectorSpec, 
     if spec.kind is VectorKind.TOTAL:
         return total / (1 << spec.bits)
     return max(0, (total + (1 << spec.bits >> 1)) >> spec.bits)
+
+
+def _spread(total: float, squares: float, count: float, *, root: bool) -> float | None:
+    """The variance of noisy sums of distances, of their squares and of their number; never below zero."""
+    if count < _LEAST_SPREAD:
+        return None
+    variance = max(0.0, squares - total * total / count) / (count - 1)
+    return math.sqrt(variance) if root else variance
 
 
 def _action(output: Output, cell: Cell) -> CellAction:
