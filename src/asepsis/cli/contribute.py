@@ -13,6 +13,7 @@ from asepsis.cli.report import emit, reported
 from asepsis.cli.steps import step_line
 
 if TYPE_CHECKING:
+    from asepsis.domain.books import TextBooks
     from asepsis.harmonise.mapping import Mapping
     from asepsis.services.contribute import Contribute, Contribution, Harmonise, Progress
     from asepsis.services.rerun import Judge
@@ -83,10 +84,19 @@ def run(
         ]
         if contribution.repeated:
             lines.insert(0, "contributed before; nothing was done again")
+        lines += [_said(text) for text in contribution.books.texts]
         if books:
             lines += ["", contribution.books.as_text()]
         lines.append(f"books, quarantine, provenance and data quality: {contribution.folder}")
         emit(document, as_json=as_json, text="\n".join(lines))
+
+
+def _said(text: TextBooks) -> str:
+    """What became of a column of free text."""
+    if text.withheld == text.texts:
+        return f"free text {text.column}: {text.texts:,} kept out; no contract in force asks for it"
+    replaced = sum(text.replaced.values())
+    return f"free text {text.column}: {text.kept:,} of {text.texts:,} kept, {replaced:,} identifiers replaced"
 
 
 def _from(asked: _Asked, source: str, restore_point: str) -> Contribution:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from html import escape
 from typing import Final
 
-from asepsis.domain.books import Books, FileBooks
+from asepsis.domain.books import Books, FileBooks, TextBooks
 from asepsis.harmonise.entries import FileEntry
 from asepsis.harmonise.mapping import Column, Rule, TableSpec
 from asepsis.harmonise.mapping import Mapping as SourceMapping
@@ -45,10 +45,11 @@ def books_html(books: Books) -> str:
     sections = "".join(_file(file) for file in books.files)
     uncovered = "".join(f"<li>{escape(path)}</li>" for path in books.uncovered)
     rest = f"<h2>Files that no entry of the mapping reads</h2><ul>{uncovered}</ul>" if uncovered else ""
+    texts = "".join(_texts(text) for text in books.texts)
     legend = " ".join(f'<span style="color:{colour}">■</span> {name}' for name, colour in _PARTS.items())
     return (
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>Books of {escape(books.run)}</title>'
-        f"<style>{STYLE}</style><h1>Books of {escape(books.run)}</h1><p>{legend}</p>{sections}{rest}</html>\n"
+        f"<style>{STYLE}</style><h1>Books of {escape(books.run)}</h1><p>{legend}</p>{sections}{texts}{rest}</html>\n"
     )
 
 
@@ -123,6 +124,13 @@ def _file(file: FileBooks) -> str:
     )
 
 
+def _texts(text: TextBooks) -> str:
+    """The account of one column of free text."""
+    counts = {"kept out: not asked for": text.withheld, "kept out: no name known": text.unnamed, "kept": text.kept}
+    replaced = bars("What was replaced", text.replaced)
+    return f"<h2>Free text {escape(text.column)}</h2>{bars('Texts', counts)}{replaced}"
+
+
 def _stacked(file: FileBooks) -> str:
     place, parts = 0.0, []
     for name, colour in _PARTS.items():
@@ -169,7 +177,9 @@ def _table(spec: TableSpec) -> Iterator[str]:
     yield "| column | from | repair |"
     yield "|---|---|---|"
     for column in (*spec.let, *spec.fields):
-        yield f"| {column.name} | {_source(column)} | {column.repair.reason if column.repair is not None else ''} |"
+        free = " (free text)" if column in spec.fields and spec.is_free(column) else ""
+        repair = column.repair.reason if column.repair is not None else ""
+        yield f"| {column.name} | {_source(column)}{free} | {repair} |"
     yield ""
     for rule in spec.require:
         yield f"- `{_cell(rule.expr)}`, otherwise {rule.on_fail}{_becomes(rule)} as {rule.reason}"

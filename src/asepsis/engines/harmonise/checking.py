@@ -70,6 +70,15 @@ def _hints(mapping: Mapping, folder: Path) -> list[MappingRemark]:
         for table in sorted({spec.table for spec in mapping.tables if spec.target.at in spec.target.required})
         if mapping.spans and table not in {span.table for span in mapping.spans}
     ]
+    found += [
+        (
+            "free_text",
+            f"{column.name} of tables/{spec.name}.yaml counts as free text; say free_text: false if it has codes",
+        )
+        for spec in mapping.tables
+        for column in spec.fields
+        if spec.is_free(column) and column.free_text is None and column.name not in spec.target.free
+    ]
     for name, entry in mapping.files.items():
         unused = [field for field in entry.field_names if field not in _words(mapping, name) | {*entry.duplicates}]
         if unused and mapping.specs_of(name):
