@@ -29,6 +29,7 @@ from asepsis.bootstrap.room import Room, now, open_room
 from asepsis.cli.server import application
 from asepsis.domain.asking import Deed, Principal, PrincipalKind, Question, Scope, Subject
 from asepsis.domain.contract import Role
+from asepsis.domain.ledger import Act
 from asepsis.domain.names import PartyId
 from asepsis.errors.access import PoliciesUnusable
 from asepsis.errors.contract import ContractForbids, UnknownParty
@@ -147,6 +148,21 @@ def test_tr_088_rows_are_collected_by_the_team_that_they_were_sealed_to(served: 
         with pytest.raises(PackageMissing):
             room.referrals.collect(served.referral, team=party)
     assert len(denials(room)) == 4
+
+
+def test_what_a_token_read_is_in_the_ledger_once_and_no_step_of_the_release(served: Served) -> None:
+    room, secret = served.room, token(served.room, READER)
+    client = client_of(room)
+    for path in (f"/v1/releases/{served.counts}", f"/releases/{served.counts}", f"/v1/releases/{served.counts}"):
+        assert status(client, path, secret) == 200
+    assert status(client, "/v1/releases/release-ffffffffffffffff", secret) == 404
+    ledger = room.state.ledger()
+    read = [entry for entry in ledger.entries(0, ledger.size()) if entry.act is Act.RELEASE_READ]
+    assert [(entry.actor, entry.facts["release"]) for entry in read] == [(OWNERS[0], served.counts)]
+    with pytest.raises(OwnWorkReviewed):
+        room.review(served.counts, by=RESEARCHER, release_it=False)
+    about = [entry.act for entry in ledger.entries(0, ledger.size()) if entry.subject == served.counts]
+    assert not {Act.RELEASE_READ, Act.ACCESS_DENIED} & set(about)
 
 
 def edits(text: str) -> list[str]:

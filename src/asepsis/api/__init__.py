@@ -1,1 +1,1 @@
-"""Entry point: the HTTP interface. Read-only: it changes nothing, holds no key, and knows released tables only."""
+"""Entry point: the HTTP interface, read-only. Only who read what is written down; no key, and released tables only."""

@@ -91,6 +91,7 @@ class Act(StrEnum):
     RELEASE_DECIDED = "release.decided", "A checker decided on a statistic."
     RELEASE_RELEASED = "release.released", "A statistic left the room as a release."
     RELEASE_REFUSED = "release.refused", "A statistic was refused and stays in the room."
+    RELEASE_READ = "release.read", "The holder of a token was shown a release, or took its evidence bundle."
     RELEASE_WITHDRAWN = "release.withdrawn", "A release was called back."
     REFERRAL_REQUESTED = "referral.requested", "Patient-level rows were asked for, for a clinical team."
     REFERRAL_APPROVED = "referral.approved", "An owner approved a referral."

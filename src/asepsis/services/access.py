@@ -27,7 +27,7 @@ from asepsis.domain.asking import (
     party_principal,
 )
 from asepsis.domain.contract import Contract, Holding
-from asepsis.domain.ledger import Act, LedgerEntry
+from asepsis.domain.ledger import FACTS, Act, LedgerEntry
 from asepsis.domain.names import PartyId
 from asepsis.domain.referral import Referral
 from asepsis.domain.room import Release
@@ -69,8 +69,8 @@ class Access:
         policy = policy_of(found)
         refusal = refusals.get(policy) or otherwise or denied(question, found)
         actor = question.principal.party if isinstance(question.principal, Principal) else self.host
-        told = {"code": refusal.code, "policy": policy, "purpose": question.deed.value, **facts}
-        self._note(actor, question.subject.id, told)
+        told = {"code": refusal.code, "policy": policy, **_named(question.subject), **facts}
+        self._note(actor, question.deed, told)
         raise refusal
 
     def party(self, contract: Contract, party: PartyId, *, deed: Deed) -> Principal:
@@ -78,14 +78,20 @@ class Access:
         try:
             return party_principal(contract, party)
         except UnknownParty as unknown:
-            told = {"code": unknown.code, "policy": NOTHING_PERMITS, "purpose": deed.value}
-            self._note(self.host, contract.name, told)
+            told = {"code": unknown.code, "policy": NOTHING_PERMITS, "contract": contract.name}
+            self._note(self.host, deed, told)
             raise
 
-    def _note(self, actor: PartyId, subject: str, facts: Mapping[str, str]) -> None:
-        entry = LedgerEntry(at=self.clock(), actor=actor, act=Act.ACCESS_DENIED, subject=subject, facts=facts)
+    def _note(self, actor: PartyId, deed: Deed, facts: Mapping[str, str]) -> None:
+        """The entry is about the deed: it is no step of the trail of the release or referral that it was wanted on."""
+        entry = LedgerEntry(at=self.clock(), actor=actor, act=Act.ACCESS_DENIED, subject=deed.value, facts=facts)
         with self.state.acting(entry):
             pass
+
+
+def _named(subject: Subject) -> Mapping[str, str]:
+    name = subject.kind.lower()
+    return {name: subject.id} if name in FACTS else {}
 
 
 def policy_of(found: Ruling) -> str:

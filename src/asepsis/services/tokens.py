@@ -9,10 +9,10 @@ import base64
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from asepsis.domain.asking import Principal, PrincipalKind, Scope
+from asepsis.domain.asking import Deed, Principal, PrincipalKind, Scope
 from asepsis.domain.contract import Contract, Role
 from asepsis.domain.ledger import Act, LedgerEntry
-from asepsis.domain.names import PartyId
+from asepsis.domain.names import PartyId, ReleaseId
 from asepsis.domain.tokens import PREFIX, SECRET_BYTES, Token, check_fit, secret_digest
 from asepsis.errors.access import TokenRefused
 from asepsis.errors.room import RecordMissing
@@ -86,6 +86,15 @@ class Tokens:
         if token is None:
             raise TokenRefused
         return token, token.principal(contract, now=self.clock())
+
+    def note_reading(self, token: Token, release: ReleaseId) -> None:
+        """Write down that the holder of a token is about to be shown a release."""
+        facts = {"release": release, "token": token.id}
+        entry = LedgerEntry(
+            at=self.clock(), actor=token.party, act=Act.RELEASE_READ, subject=Deed.READ_RELEASE.value, facts=facts
+        )
+        with self.state.acting(entry):
+            pass
 
     def _entry(self, act: Act, token: Token) -> LedgerEntry:
         facts = {"party": token.party, "expires": token.expires_at.strftime("%Y-%m-%dT%H:%M:%SZ")}

@@ -38,11 +38,11 @@ def test_a_refusal_is_an_entry_with_the_policy_that_refused(access: Access) -> N
     with pytest.raises(OwnWorkReviewed):
         access.require(deciding(ADA, Role.OWNER), refusals={"nobody-decides-on-own-work": OwnWorkReviewed(party=ADA)})
     (entry,) = entries(access)
-    assert (entry["act"], entry["actor"], entry["subject"]) == (Act.ACCESS_DENIED, ADA, "release-1")
+    assert (entry["act"], entry["actor"], entry["subject"]) == (Act.ACCESS_DENIED, ADA, "decide-release")
     assert entry["facts"] == {
         "code": "review.own_work",
         "policy": "nobody-decides-on-own-work",
-        "purpose": "decide-release",
+        "release": "release-1",
     }
 
 

@@ -139,7 +139,7 @@ def test_a_refusal_of_somebody_known_is_in_the_ledger_once(room: Room, tokens: T
     denied = [entry for entry in ledger.entries(0, ledger.size()) if entry.act.value == "access.denied"]
     (entry,) = denied
     assert entry.facts["token"] == tokens.all()[0].id
-    assert entry.facts["purpose"] == "read-release"
+    assert entry.subject == "read-release"
     assert (entry.actor, entry.facts["policy"]) == (NORTH, "nothing-permits")
 
 
