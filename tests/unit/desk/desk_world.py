@@ -25,6 +25,7 @@ from asepsis.domain.names import Digest, PartyId, RestorePointId, RunId, Snapsho
 from asepsis.domain.snapshot import Label, Manifest, Origin, SealedFile
 from asepsis.domain.statistic import Links, Share, Statistic
 from asepsis.keys.files import FileKeys
+from asepsis.keys.kek import OwnerKek
 from asepsis.ledger.checkpoint import Checkpoint, sign_checkpoint
 from asepsis.ledger.note import VerifierKey
 from asepsis.ledger.tree import MemoryNodes, consistency_proof, leaf_hash, root
@@ -103,13 +104,15 @@ class RoomLedger:
 class World:
     """Everything around two desks."""
 
-    def __init__(self, home: Path, *, label: str = "synthetic", **changes: Any) -> None:
+    def __init__(self, home: Path, *, label: str = "synthetic", kek: OwnerKek | None = None, **changes: Any) -> None:
         home.mkdir(parents=True, exist_ok=True)
         self.home = home
         self.clock = Clock()
         self.room_key = generate_signing_key()
         self.researcher_key = generate_signing_key()
         self.keys = {owner: FileKeys.create(home / f"{owner}-keys", owner=True) for owner in OWNERS}
+        if kek is not None:
+            self.keys[NORTH] = FileKeys(home / f"{NORTH}-keys", kek=kek)
         self.states = {owner: SqlDeskState(home / f"{owner}-desk.db") for owner in OWNERS}
         self.desks = {owner: self.desk(owner) for owner in OWNERS}
         self.document = self.contract_document(label=label, **changes)
