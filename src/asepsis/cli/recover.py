@@ -6,10 +6,13 @@ from typing import Annotated
 
 import typer
 
+from asepsis.cli import recover_compare
 from asepsis.cli.options import JsonOption
 from asepsis.cli.report import emit, reported, table
 
 app = typer.Typer(help="Validate restore points and find the last clean one.", no_args_is_help=True)
+app.command("compare")(recover_compare.compare)
+app.command("ticket")(recover_compare.sign_ticket)
 
 
 @app.command("last-clean")

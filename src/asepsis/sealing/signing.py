@@ -41,6 +41,7 @@ class Purpose(StrEnum):
     COLLECTION = "collection"
     CHECKPOINT = "checkpoint"
     CERTIFICATE = "certificate"
+    CHANGE_TICKET = "change-ticket"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -48,6 +48,11 @@ class ComparedPair:
     asked: dict[str, LedgerSql] = field(default_factory=dict)
     ledgers: dict[str, TableLedger] = field(default_factory=dict)
 
+    @property
+    def persons(self) -> str | None:
+        """The table that has one row per person, if there is one."""
+        return self.profile.layouts.persons
+
     def evidence(self) -> PairEvidence:
         """Make all ledgers, mark what is explained, and measure. Raises EngineError."""
         as_of = self._as_of()

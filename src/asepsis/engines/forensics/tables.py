@@ -40,6 +40,11 @@ def table_files(folder: Path) -> dict[str, Path]:
     return found
 
 
+def is_table_file(name: str) -> bool:
+    """Whether a file's name says that it holds a table."""
+    return bool(_split(Path(name))[1])
+
+
 def open_views(connection: duckdb.DuckDBPyConnection, schema: str, folder: Path) -> dict[str, dict[str, str]]:
     """Make a relation per table in a schema; returns the columns of each table with their types.
 

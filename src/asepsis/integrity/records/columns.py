@@ -16,7 +16,8 @@ _ENOUGH: Final = 8
 _PERMUTED: Final = 0.5
 _BARELY: Final = 0.002
 _WITHOUT_ROWS: Final = 10.0
-_WITHOUT_SHARE: Final = 0.001
+_WITHOUT_SHARE: Final = 0.0005
+_WITHOUT_PERSONS: Final = 4.0
 _SEVERE_SHARE: Final = 0.05
 
 
@@ -24,7 +25,7 @@ def column_divergence(
     table: str, now: ColumnEvidence, *, rows_before: int, earlier: Sequence[ColumnEvidence | None]
 ) -> Divergence | None:
     """The divergence of a column's updates; ``None`` while they are usual. ``earlier`` has one item for each day."""
-    limits = _limits(earlier, rows_before)
+    limits = _limits(earlier, rows_before, is_person=now.role is Role.PERSON)
     exceeded = [name for name, count in _counts(now).items() if count > limits[name]]
     pattern = next(_patterns(now, rows_before), None)
     if not exceeded and not (pattern is not None and _is_new_pattern(now, earlier)):
@@ -56,12 +57,12 @@ def _counts(one: ColumnEvidence | None) -> dict[str, float]:
     }
 
 
-def _limits(earlier: Sequence[ColumnEvidence | None], rows: int) -> dict[str, float]:
-    without = max(_WITHOUT_ROWS, _WITHOUT_SHARE * rows)
+def _limits(earlier: Sequence[ColumnEvidence | None], rows: int, *, is_person: bool) -> dict[str, float]:
+    without = _WITHOUT_PERSONS if is_person else max(_WITHOUT_ROWS, _WITHOUT_SHARE * rows)
     limits = {}
     for name in _counts(None):
         usual = rates.cap([_counts(day)[name] for day in earlier])
-        few = 1.0 if name in {"strange", "mixed"} else without
+        few = {"strange": 1.0, "mixed": 1.0, "sealed": min(without, _WITHOUT_ROWS)}.get(name, without)
         limits[name] = few if usual is None else usual
     return limits
 

@@ -1,0 +1,179 @@
+"""``asepsis recover compare`` and ``recover ticket``: what changed between two snapshots, row by row."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from asepsis.cli.options import DEFAULT_ROOM, AsOption, JsonOption, RoomOption
+from asepsis.cli.report import emit, reported, table
+from asepsis.cli.steps import end_steps, step_line
+
+if TYPE_CHECKING:
+    from asepsis.services.comparing import Compared
+
+_UNTRUSTED = 7
+
+SnapshotArgument = Annotated[
+    str, typer.Argument(help="A folder of tables (Parquet, CSV), or a source: sqlite:…, pgdump:…, restic:…")
+]
+
+
+def compare(
+    before: SnapshotArgument,
+    after: SnapshotArgument,
+    before_point: Annotated[str, typer.Option("--before-point", help="The older one's restore point.")] = "latest",
+    after_point: Annotated[str, typer.Option("--after-point", help="The newer one's restore point.")] = "latest",
+    history: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--history", help="A folder with one folder for each older snapshot, in the order of their names."
+        ),
+    ] = None,
+    key: Annotated[list[str] | None, typer.Option("--key", help="TABLE=COLUMN,COLUMN; else keys are found.")] = None,
+    ticket: Annotated[list[Path] | None, typer.Option("--ticket", help="A signed change ticket.")] = None,
+    signer: Annotated[Path | None, typer.Option("--signer", help="The public key of those who sign tickets.")] = None,
+    rows: Annotated[Path | None, typer.Option("--rows", help="Write the rows behind the findings: private.")] = None,
+    patch: Annotated[
+        Path | None, typer.Option("--patch", help="Write the revert patch into this folder: private.")
+    ] = None,
+    timeline: Annotated[Path | None, typer.Option("--timeline", help="Write events for Timesketch: private.")] = None,
+    html: Annotated[Path | None, typer.Option("--html", help="Write a page for a browser to this file.")] = None,
+    memory: Annotated[str, typer.Option("--memory", help="How much memory may be used.")] = "2GB",
+    as_json: JsonOption = False,
+) -> None:
+    """List exactly what changed, judge it, and say what is suspicious (exit code 7 then)."""
+    with reported(as_json=as_json):
+        from asepsis.bootstrap.recovery import (
+            ComparisonRequest,
+            SnapshotAddress,
+            compare_snapshots,
+            declared_keys,
+            read_tickets,
+        )
+        from asepsis.domain.source import Verdict
+        from asepsis.services.comparing import Outputs
+
+        for path in (rows, timeline, html):
+            _refuse_existing(path)
+        request = ComparisonRequest(
+            before=SnapshotAddress(text=before, point=before_point),
+            after=SnapshotAddress(text=after, point=after_point),
+            history=tuple(history or ()),
+            keys=declared_keys(key or ()),
+            tickets=read_tickets(ticket or (), signer),
+            outputs=Outputs(rows=rows, patch=patch),
+            memory=memory,
+        )
+        compared = compare_snapshots(request, step=lambda text: step_line(text, quiet=as_json))
+        end_steps(quiet=as_json)
+        document = _document(compared, before=before, after=after)
+        _write_beside(document, compared, html=html, timeline=timeline)
+        emit(document, as_json=as_json, text=_text(document))
+        if compared.verdict is not Verdict.CLEAN:
+            raise typer.Exit(_UNTRUSTED)
+
+
+def sign_ticket(
+    file: Annotated[Path, typer.Argument(help="The ticket as JSON.")],
+    out: Annotated[Path, typer.Argument(help="Where to write the signed ticket.")],
+    party: AsOption,
+    room: RoomOption = DEFAULT_ROOM,
+    as_json: JsonOption = False,
+) -> None:
+    """Sign a change ticket as a party, and write the party's public key beside it (OUT.pub)."""
+    with reported(as_json=as_json):
+        from asepsis.bootstrap.recovery import signed_ticket
+        from asepsis.bootstrap.room import open_room
+        from asepsis.domain.names import PartyId
+        from asepsis.errors.recovery import TicketRefused
+
+        public = out.with_name(out.name + ".pub")
+        for path in (out, public):
+            _refuse_existing(path)
+        try:
+            document = json.loads(file.read_text("utf-8"))
+        except (OSError, ValueError):
+            raise TicketRefused(ticket=str(file), problem="it cannot be read as JSON") from None
+        keys = open_room(room).keys(PartyId(party))
+        signed = signed_ticket(document, keys, name=str(file))
+        _write(out, json.dumps(signed, indent=2, ensure_ascii=False) + "\n")
+        _write(public, keys.public().signing.hex() + "\n")
+        emit({"ticket": str(out), "public_key": str(public)}, as_json=as_json, text=f"signed: {out}, key: {public}")
+
+
+def _document(compared: Compared, *, before: str, after: str) -> dict[str, Any]:
+    from asepsis.integrity.records.report import comparison_document
+
+    root = compared.restored_root
+    return comparison_document(
+        compared.evidence,
+        compared.divergences,
+        verdict=compared.verdict.value,
+        before=before,
+        after=after,
+        history=len(compared.earlier),
+        unchecked=list(compared.unchecked),
+        rows_written=compared.rows_written,
+        restored_root=None if root is None else root.hex(),
+    )
+
+
+def _write_beside(document: dict[str, Any], compared: Compared, *, html: Path | None, timeline: Path | None) -> None:
+    from asepsis.desk_home import now
+    from asepsis.integrity.records.page import comparison_page
+    from asepsis.integrity.records.report import timeline as events
+
+    if html is not None:
+        _write(html, comparison_page(document, compared.days))
+    if timeline is not None:
+        lines = events(compared.divergences, compared.days, found_at=now(), source=str(document["after"]))
+        _write(timeline, "".join(f"{line}\n" for line in lines))
+
+
+def _text(document: dict[str, Any]) -> str:
+    ledger = [
+        [
+            one["table"],
+            one["rows_before"],
+            one["rows_after"],
+            one["inserted"],
+            one["deleted"],
+            one["updated"],
+            ", ".join(f"{column} {count}" for column, count in one["cells"].items()),
+        ]
+        for one in document["ledger"]
+        if one["inserted"] or one["deleted"] or one["updated"]
+    ]
+    columns = ["table", "before", "after", "inserted", "deleted", "updated", "cells by column"]
+    found = [
+        f"{one['number']}. [{one['severity']}] {one['says']} ({one['code']})\n   {one['next']}"
+        for one in document["divergences"]
+    ]
+    lines = [table(columns, ledger) if ledger else "no row differs", "", *found]
+    lines += [f"not checked: {reason}" for reason in document["unchecked"]]
+    if document["restored_root"]:
+        lines.append(f"revert patch: it gives the older snapshot back exactly (root {document['restored_root']})")
+    return "\n".join([*lines, f"verdict: {document['verdict']}"])
+
+
+def _refuse_existing(path: Path | None) -> None:
+    from asepsis.errors.recovery import OutputExists
+
+    if path is not None and path.exists():
+        raise OutputExists(path=str(path))
+
+
+def _write(path: Path, text: str) -> None:
+    from asepsis.errors.recovery import OutputUnwritable
+
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as out:
+            out.write(text)
+    except OSError:
+        raise OutputUnwritable(path=str(path)) from None
