@@ -212,7 +212,8 @@ class DeskHome:
         new = ChosenKek(kek, self._next, ask=ask)
         new.check()
         desk = desk_of(self.owner, self.folder, keys=self.keys, rules=self.rules)
-        count = desk.rewrap(new) if is_new or not desk.opens_everything(new) else 0
+        under = FileKeys(self.folder / "keys", kek=new)
+        count = desk.rewrap(under) if is_new or not desk.opens_everything(under) else 0
         self._put_in_place(kek)
         return count
 

@@ -27,6 +27,7 @@ from asepsis.domain.snapshot import Manifest
 from asepsis.domain.source import Capability, Change, Entry, ExportedTable, Remark, RestorePoint
 from asepsis.domain.tokens import Token
 from asepsis.ledger.checkpoint import Checkpoint
+from asepsis.sealing.erasure import SignedErasure
 from asepsis.sealing.manifest import SignedManifest
 from asepsis.sealing.signing import Purpose
 from asepsis.sealing.statement import SignedStatement
@@ -106,6 +107,9 @@ class RoomTables(Protocol):
     def put_snapshot(self, snapshot: PublishedSnapshot) -> None:
         """Publish a sealed snapshot."""
 
+    def put_erasure(self, signed: SignedErasure) -> None:
+        """Keep what an owner's desk destroyed."""
+
     def put_run(self, run: Run, *, was: Run | None) -> None:
         """Write a run, if it still is what it was. Raises StateChanged."""
 
@@ -148,6 +152,12 @@ class RoomState(Protocol):
 
     def snapshots(self) -> Sequence[PublishedSnapshot]:
         """All published snapshots, oldest first."""
+
+    def erasures(self) -> Sequence[SignedErasure]:
+        """All erasures, oldest first."""
+
+    def erased(self) -> Collection[SnapshotId]:
+        """The snapshots and link maps whose keys were destroyed."""
 
     def memory(self, lineage: Digest) -> RoomMemory | None:
         """The newest version of a lineage's memory of releases; none, if it still is empty."""
@@ -213,6 +223,9 @@ class SnapshotFiles(Protocol):
 
     def folder(self, snapshot: SnapshotId) -> Path:
         """Where the sealed files of a published snapshot lie."""
+
+    def erase(self, snapshot: SnapshotId) -> None:
+        """Remove the sealed files of a snapshot, durably; doing it again changes nothing."""
 
     def forget(self, prefix: str, *, keep: Collection[SnapshotId]) -> None:
         """Remove folders of snapshots with that prefix that were never published."""

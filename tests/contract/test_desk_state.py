@@ -61,10 +61,16 @@ def test_a_nonce_is_used_up_by_its_first_use(state: DeskState) -> None:
 
 def test_values_come_back_as_they_were_kept(state: DeskState) -> None:
     snapshot = KeptSnapshot(
-        snapshot=SnapshotId("s"), dataset="d", manifest=ONE, label=Label.REAL, wrapped=b"\x00wrapped"
+        snapshot=SnapshotId("s"), dataset="d", manifest=ONE, label=Label.REAL, sealed_at=NOW, wrapped=b"\x00wrapped"
     )
     links = KeptLinks(
-        snapshot=SnapshotId("l"), contract=ONE, manifest=TWO, label=Label.SYNTHETIC, wrapped=b"w", endorsement=b"e"
+        snapshot=SnapshotId("l"),
+        contract=ONE,
+        manifest=TWO,
+        label=Label.SYNTHETIC,
+        sealed_at=NOW,
+        wrapped=b"w",
+        endorsement=b"e",
     )
     granted = GrantedRun(
         run=RunId("r"),

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from asepsis.services.analyses import Analyses, Answer
     from asepsis.services.contracts import Contracts
     from asepsis.services.contribute import Contribute
+    from asepsis.services.erasures import Erasures
     from asepsis.services.evidence import Evidences
     from asepsis.services.linkage import Linkage
     from asepsis.services.referrals import Referrals
@@ -131,6 +132,13 @@ class Room:
         from asepsis.services.evidence import Evidences
 
         return Evidences(self.state, self.contracts, self.audit)
+
+    @cached_property
+    def erasures(self) -> Erasures:
+        """What owners destroyed, and its certificates."""
+        from asepsis.services.erasures import Erasures
+
+        return Erasures(self.state, self.files, self.contracts, self.audit, now)
 
     @cached_property
     def desks(self) -> dict[PartyId, Desk]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from asepsis.cli import draft
+from asepsis.cli import draft, erasure
 from asepsis.cli.options import DEFAULT_ROOM, AsOption, JsonOption, RoomOption
 from asepsis.cli.report import emit, reported
 
@@ -20,6 +20,8 @@ FileArgument = Annotated[Path, typer.Argument(help="The contract, usually room.y
 
 
 app.command("draft")(draft.run)
+app.command("erase")(erasure.erase)
+app.command("verify-erasure")(erasure.verify)
 
 
 @app.command("schema")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
@@ -24,6 +24,7 @@ from asepsis.errors.contract import (
     ContractForbids,
     ContractNotInForce,
     ContractNotYetValid,
+    RetentionOver,
     TransitionRefused,
     UnknownParty,
 )
@@ -185,6 +186,15 @@ class Contract:
             raise ContractNotYetValid(contract=self.name, since=encode_time(self.valid_from))
         if now >= self.valid_until:
             raise ContractExpired(contract=self.name, until=encode_time(self.valid_until))
+
+    def is_retained(self, sealed_at: datetime, now: datetime) -> bool:
+        """Whether data that were sealed then may still be used now."""
+        return now < sealed_at + timedelta(days=self.retention_days)
+
+    def require_retained(self, dataset: str, *, sealed_at: datetime, now: datetime) -> None:
+        """Raise RetentionOver for data that were sealed longer ago than the contract keeps them."""
+        if not self.is_retained(sealed_at, now):
+            raise RetentionOver(contract=self.name, days=self.retention_days, dataset=dataset)
 
     def to_document(self) -> Document:
         """The document whose canonical form (RFC 8785) the parties sign; a clause at its default is left out."""

@@ -183,13 +183,19 @@ class IssuedNonce:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeptSnapshot:
-    """A registered snapshot with its data key, wrapped under the owner's key."""
+    """A registered snapshot with its data key, wrapped under the owner's key; nothing is left of a destroyed one."""
 
     snapshot: SnapshotId
     dataset: str
     manifest: Digest
     label: Label
+    sealed_at: datetime
     wrapped: bytes
+
+    @property
+    def is_destroyed(self) -> bool:
+        """Whether the key was destroyed."""
+        return not self.wrapped
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -200,8 +206,14 @@ class KeptLinks:
     contract: Digest
     manifest: Digest
     label: Label
+    sealed_at: datetime
     wrapped: bytes
     endorsement: bytes
+
+    @property
+    def is_destroyed(self) -> bool:
+        """Whether the owner's share was destroyed."""
+        return not self.wrapped
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -211,6 +223,11 @@ class KeptMemory:
     lineage: Digest
     version: MemoryVersion
     wrapped: bytes
+
+    @property
+    def is_destroyed(self) -> bool:
+        """Whether the owner's share was destroyed."""
+        return not self.wrapped
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

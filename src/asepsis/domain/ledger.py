@@ -68,7 +68,15 @@ class Act(StrEnum):
     SNAPSHOT_PUBLISHED = "snapshot.published", "A sealed snapshot with a signed manifest is in the room."
     SNAPSHOT_WITHDRAWN = "snapshot.withdrawn", "An owner took a snapshot out of the room."
     KEY_OPENED = "key.opened", "An owner opened a snapshot of their own at home, to judge what waits in quarantine."
-    KEY_SHREDDED = "key.shredded", "An owner destroyed the key of a snapshot: it can never be opened again."
+    KEY_SHREDDED = (
+        "key.shredded",
+        "An owner destroyed a key: the snapshot, link map or memory can never be opened again.",
+    )
+    ERASURE_INTENDED = (
+        "erasure.intended",
+        "A key desk is about to destroy keys of data that may not be kept any longer.",
+    )
+    CONTRACT_ERASED = "contract.erased", "An owner's desk destroyed its keys of a contract's data, and certified it."
     KEY_SPLIT = "key.split", "An owner made recovery shares of the key that wraps their data keys."
     KEY_REWRAPPED = "key.rewrapped", "An owner's new key took the place of the one that wrapped their data keys."
     KEY_RECOVERED = "key.recovered", "The key that wraps an owner's data keys came back from recovery shares."

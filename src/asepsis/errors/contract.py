@@ -59,6 +59,15 @@ class ContractNotYetValid(AsepsisError):
     hint = "Wait until then, or let the parties sign an amendment."
 
 
+class RetentionOver(AsepsisError):
+    """Data were sealed longer ago than the contract lets them be kept."""
+
+    kind = Kind.DENIED
+    code = "contract.retention_over"
+    message = "The contract {contract} keeps data for {days} days; those of '{dataset}' are older."
+    hint = "Contribute a new snapshot; 'asepsis contract erase' destroys the keys of what is too old."
+
+
 class ContractForbids(AsepsisError):
     """The contract does not allow what was asked."""
 
@@ -102,6 +111,15 @@ class StatementNotTrusted(AsepsisError):
     code = "contract.statement_not_trusted"
     message = "A statement about the contract is not signed by {party}, or is about another contract."
     hint = "Only a party of the contract can suspend, resume or end it, with its own key."
+
+
+class ErasureNotTrusted(AsepsisError):
+    """An erasure was not signed by the owner whose keys it is about, or is about another contract."""
+
+    kind = Kind.UNTRUSTED
+    code = "contract.erasure_not_trusted"
+    message = "The erasure is not one that {owner} signed about its own data under this contract."
+    hint = "Ask the owner for the certificate that their own desk made."
 
 
 class NoContract(AsepsisError):

@@ -59,6 +59,15 @@ class OwnerKeyMissing(AsepsisError):
     hint = "Only owners wrap data keys; make the keys with the owner role."
 
 
+class KeyDestroyed(AsepsisError):
+    """The erasable secret of a data key is gone: nobody can open what was sealed under that key."""
+
+    kind = Kind.MISSING
+    code = "keys.destroyed"
+    message = "The key of these data was destroyed, or its erasable secret is not at this desk."
+    hint = "What was erased cannot be opened by anybody; contribute the data again if the contract still allows it."
+
+
 class PassphraseRefused(AsepsisError):
     """A key file does not open with this passphrase."""
 

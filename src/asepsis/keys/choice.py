@@ -18,10 +18,10 @@ from typing import Final
 from asepsis.domain.documents import Document, Fields
 from asepsis.errors.keys import KekChoiceRefused, KeysMissing, SecretMissing
 from asepsis.errors.sealing import KeyUnwrapRefused
-from asepsis.keys.files import read_key
 from asepsis.keys.kek import HeldKek, OwnerKek, create_protected, open_protected, write_kek
 from asepsis.keys.openbao import TransitKek
 from asepsis.keys.pkcs11 import TokenKek
+from asepsis.keys.reading import read_key
 from asepsis.sealing.keys import KEY_LENGTH
 
 PLAIN: Final = "owner.kek"

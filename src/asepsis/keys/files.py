@@ -10,9 +10,7 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
-import stat
 import tempfile
-from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Final, NoReturn
@@ -20,10 +18,14 @@ from typing import Final, NoReturn
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from asepsis.domain.keydesk import PublicKeys
-from asepsis.errors.keys import KeysExist, KeysMalformed, KeysMissing, KeysUnsafe, KeysUnwritable, OwnerKeyMissing
+from asepsis.domain.names import Digest
+from asepsis.errors.keys import KeyDestroyed, KeysExist, KeysUnwritable, OwnerKeyMissing
+from asepsis.keys.erasable import FOLDER, ErasableSecrets
 from asepsis.keys.kek import HeldKek, OwnerKek
+from asepsis.keys.reading import check_folder, read_key
 from asepsis.ledger.checkpoint import Checkpoint, cosign, sign_checkpoint
 from asepsis.sealing.envelope import open_sealed
+from asepsis.sealing.erasable import erasable_binding, masked, secret_digest
 from asepsis.sealing.signing import Purpose, generate_sealing_key, generate_signing_key, public_signing_key, sign
 
 _SIGNING: Final = "signing.ed25519"
@@ -31,14 +33,12 @@ _SEALING: Final = "sealing.x25519"
 _PERSON: Final = "person.key"
 _OWNER: Final = "owner.kek"
 _LENGTH: Final = 32
-_LONGEST: Final = 4096
-_FOR_OTHERS: Final = 0o077
 
 
 class FileKeys:
     """The keys of one party, held in memory and read once from its folder."""
 
-    __slots__ = ("__person", "__sealing", "__signing", "_folder", "_kek", "_public")
+    __slots__ = ("__person", "__sealing", "__signing", "_erasable", "_folder", "_kek", "_public")
 
     def __init__(self, folder: Path, *, kek: OwnerKek | None = None) -> None:
         """Read the keys; ``kek`` is the owner's key where it is kept elsewhere than in this folder.
@@ -48,8 +48,9 @@ class FileKeys:
             KeysUnsafe: another user of the machine could read or replace them.
             KeysMalformed: a key has not the right length.
         """
-        _check_folder(folder)
+        check_folder(folder)
         self._folder = folder
+        self._erasable = ErasableSecrets(folder / FOLDER)
         self.__signing = read_key(folder / _SIGNING)
         self.__sealing = read_key(folder / _SEALING)
         self.__person = read_key(folder / _PERSON)
@@ -99,12 +100,30 @@ class FileKeys:
         return open_sealed(self.__sealing, sealed, info=info)
 
     def wrap(self, dek: bytes, *, binding: bytes) -> bytes:
-        """Wrap a data key under the owner's key. Raises OwnerKeyMissing or KeyMalformed."""
-        return self._owner_key().wrap(dek, binding=binding)
+        """Mask a data key with an erasable secret of its own, and wrap it under the owner's key.
+
+        Raises OwnerKeyMissing, KeyMalformed or KeysUnwritable.
+        """
+        kek = self._owner_key()
+        secret = self._erasable.make(binding)
+        return kek.wrap(masked(dek, secret, binding=binding), binding=erasable_binding(binding, secret=secret))
 
     def unwrap(self, wrapped: bytes, *, binding: bytes) -> bytes:
-        """Unwrap a data key. Raises OwnerKeyMissing or KeyUnwrapRefused."""
-        return self._owner_key().unwrap(wrapped, binding=binding)
+        """Unwrap a data key. Raises OwnerKeyMissing, KeyUnwrapRefused, or KeyDestroyed if its secret is gone."""
+        kek = self._owner_key()
+        secret = self._erasable.get(binding)
+        return masked(kek.unwrap(wrapped, binding=erasable_binding(binding, secret=secret)), secret, binding=binding)
+
+    def erasable(self, *, binding: bytes) -> Digest | None:
+        """By which digest a certificate names the secret of a data key; nothing, if there is none any more."""
+        try:
+            return secret_digest(self._erasable.get(binding))
+        except KeyDestroyed:
+            return None
+
+    def destroy(self, *, binding: bytes) -> None:
+        """Destroy the secret of a data key: no copy of the wrapped key opens any more. Raises KeysUnwritable."""
+        self._erasable.destroy(binding)
 
     def public(self) -> PublicKeys:
         """The public halves, as the contract names them."""
@@ -132,28 +151,6 @@ class FileKeys:
         return self._kek
 
 
-def read_key(path: Path, *, length: int | None = _LENGTH) -> bytes:
-    """The content of a file that only its owner can read: a key, or any short secret where ``length`` is None.
-
-    Raises:
-        KeysMissing: there is no such file.
-        KeysUnsafe: it is a link, or another user of the machine could read or replace it.
-        KeysMalformed: it has not the right length.
-    """
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except FileNotFoundError:
-        raise KeysMissing(path=str(path.parent)) from None
-    except OSError:
-        raise KeysUnsafe(path=str(path)) from None
-    with os.fdopen(descriptor, "rb") as file:
-        _check(os.fstat(file.fileno()), path, kind=stat.S_ISREG)
-        key = file.read(_LONGEST)
-    if length is not None and len(key) != length:
-        raise KeysMalformed(path=str(path.parent))
-    return key
-
-
 def _write_all(folder: Path, *, owner: bool) -> None:
     _write(folder / _SIGNING, generate_signing_key().private)
     _write(folder / _SEALING, generate_sealing_key().private)
@@ -176,17 +173,3 @@ def _flush(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _check_folder(folder: Path) -> None:
-    try:
-        status = folder.lstat()
-    except OSError:
-        raise KeysMissing(path=str(folder)) from None
-    _check(status, folder, kind=stat.S_ISDIR)
-
-
-def _check(status: os.stat_result, path: Path, *, kind: Callable[[int], bool]) -> None:
-    """Check what the open file is, not what its name said a moment ago."""
-    if not kind(status.st_mode) or status.st_mode & _FOR_OTHERS or status.st_uid != os.geteuid():
-        raise KeysUnsafe(path=str(path))

@@ -74,6 +74,7 @@ def read_order(document: Document, *, now: datetime) -> Order:
     Raises:
         ContractNotSigned, ContractExpired, ContractNotYetValid, ContractNotInForce, ContractForbids: the contract
             does not carry this job.
+        RetentionOver: an input is older than the contract keeps data.
         SignatureInvalid, ManifestMalformed: a manifest is not its owner's.
         OrderRefused: the parts do not belong together.
     """
@@ -89,6 +90,9 @@ def read_order(document: Document, *, now: datetime) -> Order:
     require_allowed(job.analysis, agreement.contract)
     folders = [_read_snapshot(item, agreement.contract) for item in fields.items("snapshots")]
     _check_inputs(job, folders)
+    for folder in folders:
+        made = folder.manifest
+        agreement.contract.require_retained(made.dataset, sealed_at=made.created_at, now=now)
     with fields.mapping("approvals") as raw:
         approvals = {PartyId(name): raw.octets(name, length=64) for name in raw.names()}
     if job.analysis.kind is AnalysisKind.REFERRAL:

@@ -41,6 +41,7 @@ class Purpose(StrEnum):
     COLLECTION = "collection"
     CHECKPOINT = "checkpoint"
     CERTIFICATE = "certificate"
+    ERASURE = "erasure"
     CHANGE_TICKET = "change-ticket"
 
 

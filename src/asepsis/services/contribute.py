@@ -246,7 +246,12 @@ class Contribute:
     def known(self, contribution: Digest) -> Contribution | None:
         """A contribution that is in the room already; plain tables that a killed command left are removed."""
         folder = self.home / "contributions" / contribution[:16]
-        known = tuple(item for item in self.state.snapshots() if item.contribution == contribution)
+        erased = self.state.erased()
+        known = tuple(
+            item
+            for item in self.state.snapshots()
+            if item.contribution == contribution and item.manifest.snapshot not in erased
+        )
         if not known:
             return None
         shutil.rmtree(self.home / "work" / contribution[:16], ignore_errors=True)

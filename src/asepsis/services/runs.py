@@ -86,10 +86,12 @@ class Runs:
         """
         contract = agreement.contract
         asked = {dataset.name: dataset.free_text for dataset in contract.datasets}
+        erased = self.state.erased()
         newest = {
             snapshot.manifest.dataset: snapshot
             for snapshot in self.state.snapshots()
-            if asked.get(snapshot.manifest.dataset, frozenset()).issuperset(snapshot.manifest.origin.free_text)
+            if snapshot.manifest.snapshot not in erased
+            and asked.get(snapshot.manifest.dataset, frozenset()).issuperset(snapshot.manifest.origin.free_text)
         }
         inputs = []
         for dataset in contract.datasets:

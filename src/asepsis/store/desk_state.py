@@ -36,6 +36,7 @@ from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from asepsis.domain.analysis import AnalysisKind
 from asepsis.domain.budget import Charge
 from asepsis.domain.documents import Document
+from asepsis.domain.erasure import Erasure
 from asepsis.domain.keydesk import GrantedRun, Head, IssuedNonce, KeptLinks, KeptMemory, KeptSnapshot
 from asepsis.domain.ledger import LedgerEntry
 from asepsis.domain.memory import MemoryVersion
@@ -45,6 +46,7 @@ from asepsis.domain.snapshot import Label
 from asepsis.domain.statements import Statement, StatementKind
 from asepsis.sealing.canonical import canonical, parse_canonical
 from asepsis.store.database import open_database, reading, writing
+from asepsis.store.erasure_tables import ErasureTables, add_erasure_table
 from asepsis.store.ledger_tables import LedgerTables, add_ledger_tables
 
 _NONCES_KEPT: Final = timedelta(days=1)
@@ -53,6 +55,7 @@ _MICROSECOND: Final = timedelta(microseconds=1)
 
 TABLES: Final = MetaData()
 add_ledger_tables(TABLES)
+add_erasure_table(TABLES)
 _SWITCH: Final = Table(
     "switch",
     TABLES,
@@ -102,6 +105,7 @@ _SNAPSHOTS: Final = Table(
     Column("dataset", String, nullable=False),
     Column("manifest", String, nullable=False),
     Column("label", String, nullable=False),
+    Column("sealed_at", Integer, nullable=False),
     Column("wrapped", LargeBinary, nullable=False),
 )
 _LINKS: Final = Table(
@@ -111,6 +115,7 @@ _LINKS: Final = Table(
     Column("contract", String, nullable=False),
     Column("manifest", String, nullable=False),
     Column("label", String, nullable=False),
+    Column("sealed_at", Integer, nullable=False),
     Column("wrapped", LargeBinary, nullable=False),
     Column("endorsement", LargeBinary, nullable=False),
 )
@@ -183,6 +188,7 @@ _CHARGED: Final = select(func.count()).where(
 _LOST: Final = select(func.sum(_LOSSES.c.micro_rho), func.sum(_LOSSES.c.pico_delta)).where(
     _LOSSES.c.dataset == bindparam("dataset")
 )
+_LINEAGES: Final = select(_VERSIONS.c.lineage).distinct().order_by(_VERSIONS.c.lineage)
 _OF_RUN: Final = select(_GRANTS).where(_GRANTS.c.run == bindparam("run")).order_by(_GRANTS.c.number)
 
 
@@ -192,6 +198,7 @@ class DeskTables:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self.ledger = LedgerTables(connection)
+        self._erasures = ErasureTables(connection, TABLES)
 
     def append(self, entries: Sequence[LedgerEntry]) -> range:
         """Add entries to the desk's own ledger and return their positions."""
@@ -240,6 +247,10 @@ class DeskTables:
     def versions(self, lineage: Digest) -> list[Digest]:
         """All versions of a lineage that the owner signed at this desk, oldest first."""
         return [Digest(row.contract) for row in self._connection.execute(_VERSIONS_OF, {"lineage": lineage})]
+
+    def lineages(self) -> list[Digest]:
+        """All lineages of which the owner signed a version at this desk."""
+        return [Digest(row.lineage) for row in self._connection.execute(_LINEAGES)]
 
     def newest_versions(self) -> list[Digest]:
         """The newest version of every lineage that the owner signed at this desk."""
@@ -298,6 +309,7 @@ class DeskTables:
             dataset=kept.dataset,
             manifest=kept.manifest,
             label=kept.label.value,
+            sealed_at=_to_number(kept.sealed_at),
             wrapped=kept.wrapped,
         )
 
@@ -319,6 +331,7 @@ class DeskTables:
             contract=kept.contract,
             manifest=kept.manifest,
             label=kept.label.value,
+            sealed_at=_to_number(kept.sealed_at),
             wrapped=kept.wrapped,
             endorsement=kept.endorsement,
         )
@@ -327,6 +340,24 @@ class DeskTables:
         """An endorsed link map."""
         row = self._one(_LINKS, snapshot=snapshot)
         return None if row is None else _kept_links(row)
+
+    def add_erasure(self, erasure: Erasure) -> None:
+        """Remember what is about to be destroyed, and forget the wrapped keys."""
+        self._erasures.add(erasure)
+
+    def conclude_erasure(self, erasure: Erasure) -> bool:
+        """Mark an erasure as done; says whether it was open until now."""
+        return self._erasures.conclude(erasure)
+
+    def erasures(self, lineage: Digest, *, done: bool) -> list[Erasure]:
+        """The erasures under a lineage that are done, or that are not, oldest first."""
+        return self._erasures.of(lineage, done=done)
+
+    def last_lease(self, contracts: Sequence[Digest]) -> datetime | None:
+        """When the last lease under any of these contracts ends, or ended."""
+        latest = select(func.max(_GRANTS.c.lease_until)).where(_GRANTS.c.contract.in_(contracts))
+        number = self._connection.execute(latest).scalar_one_or_none()
+        return None if number is None else _to_time(number)
 
     def memory(self, lineage: Digest) -> KeptMemory | None:
         """The newest memory of releases of a lineage that this desk knows."""
@@ -437,16 +468,18 @@ def _kept_snapshot(row: Row[Any]) -> KeptSnapshot:
         dataset=row.dataset,
         manifest=Digest(row.manifest),
         label=Label(row.label),
+        sealed_at=_to_time(row.sealed_at),
         wrapped=row.wrapped,
     )
 
 
-def _kept_links(row: Any) -> KeptLinks:
+def _kept_links(row: Row[Any]) -> KeptLinks:
     return KeptLinks(
         snapshot=SnapshotId(row.snapshot),
         contract=Digest(row.contract),
         manifest=Digest(row.manifest),
         label=Label(row.label),
+        sealed_at=_to_time(row.sealed_at),
         wrapped=row.wrapped,
         endorsement=row.endorsement,
     )

@@ -17,7 +17,7 @@ from sqlalchemy import Column, Connection, Engine, Integer, LargeBinary, MetaDat
 from asepsis.domain.documents import Document
 from asepsis.domain.ledger import LedgerEntry
 from asepsis.domain.memory import EMPTY, MemoryVersion
-from asepsis.domain.names import Digest, PartyId, ReferralId, ReleaseId, RunId
+from asepsis.domain.names import Digest, PartyId, ReferralId, ReleaseId, RunId, SnapshotId
 from asepsis.domain.referral import Referral
 from asepsis.domain.room import PublishedSnapshot, Release, RoomMemory
 from asepsis.domain.run import Run
@@ -25,6 +25,7 @@ from asepsis.domain.tokens import Token, read_token
 from asepsis.errors.contract import NoContract
 from asepsis.errors.room import RecordMissing, StateChanged
 from asepsis.sealing.canonical import canonical, parse_canonical
+from asepsis.sealing.erasure import SignedErasure, read_signed_erasure
 from asepsis.sealing.statement import SignedStatement, read_signed_statement
 from asepsis.store.database import open_database, reading, writing
 from asepsis.store.ledger_tables import LedgerTables, add_ledger_tables
@@ -63,6 +64,7 @@ _SNAPSHOTS: Final = _records("snapshots")
 _RUNS: Final = _records("runs")
 _RELEASES: Final = _records("releases")
 _REFERRALS: Final = _records("referrals")
+_ERASURES: Final = _records("erasures")
 _SIGNATURES: Final = Table(
     "signatures",
     TABLES,
@@ -123,6 +125,10 @@ class SqlRoomTables:
     def put_snapshot(self, snapshot: PublishedSnapshot) -> None:
         """Publish a sealed snapshot."""
         self._insert(_SNAPSHOTS, snapshot.manifest.snapshot, snapshot_document(snapshot))
+
+    def put_erasure(self, signed: SignedErasure) -> None:
+        """Keep what an owner's desk destroyed."""
+        self._insert(_ERASURES, signed.digest, signed.to_document())
 
     def put_run(self, run: Run, *, was: Run | None) -> None:
         """Write a run, if it still is what it was. Raises StateChanged."""
@@ -254,6 +260,14 @@ class SqlRoomState:
     def snapshots(self) -> list[PublishedSnapshot]:
         """All published snapshots, oldest first."""
         return self._all(_SNAPSHOTS, read_snapshot)
+
+    def erasures(self) -> list[SignedErasure]:
+        """All erasures, oldest first."""
+        return self._all(_ERASURES, read_signed_erasure)
+
+    def erased(self) -> frozenset[SnapshotId]:
+        """The snapshots and link maps whose keys were destroyed."""
+        return frozenset(SnapshotId(key.id) for signed in self.erasures() for key in signed.erasure.keys)
 
     def memory(self, lineage: Digest) -> RoomMemory | None:
         """The newest version of a lineage's memory of releases; none, if it still is empty."""

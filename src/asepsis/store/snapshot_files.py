@@ -39,6 +39,13 @@ class LocalSnapshotFiles:
         """Where the sealed files of a published snapshot lie."""
         return self.root / "snapshots" / snapshot
 
+    def erase(self, snapshot: SnapshotId) -> None:
+        """Remove the sealed files of a snapshot, durably; doing it again changes nothing."""
+        folder = self.folder(snapshot)
+        if folder.exists():
+            shutil.rmtree(folder)
+            _flush(folder.parent)
+
     def forget(self, prefix: str, *, keep: Collection[SnapshotId]) -> None:
         """Remove folders of snapshots with that prefix that were never published."""
         for parent in (self.root / "incoming", self.root / "snapshots"):

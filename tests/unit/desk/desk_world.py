@@ -167,7 +167,7 @@ class World:
             "purpose": "research",
             "legal_basis": "consent",
             "valid": {"from": "2026-01-01T00:00:00Z", "until": "2026-12-31T00:00:00Z"},
-            "retention_days": 30,
+            "retention_days": 365,
             "parties": parties,
             "datasets": datasets,
             "tables": {"person": {"columns": {"person_id": {"type": "integer", "uses": ["unit"]}}}},

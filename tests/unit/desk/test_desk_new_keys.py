@@ -8,6 +8,7 @@ import secrets
 import shutil
 import sqlite3
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,7 @@ from asepsis.sealing.memory import share_binding
 
 NORTH = PartyId("northgate")
 ZERO = Digest("0" * 64)
+SEALED = datetime(2026, 1, 1, tzinfo=UTC)
 FILE = KekChoice()
 BINDINGS = (
     snapshot_binding(NORTH, dataset="clinical", snapshot=SnapshotId("s1")),
@@ -51,7 +53,12 @@ def home(tmp_path: Path) -> DeskHome:
     with made.desk._office.state.writing() as records:
         records.add_snapshot(
             KeptSnapshot(
-                snapshot=SnapshotId("s1"), dataset="clinical", manifest=ZERO, label=Label.REAL, wrapped=snapshot
+                snapshot=SnapshotId("s1"),
+                dataset="clinical",
+                manifest=ZERO,
+                label=Label.REAL,
+                sealed_at=SEALED,
+                wrapped=snapshot,
             )
         )
         records.add_links(
@@ -60,6 +67,7 @@ def home(tmp_path: Path) -> DeskHome:
                 contract=ZERO,
                 manifest=ZERO,
                 label=Label.REAL,
+                sealed_at=SEALED,
                 wrapped=links,
                 endorsement=bytes(64),
             )
@@ -104,7 +112,7 @@ def test_all_kept_keys_go_over_to_the_new_key_and_the_old_one_is_gone(home: Desk
     assert not (home.folder / "keys" / "next").exists()
     assert acts(home)[-1] == "key.rewrapped"
     with pytest.raises(KeyUnwrapRefused):
-        desk_home.HeldKek(old).unwrap(wrapped(again)[0], binding=BINDINGS[0])
+        FileKeys(home.folder / "keys", kek=desk_home.HeldKek(old)).unwrap(wrapped(again)[0], binding=BINDINGS[0])
 
 
 def test_a_key_can_go_under_a_passphrase(home: DeskHome, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 import sqlite3
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -32,7 +33,12 @@ def home(tmp_path: Path) -> DeskHome:
     made = home_of(tmp_path / "desk")
     wrapped = made.keys.wrap(DEK, binding=BINDING)
     kept = KeptSnapshot(
-        snapshot=SnapshotId("s1"), dataset="clinical", manifest=Digest("0" * 64), label=Label.REAL, wrapped=wrapped
+        snapshot=SnapshotId("s1"),
+        dataset="clinical",
+        manifest=Digest("0" * 64),
+        label=Label.REAL,
+        sealed_at=datetime(2026, 1, 1, tzinfo=UTC),
+        wrapped=wrapped,
     )
     with made.desk._office.state.writing() as records:
         records.add_snapshot(kept)

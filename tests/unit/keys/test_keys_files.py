@@ -9,7 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from asepsis.errors.keys import KeysExist, KeysMalformed, KeysMissing, KeysUnsafe, KeysUnwritable, OwnerKeyMissing
+from asepsis.errors.keys import (
+    KeyDestroyed,
+    KeysExist,
+    KeysMalformed,
+    KeysMissing,
+    KeysUnsafe,
+    KeysUnwritable,
+    OwnerKeyMissing,
+)
 from asepsis.errors.sealing import EnvelopeRefused, KeyUnwrapRefused
 from asepsis.keys.files import FileKeys
 from asepsis.sealing.envelope import seal_to
@@ -106,8 +114,11 @@ def test_other_contexts_and_bindings_do_not_open(folder: Path) -> None:
     keys = FileKeys(folder)
     with pytest.raises(EnvelopeRefused):
         keys.open_sealed(seal_to(keys.public().sealing, b"x", info=b"a"), info=b"b")
+    keys.wrap(bytes(32), binding=b"b")
     with pytest.raises(KeyUnwrapRefused):
         keys.unwrap(keys.wrap(bytes(32), binding=b"a"), binding=b"b")
+    with pytest.raises(KeyDestroyed):
+        keys.unwrap(keys.wrap(bytes(32), binding=b"a"), binding=b"never made")
 
 
 def test_private_bytes_show_nowhere(folder: Path) -> None:

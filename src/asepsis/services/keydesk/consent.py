@@ -14,6 +14,7 @@ from typing import Final
 from asepsis.domain.amendment import check_amendment
 from asepsis.domain.budget import Budget
 from asepsis.domain.contract import Contract, ContractStatus, Role, move, read_contract
+from asepsis.domain.erasure import Clause, Erasure
 from asepsis.domain.keydesk import KeptSnapshot
 from asepsis.domain.ledger import Act
 from asepsis.domain.memory import EMPTY
@@ -29,6 +30,7 @@ from asepsis.errors.desk import (
     SnapshotConflict,
     SnapshotNotOurs,
 )
+from asepsis.errors.keys import KeyDestroyed
 from asepsis.sealing.agreement import contract_digest, contract_payload, lineage_of
 from asepsis.sealing.approval import approval_payload
 from asepsis.sealing.context import snapshot_binding
@@ -151,23 +153,16 @@ def register(office: Office, signed: SignedManifest, *, dek: bytes) -> None:
         SignatureInvalid: the owner did not sign this manifest with the key of this desk.
         SnapshotNotOurs: it is another owner's manifest.
         SnapshotConflict: another manifest or key is kept for this snapshot.
+        KeyDestroyed: its key was destroyed.
     """
     manifest = verify_manifest(signed, office.keys.public().signing)
     if manifest.owner != office.owner or manifest.dataset == LINKS:
         raise SnapshotNotOurs(owner=office.owner)
-    binding = snapshot_binding(office.owner, dataset=manifest.dataset, snapshot=manifest.snapshot)
-    kept = KeptSnapshot(
-        snapshot=manifest.snapshot,
-        dataset=manifest.dataset,
-        manifest=manifest_digest(manifest),
-        label=manifest.label,
-        wrapped=office.keys.wrap(dek, binding=binding),
-    )
     with office.acting() as records:
         known = records.snapshot(manifest.snapshot)
         if known is None:
-            _keep(office, records, kept)
-        elif known.manifest != kept.manifest or not _same_key(office, known, dek):
+            _keep(office, records, manifest, dek=dek)
+        elif known.manifest != manifest_digest(manifest) or not _same_key(office, known, dek):
             raise SnapshotConflict(owner=office.owner)
 
 
@@ -176,18 +171,27 @@ def own_key(office: Office, manifest: Manifest) -> bytes:
 
     Raises:
         SnapshotNotOurs: this very manifest was never registered here.
+        KeyDestroyed: its key was destroyed.
     """
     with office.acting() as records:
         known = records.snapshot(manifest.snapshot)
         if known is None or known.dataset != manifest.dataset or known.manifest != manifest_digest(manifest):
             raise SnapshotNotOurs(owner=office.owner)
+        require_not_destroyed(known.wrapped)
         office.write(records, Act.KEY_OPENED, subject=known.snapshot, dataset=known.dataset, manifest=known.manifest)
     return kept_key(office, dataset=known.dataset, snapshot=known.snapshot, wrapped=known.wrapped)
 
 
 def kept_key(office: Office, *, dataset: str, snapshot: SnapshotId, wrapped: bytes) -> bytes:
-    """Unwrap a key that this desk keeps. Raises KeyUnwrapRefused."""
+    """Unwrap a key that this desk keeps. Raises KeyUnwrapRefused or KeyDestroyed."""
+    require_not_destroyed(wrapped)
     return office.keys.unwrap(wrapped, binding=snapshot_binding(office.owner, dataset=dataset, snapshot=snapshot))
+
+
+def require_not_destroyed(wrapped: bytes) -> None:
+    """Raise KeyDestroyed for what is left of a destroyed key: nothing."""
+    if not wrapped:
+        raise KeyDestroyed
 
 
 def budget(office: Office, contract: Digest) -> Budget:
@@ -218,7 +222,13 @@ def _check_lineage(records: DeskRecords, contract: Contract) -> None:
     document = records.contract(digest) if digest in records.versions(lineage) else None
     if document is None:
         raise AmendmentRefused(contract=contract.name, problem="the version that it names was not signed here")
+    if any(erasure.clause is not Clause.RETENTION for erasure in _erasures(records, lineage)):
+        raise AmendmentRefused(contract=contract.name, problem="the keys of its data were destroyed here")
     check_amendment(contract, before=read_contract(document), digest=digest, lineage=lineage)
+
+
+def _erasures(records: DeskRecords, lineage: Digest) -> list[Erasure]:
+    return [*records.erasures(lineage, done=True), *records.erasures(lineage, done=False)]
 
 
 def _check_is_ours(office: Office, contract: Contract) -> None:
@@ -232,7 +242,16 @@ def _check_is_ours(office: Office, contract: Contract) -> None:
         raise refusal
 
 
-def _keep(office: Office, records: DeskRecords, kept: KeptSnapshot) -> None:
+def _keep(office: Office, records: DeskRecords, manifest: Manifest, *, dek: bytes) -> None:
+    binding = snapshot_binding(office.owner, dataset=manifest.dataset, snapshot=manifest.snapshot)
+    kept = KeptSnapshot(
+        snapshot=manifest.snapshot,
+        dataset=manifest.dataset,
+        manifest=manifest_digest(manifest),
+        label=manifest.label,
+        sealed_at=min(manifest.created_at, office.now()),
+        wrapped=office.keys.wrap(dek, binding=binding),
+    )
     records.add_snapshot(kept)
     office.write(
         records,

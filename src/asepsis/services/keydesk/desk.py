@@ -18,9 +18,10 @@ from asepsis.domain.names import Digest, PartyId
 from asepsis.domain.privacy import Account
 from asepsis.domain.snapshot import Manifest
 from asepsis.domain.statements import StatementKind
+from asepsis.sealing.erasure import SignedErasure
 from asepsis.sealing.manifest import SignedManifest
 from asepsis.sealing.statement import SignedStatement
-from asepsis.services.keydesk import consent, grants, linkmap, memories, recovery, witness
+from asepsis.services.keydesk import consent, erasure, grants, linkmap, memories, recovery, witness
 from asepsis.services.keydesk.office import Office
 from asepsis.services.keydesk.privacy import accounts
 
@@ -114,6 +115,10 @@ class KeyDesk:
     def end(self, contract: Digest) -> SignedStatement:
         """End one contract, for everybody and for ever."""
         return consent.state_about(self._office, contract, kind=StatementKind.END)
+
+    def erase(self, contract: Digest, *, statements: Sequence[object] = ()) -> tuple[SignedErasure, ...]:
+        """Destroy the keys of what may not be kept any longer under a contract; returns all its erasures so far."""
+        return erasure.erase(self._office, contract, statements=statements)
 
     def approve_referral(self, analysis_digest: Digest, *, contract: Digest) -> bytes:
         """Approve exactly one referral; returns the owner's signature over it."""

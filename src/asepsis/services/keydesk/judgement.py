@@ -38,7 +38,7 @@ from asepsis.sealing.approval import verify_approvals
 from asepsis.sealing.canonical import digest
 from asepsis.sealing.links import LINKS
 from asepsis.sealing.statement import read_statements
-from asepsis.services.keydesk.consent import budget_of, labels_of
+from asepsis.services.keydesk.consent import budget_of, labels_of, require_not_destroyed
 from asepsis.services.keydesk.going import require_going_on
 from asepsis.services.keydesk.memories import memory_for
 from asepsis.services.keydesk.office import Office
@@ -56,6 +56,7 @@ class WrappedKey:
 
     item: SnapshotInput
     label: Label
+    sealed_at: datetime
     wrapped: bytes
 
 
@@ -90,6 +91,7 @@ def judge(office: Office, records: DeskRecords, request: GrantRequest) -> Case:
         ContractExpired, ContractNotYetValid, ContractNotInForce, StatementNotTrusted: it is not in force.
         ContractSuperseded: the owner signed an amendment of it here.
         WrongContract, AuthorWithoutRole, AnalysisNotAllowed, HoldingRefused, InputRefused: it does not carry the job.
+        KeyDestroyed, RetentionOver: an input was erased, or is older than the contract keeps data.
         MemoryLeftBehind: another memory of releases over the owner's data exists, which the contracts do not name.
         MemoryRolledBack, MemoryBehind: it starts from another memory of releases than the newest one known here.
         NonceUnknown, NonceReplayed, NonceExpired: the evidence is not fresh.
@@ -105,7 +107,7 @@ def judge(office: Office, records: DeskRecords, request: GrantRequest) -> Case:
     agreement = _agreement(office, records, request)
     require_going_on(office, records, agreement, at=at)
     job, job_digest = _job(office, request, agreement)
-    keys = _keys(office, records, job, agreement)
+    keys = _keys(office, records, job, agreement, at=at)
     memory = memory_for(office, records, request.memory, agreement=agreement, kind=job.analysis.kind)
     remembered = [] if memory is None else labels_of(records, memory.lineage)
     label = strictest([*_labels(job, agreement.contract), *(key.label for key in keys), *remembered])
@@ -182,7 +184,9 @@ def _job(office: Office, request: GrantRequest, agreement: Agreement) -> tuple[J
     return job, job_digest
 
 
-def _keys(office: Office, records: DeskRecords, job: Job, agreement: Agreement) -> tuple[WrappedKey, ...]:
+def _keys(
+    office: Office, records: DeskRecords, job: Job, agreement: Agreement, *, at: datetime
+) -> tuple[WrappedKey, ...]:
     """The keys that this desk gives for the job, after every input was checked."""
     found = (
         _links_key(office, records, item, job.analysis.kind, agreement=agreement)
@@ -190,7 +194,11 @@ def _keys(office: Office, records: DeskRecords, job: Job, agreement: Agreement) 
         else _dataset_key(office, records, item, contract=agreement.contract)
         for item in job.inputs
     )
-    return tuple(key for key in found if key is not None)
+    keys = tuple(key for key in found if key is not None)
+    for key in keys:
+        require_not_destroyed(key.wrapped)
+        agreement.contract.require_retained(key.item.dataset, sealed_at=key.sealed_at, now=at)
+    return keys
 
 
 def _dataset_key(office: Office, records: DeskRecords, item: SnapshotInput, *, contract: Contract) -> WrappedKey | None:
@@ -206,7 +214,7 @@ def _dataset_key(office: Office, records: DeskRecords, item: SnapshotInput, *, c
         raise InputRefused(owner=office.owner, problem="the manifest is not the registered one")
     if kept.label is not dataset.label:
         raise InputRefused(owner=office.owner, problem="snapshot and contract do not label the data alike")
-    return WrappedKey(item=item, label=kept.label, wrapped=kept.wrapped)
+    return WrappedKey(item=item, label=kept.label, sealed_at=kept.sealed_at, wrapped=kept.wrapped)
 
 
 def _links_key(
@@ -219,7 +227,7 @@ def _links_key(
         raise InputRefused(owner=office.owner, problem="the link map was not endorsed here under this contract")
     if kept.manifest != item.manifest:
         raise InputRefused(owner=office.owner, problem="the link map is not the endorsed one")
-    return WrappedKey(item=item, label=kept.label, wrapped=kept.wrapped)
+    return WrappedKey(item=item, label=kept.label, sealed_at=kept.sealed_at, wrapped=kept.wrapped)
 
 
 def _holdings(job: Job, contract: Contract) -> frozenset[Holding]:

@@ -111,6 +111,7 @@ def _keep(office: Office, links: Links, granted: GrantedRun, *, sealed: bytes) -
         contract=granted.contract,
         manifest=manifest_digest(manifest),
         label=manifest.label,
+        sealed_at=min(manifest.created_at, office.now()),
         wrapped=office.keys.wrap(share, binding=binding),
         endorsement=office.keys.sign(Purpose.MANIFEST, canonical(manifest.to_document())),
     )

@@ -21,7 +21,7 @@ from asepsis.sealing.canonical import canonical
 from asepsis.sealing.keys import KEY_LENGTH
 from asepsis.sealing.memory import receipt_payload, share_binding
 from asepsis.sealing.signing import Purpose, verify
-from asepsis.services.keydesk.consent import require_named, signed_contract
+from asepsis.services.keydesk.consent import require_named, require_not_destroyed, signed_contract
 from asepsis.services.keydesk.going import require_going_on
 from asepsis.services.keydesk.office import Office
 from asepsis.services.keydesk.ports import DeskRecords
@@ -52,7 +52,8 @@ def memory_for(
 
 
 def own_share(office: Office, kept: KeptMemory) -> bytes:
-    """This owner's share of the memory's key. Raises KeyUnwrapRefused."""
+    """This owner's share of the memory's key. Raises KeyUnwrapRefused or KeyDestroyed."""
+    require_not_destroyed(kept.wrapped)
     return office.keys.unwrap(kept.wrapped, binding=share_binding(office.owner, lineage=kept.lineage))
 
 

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from asepsis.domain.budget import Charge
 from asepsis.domain.documents import Document
+from asepsis.domain.erasure import Erasure
 from asepsis.domain.keydesk import GrantedRun, Head, IssuedNonce, KeptLinks, KeptMemory, KeptSnapshot, PublicKeys
 from asepsis.domain.ledger import LedgerEntry
 from asepsis.domain.names import Digest, PartyId, RunId, SnapshotId
@@ -34,11 +35,22 @@ class KeyStore(Protocol):
         ...
 
     def wrap(self, dek: bytes, *, binding: bytes) -> bytes:
-        """Wrap a data key under the owner's key. Raises OwnerKeyMissing or KeyMalformed."""
+        """Wrap a data key, with an erasable secret of its own, under the owner's key.
+
+        Raises OwnerKeyMissing, KeyMalformed or KeysUnwritable.
+        """
         ...
 
     def unwrap(self, wrapped: bytes, *, binding: bytes) -> bytes:
-        """Unwrap a data key. Raises OwnerKeyMissing or KeyUnwrapRefused."""
+        """Unwrap a data key. Raises OwnerKeyMissing, KeyUnwrapRefused or KeyDestroyed."""
+        ...
+
+    def erasable(self, *, binding: bytes) -> Digest | None:
+        """The digest of a data key's erasable secret; nothing, if it is gone."""
+        ...
+
+    def destroy(self, *, binding: bytes) -> None:
+        """Destroy the erasable secret of a data key, for ever. Raises KeysUnwritable."""
         ...
 
     def public(self) -> PublicKeys:
@@ -93,6 +105,10 @@ class DeskRecords(Protocol):
         """All versions of a lineage that the owner signed here, oldest first."""
         ...
 
+    def lineages(self) -> list[Digest]:
+        """All lineages of which the owner signed a version here."""
+        ...
+
     def newest_versions(self) -> list[Digest]:
         """The newest version of every lineage that the owner signed here."""
         ...
@@ -139,6 +155,22 @@ class DeskRecords(Protocol):
 
     def links(self, snapshot: SnapshotId) -> KeptLinks | None:
         """An endorsed link map."""
+        ...
+
+    def add_erasure(self, erasure: Erasure) -> None:
+        """Remember what is about to be destroyed, and forget the wrapped keys."""
+        ...
+
+    def conclude_erasure(self, erasure: Erasure) -> bool:
+        """Mark an erasure as done; says whether it was open until now."""
+        ...
+
+    def erasures(self, lineage: Digest, *, done: bool) -> list[Erasure]:
+        """The erasures under a lineage that are done, or that are not, oldest first."""
+        ...
+
+    def last_lease(self, contracts: Sequence[Digest]) -> datetime | None:
+        """When the last lease under any of these contracts ends, or ended."""
         ...
 
     def memory(self, lineage: Digest) -> KeptMemory | None:

@@ -40,8 +40,11 @@ def record_shares(office: Office, *, shares: int, needed: int) -> None:
 def take_back(office: Office, *, shares: int) -> None:
     """Check that the key of this office opens everything that the desk keeps, and record that it came back.
 
+    Recovery shares bring back the owner's key and no erasable secret: what was erased stays erased.
+
     Raises:
         KeyUnwrapRefused: it is another key; that is recorded too.
+        KeyDestroyed: the erasable secrets are not in the desk's folder.
     """
     with office.acting() as records:
         try:
@@ -83,13 +86,13 @@ def rewrap(office: Office, *, to: Wraps) -> int:
 
 
 def _kept(office: Office, records: DeskRecords) -> Iterator[tuple[bytes, bytes]]:
-    """Every wrapped key with the place that it is bound to."""
-    for snapshot in records.kept_snapshots():
+    """Every wrapped key with the place that it is bound to; destroyed ones are nothing any more."""
+    for snapshot in (one for one in records.kept_snapshots() if not one.is_destroyed):
         yield (
             snapshot.wrapped,
             snapshot_binding(office.owner, dataset=snapshot.dataset, snapshot=snapshot.snapshot),
         )
-    for links in records.kept_links():
+    for links in (one for one in records.kept_links() if not one.is_destroyed):
         yield links.wrapped, snapshot_binding(office.owner, dataset=LINKS, snapshot=links.snapshot)
-    for memory in records.memories():
+    for memory in (one for one in records.memories() if not one.is_destroyed):
         yield memory.wrapped, share_binding(office.owner, lineage=memory.lineage)
