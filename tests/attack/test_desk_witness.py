@@ -17,9 +17,10 @@ from asepsis.errors.attest import EvidenceNotBound
 from asepsis.errors.desk import CheckpointForked, CheckpointStale, NoCheckpoint, RoomKeyUnknown
 from asepsis.errors.ledger import CheckpointRefused, ConsistencyRefused, NoteRefused, RollbackDetected
 from asepsis.ledger.checkpoint import Checkpoint, open_checkpoint, sign_checkpoint
-from asepsis.ledger.note import Algorithm, VerifierKey, add_signature, sign_note
+from asepsis.ledger.note import Algorithm, VerifierKey, add_signature, sign_note, verify_note
 from asepsis.ledger.tree import MemoryNodes
 from asepsis.sealing.signing import generate_signing_key
+from asepsis.services.audit import witness_key
 from asepsis.store.desk_state import SqlDeskState
 
 
@@ -121,6 +122,14 @@ def test_a_forked_room_gets_no_keys(world: World) -> None:
     fork = RoomLedger(world.room_key)
     with pytest.raises(CheckpointForked):
         world.desks[NORTH].grant(world.request(checkpoint=fork.note()))
+
+
+def test_a_desk_hands_out_what_it_saw_under_its_own_signature(world: World) -> None:
+    verified = verify_note(world.desks[NORTH].seen(), keys=[witness_key(NORTH, world.keys[NORTH].public().signing)])
+    assert verified.text == world.ledger.checkpoint().text
+    assert [signature.at for signature in verified.signatures] == [world.clock.now]
+    world.ledger.grow()
+    assert world.desks[NORTH].seen().startswith(verified.text)  # and not what it has not cosigned
 
 
 def test_two_histories_for_two_witnesses_never_give_one_run_all_keys(world: World) -> None:

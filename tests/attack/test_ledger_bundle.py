@@ -19,6 +19,7 @@ from asepsis.errors.ledger import (
     BundleRefused,
     CheckpointRefused,
     ConsistencyRefused,
+    HistorySplit,
     InclusionRefused,
     NoteRefused,
     ProofMalformed,
@@ -32,6 +33,7 @@ from asepsis.ledger.note import Algorithm, VerifierKey, add_signature
 from asepsis.ledger.proof import verify_entry_proof, write_entry_proof
 from asepsis.ledger.tree import MemoryNodes, consistency_proof, inclusion_proof, root
 from asepsis.ledger.witness import check_growth
+from asepsis.services.audit import LedgerKeys, verify_export
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 LOG_PRIVATE, *WITNESS_PRIVATE, STRANGER_PRIVATE = (bytes([seed]) * 32 for seed in range(1, 5))
@@ -246,6 +248,44 @@ def grown(old: list[LedgerEntry] | None, new: list[LedgerEntry], proof: list[byt
     if proof is None:
         proof = consistency_proof(tree(new), old_size=min(len(old or []), len(new)), new_size=len(new))
     check_growth(None if old is None else checkpoint(old), new=checkpoint(new), proof=proof)
+
+
+def seen_by(name: str, entries: list[LedgerEntry]) -> str:
+    """A checkpoint as an owner's desk hands it out: its own signature, and nobody else's."""
+    private = dict(zip(NAMES, WITNESS_PRIVATE, strict=True))[name]
+    shown = checkpoint(entries)
+    return shown.text + "\n" + cosign(shown, name=name, private_key=private, at=START)
+
+
+KEYS = LedgerKeys(log=LOG, witnesses=tuple(WITNESSES))
+
+
+def test_two_histories_shown_to_two_witnesses_are_found_side_by_side() -> None:
+    """Guard: ``check_seen``. The host signs both branches, and each is cosigned by a witness that saw no other."""
+    ours = ENTRIES[:7]
+    theirs = [*ENTRIES[:5], replace(ENTRIES[5], subject="run-of-another-history"), *ENTRIES[6:9]]
+    for shown, other in ((ours, theirs), (theirs, ours)):
+        exported = export(shown, checkpoint_note=note(shown))
+        here = [seen_by(name, shown[:size]) for name in NAMES for size in (1, 5, len(shown))]
+        assert verify_export(exported, KEYS, seen=here).size == len(shown)
+        with pytest.raises(HistorySplit) as split:
+            verify_export(exported, KEYS, seen=[here[0], seen_by(NAMES[1], other)])
+        assert NAMES[1] in split.value.detail
+        assert split.value.kind is Kind.UNTRUSTED
+
+
+def test_an_export_that_ends_before_what_a_witness_saw_is_refused() -> None:
+    with pytest.raises(HistorySplit):
+        verify_export(export(ENTRIES[:4], checkpoint_note=note(ENTRIES[:4])), KEYS, seen=[seen_by(NAMES[0], ENTRIES)])
+
+
+def test_only_a_witness_of_the_contract_says_what_was_seen() -> None:
+    stranger = checkpoint(ENTRIES)
+    note_of_a_stranger = stranger.text + "\n" + cosign(stranger, name=NAMES[0], private_key=STRANGER_PRIVATE, at=START)
+    by_the_host = sign_checkpoint(stranger, private_key=LOG_PRIVATE)
+    for claim in (note_of_a_stranger, by_the_host, "", seen_by(NAMES[0], ENTRIES)[1:]):
+        with pytest.raises(AsepsisError):
+            verify_export(BUNDLE, KEYS, seen=[claim])
 
 
 def test_a_witness_follows_a_ledger_that_only_grows() -> None:

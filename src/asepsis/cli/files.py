@@ -17,6 +17,14 @@ def read_bytes(path: Path) -> bytes:
         raise FileUnreadable(path=str(path)) from None
 
 
+def read_text(path: Path) -> str:
+    """The text of a file. Raises FileUnreadable or DocumentMalformed."""
+    try:
+        return read_bytes(path).decode()
+    except UnicodeDecodeError:
+        raise DocumentMalformed(document="file", place="top", problem="UTF-8 is needed") from None
+
+
 def read_json(path: Path) -> object:
     """The JSON document of a file. Raises FileUnreadable or DocumentMalformed."""
     try:

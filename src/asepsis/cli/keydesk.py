@@ -85,6 +85,24 @@ def _account_text(account: Account) -> str:
     )
 
 
+@app.command("seen")
+def seen(
+    party: AsOption,
+    out: Annotated[Path | None, typer.Option("--out", help="Where to write it; default <party>.checkpoint.")] = None,
+    room: RoomOption = DEFAULT_ROOM,
+    at: DeskOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write the newest checkpoint that this desk cosigned, for others to compare with what they were shown."""
+    with reported(as_json=as_json):
+        from asepsis.cli.files import write_bytes
+
+        file = out or Path(f"{party}.checkpoint")
+        write_bytes(file, _own(party, room, at).seen().encode())
+        text = f"{file}\nnext: asepsis ledger verify ledger.jsonl --contract room.yaml --seen {file}"
+        emit({"party": party, "file": str(file)}, as_json=as_json, text=text)
+
+
 @app.command("stop")
 def stop(
     party: AsOption,

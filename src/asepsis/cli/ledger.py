@@ -68,16 +68,21 @@ def export(
 def verify(
     bundle: Path,
     contract: Annotated[Path, typer.Option("--contract", help="The contract whose public keys you trust.")],
+    seen: Annotated[
+        list[Path] | None,
+        typer.Option("--seen", help="A checkpoint that an owner's desk saw (asepsis keydesk seen); may be repeated."),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Check an exported ledger offline, with the public keys of the contract only."""
     with reported(as_json=as_json):
-        from asepsis.cli.files import read_bytes
+        from asepsis.cli.files import read_bytes, read_text
         from asepsis.domain.contract import read_contract
         from asepsis.services.audit import ledger_keys, verify_export
         from asepsis.yaml_files import read_yaml
 
-        report = verify_export(read_bytes(bundle), ledger_keys(read_contract(read_yaml(contract))))
+        notes = [read_text(path) for path in seen or []]
+        report = verify_export(read_bytes(bundle), ledger_keys(read_contract(read_yaml(contract))), seen=notes)
         witnesses = sorted({cosignature.witness for cosignature in report.witnesses})
         acts = {act.value: count for act, count in sorted(report.acts.items(), key=lambda item: item[0].value)}
         text = "\n".join(

@@ -53,6 +53,15 @@ class RollbackDetected(AsepsisError):
     hint = "Do not cosign; keep both checkpoints as evidence and tell the other owners."
 
 
+class HistorySplit(AsepsisError):
+    """A witness saw another history of the ledger than the one that is shown here."""
+
+    kind = Kind.UNTRUSTED
+    code = "ledger.history_split"
+    message = "{witness} saw a ledger of {size} entries of which this one is no continuation."
+    hint = "Two histories of one ledger were shown; keep both as evidence, stop the room, and tell all owners."
+
+
 class NoteRefused(AsepsisError):
     """A signed note is malformed, carries a wrong signature of a known key, or none of a known key."""
 

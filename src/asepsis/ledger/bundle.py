@@ -17,7 +17,13 @@ from typing import Final
 import rfc8785
 
 from asepsis.domain.ledger import Act, LedgerEntry
-from asepsis.errors.ledger import BundleRefused, EntryMalformed, RollbackDetected, VerifierKeyMalformed
+from asepsis.errors.ledger import (
+    BundleRefused,
+    EntryMalformed,
+    HistorySplit,
+    RollbackDetected,
+    VerifierKeyMalformed,
+)
 from asepsis.ledger.checkpoint import Checkpoint, Cosignature, open_checkpoint
 from asepsis.ledger.entry import entry_bytes, parse_entry
 from asepsis.ledger.note import VerifierKey, parse_verifier_key
@@ -110,6 +116,25 @@ def verify_bundle(
         acts=acts,
         lines=body,
     )
+
+
+def check_seen(report: AuditReport, seen: Iterable[tuple[str, Checkpoint]]) -> None:
+    """Check that a verified ledger continues every checkpoint that its witnesses say they saw.
+
+    Two histories of one ledger, each shown to another witness, are both well signed; only side by side they are found.
+
+    Args:
+        report: the verified ledger.
+        seen: who saw which checkpoint, whose signature was verified.
+
+    Raises:
+        HistorySplit: a witness saw a ledger of which this is no continuation.
+    """
+    fold = Fold()
+    for witness, checkpoint in sorted(seen, key=lambda item: item[1].size):
+        fold.extend(report.lines[fold.size : checkpoint.size])
+        if (report.origin, fold.size, fold.root()) != (checkpoint.origin, checkpoint.size, checkpoint.root):
+            raise HistorySplit(witness=witness, size=checkpoint.size)
 
 
 def _parts(data: bytes) -> tuple[object, list[bytes], str]:

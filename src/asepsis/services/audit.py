@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from enum import StrEnum
@@ -13,10 +13,10 @@ from asepsis.domain.ledger import LedgerEntry
 from asepsis.domain.names import PartyId
 from asepsis.errors.ledger import RollbackDetected
 from asepsis.errors.room import RecordMissing
-from asepsis.ledger.bundle import AuditReport, verify_bundle, write_bundle
+from asepsis.ledger.bundle import AuditReport, check_seen, verify_bundle, write_bundle
 from asepsis.ledger.checkpoint import Checkpoint, parse_checkpoint
 from asepsis.ledger.fhir import fhir_bundle
-from asepsis.ledger.note import Algorithm, VerifierKey, add_signature
+from asepsis.ledger.note import Algorithm, VerifierKey, add_signature, verify_note
 from asepsis.ledger.ocsf import ocsf_events
 from asepsis.ledger.proof import write_entry_proof
 from asepsis.ports import Desk, HostKeys, Ledger, RoomState
@@ -139,6 +139,21 @@ def note_size(note: str) -> int:
     return int(note.split("\n")[1])
 
 
-def verify_export(data: bytes, keys: LedgerKeys) -> AuditReport:
-    """Check an exported ledger offline: every entry, the root, the room's signature and every owner's cosignature."""
-    return verify_bundle(data, log_key=keys.log, witness_keys=keys.witnesses, quorum=len(keys.witnesses))
+def verify_export(data: bytes, keys: LedgerKeys, *, seen: Iterable[str] = ()) -> AuditReport:
+    """Check an exported ledger offline: every entry, the root, the room's signature and every owner's cosignature.
+
+    ``seen`` are checkpoints that owners got from their own desks; the ledger must continue each of them.
+
+    Raises:
+        HistorySplit: an owner's desk saw another history.
+        NoteRefused, CheckpointRefused: a checkpoint is none, or no owner's desk signed it.
+        AsepsisError: what :func:`asepsis.ledger.bundle.verify_bundle` raises.
+    """
+    report = verify_bundle(data, log_key=keys.log, witness_keys=keys.witnesses, quorum=len(keys.witnesses))
+    check_seen(report, [_seen(note, keys) for note in seen])
+    return report
+
+
+def _seen(note: str, keys: LedgerKeys) -> tuple[str, Checkpoint]:
+    verified = verify_note(note, keys=keys.witnesses)
+    return verified.signatures[0].key.name, parse_checkpoint(verified.text)

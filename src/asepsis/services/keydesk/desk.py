@@ -67,6 +67,11 @@ class KeyDesk:
             head = records.head()
         return 0 if head is None else head.size
 
+    def seen(self) -> str:
+        """The newest checkpoint that this desk cosigned, as a note under its own signature. Raises NoCheckpoint."""
+        with self._office.state.reading() as records:
+            return witness.seen_note(self._office, records)
+
     def cosign(self, note: str, *, proof: Sequence[bytes], room_key: str | None = None) -> str:
         """The cosignature line for a checkpoint that extends the last one, by the consistency proof between them.
 

@@ -68,6 +68,18 @@ def require_head(office: Office, records: DeskRecords, note: str, *, contract: C
     return as_checkpoint(head)
 
 
+def seen_note(office: Office, records: DeskRecords) -> str:
+    """The newest checkpoint that this desk cosigned, signed by the desk alone, for whoever compares histories.
+
+    Raises NoCheckpoint.
+    """
+    head = records.head()
+    if head is None:
+        raise NoCheckpoint(owner=office.owner)
+    checkpoint = as_checkpoint(head)
+    return checkpoint.text + "\n" + office.keys.cosign(checkpoint, name=office.owner, at=office.now())
+
+
 def as_checkpoint(head: Head) -> Checkpoint:
     """The checkpoint that the desk remembers."""
     return Checkpoint(origin=head.origin, size=head.size, root=head.root)
