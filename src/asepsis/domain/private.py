@@ -63,6 +63,19 @@ def offered(most: int) -> tuple[int, ...]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Histogram:
+    """Where a quantile comes from: the ``branch`` whose last key is the number of a bin of ``width``.
+
+    Its bins begin with the number ``first``; ``level`` is that of the quantile.
+    """
+
+    branch: int
+    first: int
+    width: int
+    level: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MeasureSource:
     """A measure as a vector, as the quotient of two, or as the spread of three; all numbers are places of vectors.
 
@@ -74,12 +87,14 @@ class MeasureSource:
     count: int | None = None
     squares: int | None = None
     root: bool = False
+    histogram: Histogram | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PrivateBranch:
     """One grouped result. ``domains`` are the public values of its keys; None where one of them has no public list.
 
+    A ``hidden`` branch shows no rows: quantiles of others are made of it.
     ``presence`` is the place of the vector of persons that decides which cells are shown; None where all are.
     """
 
@@ -89,6 +104,7 @@ class PrivateBranch:
     domains: tuple[tuple[Cell, ...], ...] | None
     presence: int | None
     having: Condition | None = None
+    hidden: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,15 +12,17 @@ from math import isqrt, prod
 from typing import Final
 
 from asepsis.domain.catalogue import Catalogue
-from asepsis.domain.cells import MeasureKind
+from asepsis.domain.cells import MeasureKind, Relation
 from asepsis.domain.finding import Finding
 from asepsis.domain.privacy import LARGEST_NORM, Bound, Privacy
-from asepsis.domain.private import MeasureSource, PrivateBranch, PrivateShape, VectorKind, VectorSpec, finest
+from asepsis.domain.private import Histogram, MeasureSource, PrivateBranch, PrivateShape, VectorKind, VectorSpec, finest
 from asepsis.domain.release import Cell
 from asepsis.sql.canonical import conjunction, digest
 from asepsis.sql.plan import (
+    Bin,
     Choice,
     ColumnRef,
+    Compare,
     DateField,
     DatePart,
     Difference,
@@ -48,6 +50,9 @@ from asepsis.sql.refusals import RefusedError
 
 MOST_CELLS: Final = 20_000
 """Public cells of one result: each gets noise of its own."""
+
+MOST_BINS: Final = 256
+"""Public bins of one quantile."""
 
 MOST_FILTERED: Final = 64
 """Up to so many public values of a key are a condition on rows; of more, other groups are dropped at the end."""
@@ -113,18 +118,39 @@ def plan_private(plan: QueryPlan, privacy: Privacy, catalogue: Catalogue, *, buy
     if buys and privacy.purchase is None:
         return PlannedPrivate(plan=None, findings=(RefusedError("sql.dp_unsold").finding(),))
     try:
-        built = [_Builder(grouping, privacy, catalogue, buys=buys).build() for grouping in plan.groupings]
+        builders = [_Builder(grouping, privacy, catalogue, buys=buys) for grouping in plan.groupings]
+        built = [builder.build() for builder in builders]
+        hidden = [builder.binned(measure) for builder in builders for measure in builder.quantiles]
     except RefusedError as error:
         return PlannedPrivate(plan=None, findings=(error.finding(),))
     branches = tuple(
         dataclasses.replace(branch, outputs=shape.outputs, having=shape.having)
         for (_, branch), shape in zip(built, plan.shape.branches, strict=True)
     )
+    counts = [len(builder.quantiles) for builder in builders]
+    branches = (*_numbered(branches, counts), *(branch for _, branch in hidden))
     shape = PrivateShape(columns=plan.shape.columns, branches=branches, order=plan.shape.order, limit=plan.shape.limit)
-    private = PrivatePlan(groupings=tuple(grouping for grouping, _ in built), shape=shape)
+    private = PrivatePlan(groupings=tuple(grouping for grouping, _ in (*built, *hidden)), shape=shape)
     if buys and not any(vector.unbought for branch in branches for vector in branch.vectors):
         return PlannedPrivate(plan=None, findings=(RefusedError("sql.dp_nothing_sold").finding(),))
     return PlannedPrivate(plan=private)
+
+
+def _numbered(branches: tuple[PrivateBranch, ...], histograms: list[int]) -> tuple[PrivateBranch, ...]:
+    """The branches, their histograms numbered as the hidden branches that follow: so many for each."""
+    found, before = [], len(branches)
+    for branch, count in zip(branches, histograms, strict=True):
+        measures = tuple(_shifted(measure, before) for measure in branch.measures)
+        found.append(dataclasses.replace(branch, measures=measures))
+        before += count
+    return tuple(found)
+
+
+def _shifted(measure: MeasureSource, before: int) -> MeasureSource:
+    if measure.histogram is None:
+        return measure
+    histogram = dataclasses.replace(measure.histogram, branch=measure.histogram.branch + before)
+    return dataclasses.replace(measure, histogram=histogram)
 
 
 def with_norms(plan: PrivatePlan, norms: tuple[tuple[int, ...], ...]) -> PrivatePlan:
@@ -160,6 +186,7 @@ class _Builder:
         self._settled = all(self._is_settled(key) for key in grouping.keys)
         self._single = all(self._has_one_row(source) for source in grouping.rows.sources)
         self._vectors: list[Vector] = []
+        self.quantiles: list[Measure] = []
 
     def build(self) -> tuple[PrivateGrouping, PrivateBranch]:
         domains = self._domains()
@@ -202,8 +229,50 @@ class _Builder:
                 return MeasureSource(total=self._total(measure), count=self._records(_present(measure)))
             case MeasureKind.VARIANCE | MeasureKind.DEVIATION:
                 return self._spread(measure)
-            case _:
-                raise RefusedError("sql.dp_measure")
+            case MeasureKind.QUANTILE:
+                return self._quantile(measure)
+
+    def _quantile(self, measure: Measure) -> MeasureSource:
+        """A quantile is made of a histogram, see :meth:`binned`; those of other levels of the same values share it."""
+        level, measure = measure.level or 0.5, dataclasses.replace(measure, level=None)
+        if measure not in self.quantiles:
+            self.quantiles.append(measure)
+        first, _, width = self._bins(measure)
+        place = self.quantiles.index(measure)
+        return MeasureSource(total=0, histogram=Histogram(branch=place, first=first, width=width, level=level))
+
+    def _bins(self, measure: Measure) -> tuple[int, int, int]:
+        """The first and last number of the bins of a quantile, and their width: registered, between public bounds."""
+        width = measure.spec.resolution
+        bound = None if measure.argument is None else self._bound(measure.argument, self._grouping.rows)
+        if width is None or bound is None:
+            raise RefusedError("sql.dp_quantile")
+        return bound.low // width, bound.high // width, width
+
+    def binned(self, measure: Measure) -> tuple[PrivateGrouping, PrivateBranch]:
+        """The histogram of a quantile: records by group and bin. Values beyond the bounds are in no bin."""
+        first, last, width = self._bins(measure)
+        domains, argument = self._domains(), measure.argument
+        if domains is None or argument is None:
+            raise RefusedError("sql.dp_groups")
+        bins = tuple(range(first, last + 1))
+        if len(bins) > MOST_BINS or prod(len(values) for values in (*domains, bins)) > MOST_CELLS:
+            raise RefusedError("sql.dp_quantile")
+        within = (
+            Compare(relation=Relation.AT_LEAST, left=argument, right=Literal(value=first * width)),
+            Compare(relation=Relation.LESS, left=argument, right=Literal(value=(last + 1) * width)),
+        )
+        rows = self._grouping.rows
+        rows = dataclasses.replace(rows, where=conjunction([rows.where, _present(measure), *within]))
+        keys = (*self._grouping.keys, Bin(argument=argument, width=width, scaled=False))
+        grouping = Grouping(rows=rows, keys=keys, measures=())
+        if all(len(values) <= MOST_FILTERED for values in domains):
+            grouping = _within(grouping, (*domains, bins))
+        vector = Vector(spec=self._spec(VectorKind.RECORDS, self._most_records), where=_EVERYTHING)
+        branch = PrivateBranch(
+            vectors=(vector.spec,), measures=(), outputs=(), domains=(*domains, bins), presence=None, hidden=True
+        )
+        return PrivateGrouping(grouping=grouping, vectors=(vector,), settled=self._settled and self._single), branch
 
     def _spread(self, measure: Measure) -> MeasureSource:
         """Totals of distances from the middle of the bounds, and of their squares: the smallest numbers that do."""

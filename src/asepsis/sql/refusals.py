@@ -104,8 +104,12 @@ REASONS: Final[dict[str, tuple[str, str]]] = {
     "sql.quantile_level": ("Quantiles are available between 0.05 and 0.95.", "Choose a level in that range."),
     "sql.unknown_parameter": ("A parameter has no value.", "Give every parameter of the statement a value."),
     "sql.dp_measure": (
-        "With noise, only counts, sums, means and spreads are available.",
-        "Ask for count, sum, avg, variance or stddev; quantiles need a contract without the clause 'dp'.",
+        "With noise, only counts, sums, means, spreads and quantiles are available.",
+        "Ask for count, sum, avg, variance, stddev or quantile_cont.",
+    ),
+    "sql.dp_quantile": (
+        "With noise, a quantile needs registered bins between public bounds, and not too many of them.",
+        "Ask for avg, or let the owners register wider bins, and bounds of the column in the clause 'dp'.",
     ),
     "sql.dp_groups": (
         "The contract lists no public values of these groups, and spends nothing on finding them.",

@@ -26,7 +26,16 @@ from asepsis.domain.cells import (
 )
 from asepsis.domain.explanation import MEANINGS, explain
 from asepsis.domain.privacy import Account, Loss, Privacy
-from asepsis.domain.private import Keys, MeasureSource, PrivateBranch, PrivateShape, PrivateSums, VectorKind, VectorSpec
+from asepsis.domain.private import (
+    Histogram,
+    Keys,
+    MeasureSource,
+    PrivateBranch,
+    PrivateShape,
+    PrivateSums,
+    VectorKind,
+    VectorSpec,
+)
 from asepsis.domain.release import CellAction, read_released
 from asepsis.domain.sealed import Sealed
 
@@ -159,6 +168,33 @@ def test_a_spread_is_made_of_noisy_sums_and_its_interval_holds() -> None:
     assert all(0.91 < hits / 300 < 0.99 for hits in inside)
     alone = rows(branch, {(1,): (UNIT, UNIT, UNIT)}, RICH)
     assert alone == [(None, None)]  # one record has no spread
+
+
+@pytest.mark.parametrize("level", [0.1, 0.5, 0.8])
+def test_a_quantile_comes_from_its_noisy_histogram_and_is_as_near_as_it_says(level: float) -> None:
+    """A thousand records in each of twenty bins of width 5 from 100 on: the quantile is 100 + 100 level."""
+    histogram = Histogram(branch=1, first=20, width=5, level=level)
+    shown = replace(
+        COUNTING, vectors=(), measures=(MeasureSource(total=0, histogram=histogram),), outputs=(MeasureOutput(index=0),)
+    )
+    hidden = replace(
+        COUNTING, vectors=(RECORDS,), measures=(), outputs=(), domains=((1, 2, 3), tuple(range(20, 40))), hidden=True
+    )
+    exact = {(key, place): (1_000 * UNIT,) for key in (1, 2) for place in range(20, 40)}
+    shape = PrivateShape(columns=("q",), branches=(shown, hidden))
+    inside, values = 0, set()
+    for number in range(60):
+        released = release_noisy(
+            Sealed(PrivateSums(branches=({}, exact))), shape, PRIVACY, bits=bits(f"q{number}")
+        ).use()
+        assert len(released.rows) == 3
+        value, within = released.rows[0][0], released.within[0][0]
+        assert isinstance(value, float)
+        assert isinstance(within, float)
+        values.add(value)
+        inside += abs(value - (100 + 100 * level)) <= within
+    assert inside >= 55
+    assert all(value % 5 == 0 for value in values)
 
 
 def test_an_interval_follows_through_constants_and_through_nothing_else() -> None:

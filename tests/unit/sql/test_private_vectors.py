@@ -7,18 +7,22 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from functools import cache
+from pathlib import Path
 
 import duckdb
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from asepsis.domain.catalogue import Catalogue, Column, ColumnType, Table, Use
+from asepsis.domain.names import PartyId
 from asepsis.domain.privacy import Bound, Loss, Privacy, Purchase
 from asepsis.domain.private import PRESENCE_BITS, VectorKind, offered
 from asepsis.engines.query.lengths import lengths_of
+from asepsis.engines.query.room import QueryRoom
 from asepsis.sql import plan_query
-from asepsis.sql.private import PrivateGrouping, PrivatePlan, plan_private, question_of, with_norms
+from asepsis.sql.private import MOST_BINS, PrivateGrouping, PrivatePlan, plan_private, question_of, with_norms
 from asepsis.sql.private_duckdb import lengths_sql, vectors_sql
 
 UNIT = Column(name="person_id", type=ColumnType.INTEGER, uses=frozenset({Use.UNIT}))
@@ -31,7 +35,7 @@ CATALOGUE = Catalogue(
             columns=(
                 UNIT,
                 Column(name="sex", type=ColumnType.INTEGER, uses=CODED),
-                Column(name="year_of_birth", type=ColumnType.INTEGER, uses=CODED | {Use.AGGREGATE}),
+                Column(name="year_of_birth", type=ColumnType.INTEGER, uses=CODED | {Use.AGGREGATE}, bin_width=5),
             ),
         ),
         Table(
@@ -78,6 +82,8 @@ QUESTIONS = {
     "GROUP BY person_id) SELECT sum(c) AS records, avg(s) AS mean, sum(m) AS top FROM f",
     "stages by key": "WITH f AS (SELECT person_id, site, count(*) AS c FROM visit GROUP BY person_id, site) "
     "SELECT site, sum(c) AS n, avg(c) AS m FROM f GROUP BY site",
+    "quantiles": "SELECT p.sex, median(p.year_of_birth) AS m, quantile_cont(p.year_of_birth, 0.9) AS o, count(*) AS n "
+    "FROM person p JOIN visit v ON v.person_id = p.person_id GROUP BY p.sex",
     "exists": "SELECT v.site, count(DISTINCT v.person_id) AS n FROM visit v WHERE EXISTS "
     "(SELECT 1 FROM visit o WHERE o.person_id = v.person_id AND o.ward = 'b') GROUP BY v.site",
 }
@@ -325,6 +331,45 @@ def test_stages_are_bounded_by_what_is_public() -> None:
     assert bounds[:3] == [(0, 5), (-250, 2_000), (-50, 400)]
 
 
+def test_quantiles_of_the_same_values_share_one_histogram_over_public_bins() -> None:
+    plan = private(QUESTIONS["quantiles"], clause())
+    shown, hidden = plan.shape.branches
+    assert (shown.hidden, hidden.hidden) == (False, True)
+    assert hidden.domains == ((1, 2), tuple(range(380, 407)))
+    histograms = [measure.histogram for measure in shown.measures if measure.histogram is not None]
+    assert [(one.branch, one.first, one.width, one.level) for one in histograms] == [(1, 380, 5, 0.5), (1, 380, 5, 0.9)]
+    assert plan.shape.vectors == 3  # presence, records, the histogram
+
+
+def test_a_histogram_counts_the_records_of_every_bin() -> None:
+    found, wide = hospital(9), clause(records=1 << 14, cells=1 << 10, norm=None)
+    hidden = private(QUESTIONS["quantiles"], wide).groupings[1]
+    exact = found.connection.execute(
+        "SELECT p.sex, floor(p.year_of_birth / 5), count(*) FROM person p JOIN visit v USING (person_id) "
+        "WHERE p.sex IN (1, 2) AND p.year_of_birth >= 1900 AND p.year_of_birth < 2035 GROUP BY ALL"
+    ).fetchall()
+    counts = {keys: value / (1 << hidden.vectors[0].spec.bits) for keys, (value,) in found.vectors(hidden).items()}
+    assert counts == {(sex, place): pytest.approx(count, rel=1e-5) for sex, place, count in exact}
+    assert len(counts) >= 3
+
+
+def test_a_room_answers_a_quantile_alone(tmp_path: Path) -> None:
+    """Guard: a branch of quantiles only has no vector of its own, and so no SQL."""
+    path = tmp_path / "person.parquet"
+    people = pa.table({"person_id": [1, 2, 3], "sex": [1, 1, 2], "year_of_birth": [1950, 1951, 1960]})
+    pq.write_table(people, path)
+    table = CATALOGUE.tables[0]
+    text = "SELECT sex, median(year_of_birth) AS m FROM person GROUP BY sex"
+    with QueryRoom(tmp_path) as room:
+        room.load(table, {PartyId("north"): path})
+        room.lock()
+        plan = private(text, replace(clause(), least_persons=0))
+        shown, hidden = room.vectors(plan).unseal().branches
+        assert shown == {}
+        unit = 1 << plan.groupings[1].vectors[0].spec.bits
+        assert hidden == {(1, 390): (2 * unit,), (2, 392): (unit,)}
+
+
 def test_a_question_that_buys_is_another_question() -> None:
     planned = plan_query(QUESTIONS["no groups"], CATALOGUE).plan
     assert planned is not None
@@ -340,7 +385,11 @@ def refused(text: str, privacy: Privacy) -> str:
 
 
 def test_what_has_no_private_form_is_refused_by_name() -> None:
-    assert refused("SELECT median(cost) AS m FROM visit", clause()) == "sql.dp_measure"
+    assert refused("SELECT median(cost) AS m FROM visit", clause()) == "sql.dp_quantile"
+    median = "SELECT sex, median(year_of_birth) AS m FROM person GROUP BY sex"
+    assert refused(median, clause(listed=False)) == "sql.dp_groups"
+    broad = replace(clause(), bounds={("person", "year_of_birth"): Bound(low=0, high=5 * MOST_BINS)})
+    assert refused(median, broad) == "sql.dp_quantile"
     bare = Privacy(budget=Loss(micro_rho=9, pico_delta=9), question=Loss(micro_rho=1, pico_delta=0), records=1, cells=1)
     assert refused("SELECT sum(cost) AS s FROM visit", bare) == "sql.dp_bound"
     assert refused("SELECT site, count(*) AS n FROM visit GROUP BY site", bare) == "sql.dp_groups"

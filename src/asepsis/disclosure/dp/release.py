@@ -26,11 +26,21 @@ from asepsis.disclosure.dp.accounting import (
 from asepsis.disclosure.dp.bounds import for_sale, unbought
 from asepsis.disclosure.dp.intervals import half_of, half_of_output
 from asepsis.disclosure.dp.noise import Bits, discrete_gaussian
+from asepsis.disclosure.dp.quantiles import quantile_of
 from asepsis.disclosure.gate import NOTHING_SHOWN, WITHHELD, Assessed
 from asepsis.domain.cells import ConstantOutput, KeyOutput, MarginOutput, Output
 from asepsis.domain.finding import Assessment, Finding, Severity
 from asepsis.domain.privacy import MICRO, PICO, Account, Privacy
-from asepsis.domain.private import Keys, MeasureSource, PrivateBranch, PrivateShape, PrivateSums, VectorKind, VectorSpec
+from asepsis.domain.private import (
+    Histogram,
+    Keys,
+    MeasureSource,
+    PrivateBranch,
+    PrivateShape,
+    PrivateSums,
+    VectorKind,
+    VectorSpec,
+)
 from asepsis.domain.release import Cell, CellAction, Released
 from asepsis.domain.sealed import Sealed
 
@@ -55,6 +65,17 @@ class _Noise:
         return exact + discrete_gaussian(self.bits, numerator=noise.numerator, denominator=noise.denominator)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Binned:
+    """Noisy histograms by group."""
+
+    counts: Mapping[Keys, list[float]]
+    deviation: float
+
+    def quantile(self, keys: Keys, histogram: Histogram) -> tuple[float | None, float | None]:
+        return quantile_of(self.counts[keys], histogram, deviation=self.deviation)
+
+
 def release_noisy(
     sums: Sealed[PrivateSums],
     shape: PrivateShape,
@@ -77,8 +98,14 @@ def release_noisy(
         least=privacy.least_persons,
     )
     rows: list[tuple[_Row, tuple[CellAction, ...], tuple[object, ...]]] = []
-    for branch, exact in zip(shape.branches, sums.unseal().branches, strict=True):
-        for row in _rows(branch, dict(exact), noise):
+    branches = list(zip(shape.branches, sums.unseal().branches, strict=True))
+    binned = {
+        place: _binned(branch, dict(exact), noise) for place, (branch, exact) in enumerate(branches) if branch.hidden
+    }
+    for branch, exact in branches:
+        if branch.hidden:
+            continue
+        for row in _rows(branch, dict(exact), noise, binned):
             actions = tuple(_action(output, cell) for output, cell in zip(branch.outputs, row.cells, strict=True))
             order = tuple(rank(value_of(key.output, row), descending=key.descending) for key in shape.order)
             rows.append((row, actions, order))
@@ -180,7 +207,19 @@ class _Row(ProtectedRow):
     within: tuple[float | None, ...] = ()
 
 
-def _rows(branch: PrivateBranch, exact: dict[Keys, tuple[int, ...]], noise: _Noise) -> Iterator[_Row]:
+def _binned(branch: PrivateBranch, exact: dict[Keys, tuple[int, ...]], noise: _Noise) -> _Binned:
+    """The noisy histograms of a hidden branch, by the keys of the groups, in records."""
+    (vector,) = branch.vectors
+    size, unit = noise.of(vector), 1 << vector.bits
+    counts: dict[Keys, list[float]] = {}
+    for keys in _cells(branch, exact):
+        counts.setdefault(keys[:-1], []).append(noise.added(exact.get(keys, (0,))[0], size) / unit)
+    return _Binned(counts=counts, deviation=size.deviation / unit)
+
+
+def _rows(
+    branch: PrivateBranch, exact: dict[Keys, tuple[int, ...]], noise: _Noise, binned: Mapping[int, _Binned]
+) -> Iterator[_Row]:
     """The rows of a branch that are shown: cells in an order that the data do not decide."""
     noises = [noise.of(vector) for vector in branch.vectors]
     nothing = (0,) * len(branch.vectors)
@@ -188,11 +227,16 @@ def _rows(branch: PrivateBranch, exact: dict[Keys, tuple[int, ...]], noise: _Noi
         noisy = [noise.added(value, size) for value, size in zip(exact.get(keys, nothing), noises, strict=True)]
         if not _is_shown(branch, noisy, noises, noise):
             continue
-        measures = tuple(_value(measure, noisy, branch.vectors) for measure in branch.measures)
-        row = _Row(keys=keys, measures=measures)
+        told = [
+            (_value(measure, noisy, branch.vectors), half_of(measure, noisy, branch.vectors, noises))
+            if measure.histogram is None
+            else binned[measure.histogram.branch].quantile(keys, measure.histogram)
+            for measure in branch.measures
+        ]
+        row = _Row(keys=keys, measures=tuple(value for value, _ in told))
         for output in branch.outputs:
             row.cells = (*row.cells, value_of(output, row))
-        halves = tuple(half_of(measure, noisy, branch.vectors, noises) for measure in branch.measures)
+        halves = tuple(half for _, half in told)
         row.within = tuple(half_of_output(output, halves) for output in branch.outputs)
         if branch.having is None or holds(branch.having, row):
             yield row

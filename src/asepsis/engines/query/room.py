@@ -213,6 +213,8 @@ class QueryRoom:
         return tally.counted(cells), gathering
 
     def _vectors(self, private: PrivateGrouping) -> dict[Keys, tuple[int, ...]]:
+        if not private.vectors:
+            return {}
         keys = len(private.grouping.keys)
         walk = pace(private.grouping, self._clustered, self._persons, rows=self._batch, steps=_STEPS)
         sums = added_up((self._fetch(vectors_sql(private, persons=part)) for part in walk.ranges()), keys)
