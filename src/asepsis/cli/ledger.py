@@ -70,7 +70,7 @@ def verify(
     contract: Annotated[Path, typer.Option("--contract", help="The contract whose public keys you trust.")],
     seen: Annotated[
         list[Path] | None,
-        typer.Option("--seen", help="A checkpoint that an owner's desk saw (asepsis keydesk seen); may be repeated."),
+        typer.Option("--seen", help="A checkpoint that an owner's desk saw (asepsis keydesk seen)."),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
