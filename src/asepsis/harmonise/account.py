@@ -160,6 +160,10 @@ def _entry(entry: FileEntry) -> Iterator[str]:
     yield f"## {entry.name}"
     yield ""
     yield f"Files `{entry.pattern}`, reader {entry.reader}, encoding {entry.encoding}, extracted {entry.extract_date}."
+    if entry.view is not None:
+        yield ""
+        columns = ", ".join(f"`{column}`" for column in entry.paths.values())
+        yield f"Shape: a ViewDefinition of {_cell(entry.view['resource'])} with the columns {columns}."
     yield ""
 
 

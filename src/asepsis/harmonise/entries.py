@@ -11,7 +11,7 @@ from collections.abc import Mapping as MappingOf
 from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 
 from asepsis.errors.harmonise import MappingMissing
 from asepsis.harmonise.mainframe import read_options
@@ -25,6 +25,7 @@ from asepsis.harmonise.readers.x12 import ENVELOPE
 from asepsis.harmonise.readers.x12paths import parse_path
 from asepsis.harmonise.readers.xpaths import compile_xpath
 from asepsis.harmonise.section import Section
+from asepsis.harmonise.views.compile import compile_for_one
 
 NAME: Final = re.compile(r"^[a-z][a-z0-9_]{0,62}$")
 _PLACE: Final = re.compile(r"^(\d{1,6})-(\d{1,6})$")
@@ -95,7 +96,10 @@ class Shape:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileEntry:
-    """How to read the files that match ``pattern``; encodings, dates and centuries are declared here, never guessed."""
+    """How to read the files that match ``pattern``; encodings, dates and centuries are declared here, never guessed.
+
+    ``view`` is a ViewDefinition of SQL on FHIR; ``paths`` are then its columns, by the names of the fields.
+    """
 
     name: str
     pattern: str
@@ -111,6 +115,7 @@ class FileEntry:
     optional: bool = False
     records: int | None = None
     shape: Shape = field(default_factory=Shape)
+    view: Any = None
 
     @property
     def field_names(self) -> tuple[str, ...]:
@@ -136,17 +141,21 @@ class FileEntry:
         return Decoding(encoding=self.encoding, mixed=self.shape.mixed)
 
 
-def read_entry(section: Section, name: str, layouts: MappingOf[str, str]) -> FileEntry:
-    """Understand one entry of ``files`` in source.yaml.
+def read_entry(
+    section: Section, name: str, layouts: MappingOf[str, str], views: MappingOf[str, Any] | None = None
+) -> FileEntry:
+    """Understand one entry of ``files`` in source.yaml; layouts and views are the files beside it.
 
     Raises:
         MappingMalformed: a key is missing, unknown or of the wrong type.
         CopybookRefused: a layout cannot be read.
+        ViewRefused: a ViewDefinition is malformed or uses something outside the subset.
     """
     if not NAME.match(name):
         raise section.malformed(name, "a name is lower case letters, digits and underscores")
     reader = section.choice("reader", Reader)
     layout = _layout(section, layouts) if reader is Reader.EBCDIC else None
+    view = _view(section, views or {}) if reader is Reader.NDJSON else None
     entry = FileEntry(
         name=name,
         pattern=section.text("pattern"),
@@ -156,7 +165,8 @@ def read_entry(section: Section, name: str, layouts: MappingOf[str, str]) -> Fil
         century_from=section.number("century_from", None),
         layout=layout,
         mainframe=read_options(section, layout) if layout is not None else Options(),
-        paths=section.texts("paths") if reader in _WITH_PATHS else {},
+        paths=_paths(section, reader, view),
+        view=view,
         columns=section.names("columns") if reader in _WITH_COLUMNS else (),
         duplicates=section.names("duplicates"),
         optional=section.flag("optional"),
@@ -171,6 +181,28 @@ def read_entry(section: Section, name: str, layouts: MappingOf[str, str]) -> Fil
 _WITH_PATHS: Final = frozenset({Reader.NDJSON, Reader.HL7V2, Reader.X12, Reader.CCDA})
 _OWN: Final = {Reader.HL7V2: (SEGMENT,), Reader.X12: (SEGMENT,), Reader.CCDA: (ccda.FRAME,)}
 _WITH_COLUMNS: Final = frozenset({*TRANSCRIBED, Reader.DBASE, Reader.DELIMITED, Reader.SQLDUMP})
+
+
+def _view(section: Section, views: MappingOf[str, Any]) -> Any:
+    name = section.text("view", None)
+    if name is not None and name not in views:
+        raise MappingMissing(file=name)
+    if name is not None and _has_collection(views[name]):
+        raise section.malformed("view", "a column with `collection: true` is no field")
+    return None if name is None else views[name]
+
+
+def _has_collection(node: Any) -> bool:
+    if isinstance(node, list):
+        return any(map(_has_collection, node))
+    return isinstance(node, dict) and (node.get("collection") is True or any(map(_has_collection, node.values())))
+
+
+def _paths(section: Section, reader: Reader, view: Any) -> dict[str, str]:
+    """The paths of an entry; those of a view are its columns, known in lower case."""
+    if view is not None:
+        return {column.lower(): column for column in compile_for_one(view).columns}
+    return section.texts("paths") if reader in _WITH_PATHS else {}
 
 
 def _layout(section: Section, layouts: MappingOf[str, str]) -> Layout:

@@ -17,6 +17,7 @@ from asepsis.harmonise.entries import FileEntry, Reader
 from asepsis.harmonise.expressions import quote_name, quote_text
 from asepsis.harmonise.jsonpaths import compile_paths
 from asepsis.harmonise.readers.hl7fields import Hl7Path, parse_path
+from asepsis.harmonise.views.compile import compile_for_one
 
 _ENDS: Final = "chr(13) || chr(10)"
 
@@ -41,7 +42,7 @@ def extract(entry: FileEntry) -> str:
     """
     data = f"SELECT * FROM {landed_table(entry.name)} WHERE kind = 'data'"
     if entry.reader is Reader.NDJSON:
-        return _json(entry, data)
+        return _json(entry, data) if entry.view is None else _view(entry, data)
     if entry.reader is Reader.HL7V2:
         hl7_paths(entry)
         return data
@@ -78,6 +79,19 @@ def _json(entry: FileEntry, data: str) -> str:
     found = f"SELECT *, CASE WHEN starts_with(ltrim(text), '{{') THEN {taken} END AS j FROM ({data})"
     broken = "CASE WHEN j IS NULL AND len(defects) = 0 THEN ['not_json'] ELSE defects END"
     return _with_fields(view.columns, found, without="j", defects=broken)
+
+
+def _view(entry: FileEntry, data: str) -> str:
+    """The row of a ViewDefinition; a resource that the view leaves out is excluded, one with several rows set aside."""
+    view = compile_for_one(entry.view)
+    parsed = f"SELECT *, CASE WHEN starts_with(ltrim(text), '{{') THEN try_cast(text AS JSON) END AS r FROM ({data})"
+    found = f"SELECT *, CASE WHEN r IS NOT NULL THEN try({view.rows}) END AS v FROM ({parsed})"
+    defects = (
+        "CASE WHEN len(defects) > 0 THEN defects WHEN r IS NULL THEN ['not_json'] WHEN v IS NULL THEN ['view_failed'] "
+        "WHEN len(v) = 0 THEN ['-not_in_view'] WHEN len(v) > 1 THEN ['several_rows_in_view'] ELSE defects END"
+    )
+    columns = {name: f"(v[1].{quote_name(column)})::VARCHAR" for name, column in entry.paths.items()}
+    return _with_fields(columns, found, without="r, v", defects=defects)
 
 
 def _places(entry: FileEntry, data: str) -> str:

@@ -9,7 +9,7 @@ import hashlib
 import json
 from collections.abc import Mapping as MappingOf
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Final
 
@@ -214,6 +214,7 @@ class Parts:
     tables: MappingOf[str, Any]
     codes: MappingOf[str, Sequence[MappingOf[str, str]]]
     layouts: MappingOf[str, str]
+    views: MappingOf[str, Any] = field(default_factory=dict)
 
 
 def mapping_from_parts(parts: Parts) -> Mapping:
@@ -223,6 +224,7 @@ def mapping_from_parts(parts: Parts) -> Mapping:
         MappingMalformed: something is missing, unknown or of the wrong type; names the file and the key.
         IdentifierColumn: a clinical table would carry an identifier.
         CopybookRefused: a layout cannot be read.
+        ViewRefused: a ViewDefinition is malformed or uses something outside the subset.
     """
     top = Section(parts.source, file="source.yaml", key="the top")
     if top.text("format") != FORMAT:
@@ -230,7 +232,9 @@ def mapping_from_parts(parts: Parts) -> Mapping:
     label = top.text("label")
     if label not in {"synthetic", "real"}:
         raise top.malformed("label", "it must be synthetic or real")
-    files = {name: read_entry(section, name, parts.layouts) for name, section in top.sections("files").items()}
+    files = {
+        name: read_entry(section, name, parts.layouts, parts.views) for name, section in top.sections("files").items()
+    }
     codes = {name: _code_map(name, rows) for name, rows in sorted(parts.codes.items())}
     period = [name for name, value in parts.tables.items() if isinstance(value, dict) and value.get("table") == PERIOD]
     tables = tuple(
@@ -264,6 +268,7 @@ def _digest(parts: Parts) -> Digest:
         dict(parts.tables),
         {k: [dict(r) for r in v] for k, v in parts.codes.items()},
         dict(parts.layouts),
+        *([dict(parts.views)] if parts.views else []),
     ]
     text = json.dumps(content, sort_keys=True, default=str, ensure_ascii=True)
     return Digest(hashlib.sha256(b"asepsis mapping 1\0" + text.encode()).hexdigest())

@@ -30,7 +30,8 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Enum):
         return str(value.value)
     if is_dataclass(value):
-        return {item.name: _plain(getattr(value, item.name)) for item in fields(value)}
+        known = {item.name: getattr(value, item.name) for item in fields(value)}
+        return {name: _plain(item) for name, item in known.items() if (name, item) != ("view", None)}
     if isinstance(value, Mapping):
         return [[str(key), _plain(item)] for key, item in value.items()]
     if isinstance(value, frozenset | set):

@@ -29,6 +29,7 @@ from asepsis.harmonise.spec_columns import (
     key_of,
     person_column,
 )
+from asepsis.harmonise.views.compile import PRELUDE
 
 __all__ = ["EntryPlan", "code_table", "final_table", "settled_table"]
 
@@ -81,7 +82,8 @@ class EntryPlan:
             MappingMalformed: a path is malformed.
         """
         columns = ", ".join(f"{quote_name(name)} {sql_type}" for name, sql_type in self._columns().items())
-        create = (f"CREATE OR REPLACE TABLE {self._settled} ({columns})", *self._partners())
+        prelude = PRELUDE if any(file.view is not None for file in self._files.values()) else ()
+        create = (*prelude, f"CREATE OR REPLACE TABLE {self._settled} ({columns})", *self._partners())
         return (*create, self._stage()) if self._is_staged else create
 
     def survey(self) -> str:

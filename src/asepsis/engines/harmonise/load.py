@@ -7,6 +7,7 @@ way to say one thing and mean another.
 from __future__ import annotations
 
 import csv
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -36,6 +37,7 @@ def load_mapping(folder: Path) -> Mapping:
         tables={path.stem: read_yaml(folder, f"tables/{path.name}") for path in _files(folder / "tables", ".yaml")},
         codes={path.stem: _rows(folder, f"codes/{path.name}") for path in _files(folder / "codes", ".csv")},
         layouts={path.name: _text(folder, path.name) for path in _files(folder, ".cpy")},
+        views={f"views/{path.name}": _json(folder, f"views/{path.name}") for path in _files(folder / "views", ".json")},
     )
     mapping = mapping_from_parts(parts)
     for entry in mapping.entries:
@@ -120,6 +122,13 @@ def _text(folder: Path, name: str) -> str:
         return data.decode("utf-8")
     except UnicodeDecodeError:
         raise MappingMalformed(file=name, key="the file", problem="it is not UTF-8") from None
+
+
+def _json(folder: Path, name: str) -> Any:
+    try:
+        return json.loads(_text(folder, name))
+    except (ValueError, RecursionError):
+        raise MappingMalformed(file=name, key="the file", problem="it is not valid JSON") from None
 
 
 def _rows(folder: Path, name: str) -> list[dict[str, str]]:

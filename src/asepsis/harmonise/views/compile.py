@@ -75,30 +75,66 @@ class CompiledView:
     sql: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ViewOfOne:
+    """``rows`` is the list of a view's rows of the one resource ``r`` (JSON), empty where the view leaves it out.
+
+    Where the standard asks for an error the expression fails in a way that ``try`` of the engine may catch.
+    """
+
+    columns: tuple[str, ...]
+    rows: str
+
+
+def compile_for_one(definition: Any) -> ViewOfOne:
+    """Compile a ViewDefinition for single resources.
+
+    Raises:
+        ViewRefused: the definition is malformed or uses something outside the subset.
+    """
+    columns, rows, wheres = _compiled(definition, _caught)
+    return ViewOfOne(columns=columns, rows=f"CASE WHEN {' AND '.join(wheres)} THEN {rows} ELSE [] END")
+
+
+def _failing(text: str, _sql_type: str) -> str:
+    return f"error({quote_text(text)})"
+
+
+def _caught(_text: str, sql_type: str) -> str:
+    """``try`` does not take ``error``; a cast that never succeeds is as good."""
+    never = f"CAST((r ->> '$.resourceType') || '!' AS {sql_type.removesuffix('[]')})"
+    return f"[{never}]" if sql_type.endswith("[]") else never
+
+
 def compile_view(definition: Any, *, table: str) -> CompiledView:
     """Compile a ViewDefinition over a table (a checked SQL name).
 
     Raises:
         ViewRefused: the definition is malformed or uses something outside the subset.
     """
-    if not isinstance(definition, dict) or not isinstance(definition.get("resource"), str):
-        raise ViewRefused(problem="the resource is missing")
-    if not definition.get("select"):
-        raise ViewRefused(problem="there is no select")
-    compiler = _Compiler(_constants(definition.get("constant", [])))
-    columns, rows = compiler.select({"select": definition["select"]}, "[r]", "0")
-    if len(set(columns)) != len(columns) or not columns:
-        raise ViewRefused(problem="two columns have one name, or there is none")
-    resource = quote_text(definition["resource"])
-    wheres = [f"(r ->> '$.resourceType') = {resource}"]
-    wheres.extend(compiler.condition(item.get("path"), "[r]") for item in definition.get("where", []))
+    columns, rows, wheres = _compiled(definition, _failing)
     source = f"SELECT resource::JSON AS r FROM {table}"
     kept = f"SELECT r FROM ({source}) WHERE {' AND '.join(wheres)}"
     return CompiledView(
         resource=definition["resource"],
-        columns=tuple(columns),
+        columns=columns,
         sql=f"SELECT row_.* FROM (SELECT unnest({rows}) AS row_ FROM ({kept}))",
     )
+
+
+def _compiled(definition: Any, failing: Callable[[str, str], str]) -> tuple[tuple[str, ...], str, list[str]]:
+    """The columns of a view, its rows of the resource ``r``, and the conditions under which there are any."""
+    if not isinstance(definition, dict) or not isinstance(definition.get("resource"), str):
+        raise ViewRefused(problem="the resource is missing")
+    if not definition.get("select"):
+        raise ViewRefused(problem="there is no select")
+    compiler = _Compiler(_constants(definition.get("constant", [])), failing)
+    columns, rows = compiler.select({"select": definition["select"]}, "[r]", "0")
+    if len(set(columns)) != len(columns) or not columns:
+        raise ViewRefused(problem="two columns have one name, or there is none")
+    wheres = [f"(r ->> '$.resourceType') = {quote_text(definition['resource'])}"]
+    wheres.extend(compiler.condition(item.get("path"), "[r]") for item in definition.get("where", []))
+    return tuple(columns), rows, wheres
 
 
 def _constants(items: Any) -> dict[str, str]:
@@ -118,8 +154,9 @@ def _literal(value: str | float | bool) -> str:  # noqa: FBT001 - a JSON value
 
 
 class _Compiler:
-    def __init__(self, constants: Mapping[str, str]) -> None:
+    def __init__(self, constants: Mapping[str, str], failing: Callable[[str, str], str]) -> None:
         self._constants = constants
+        self._failing = failing
         self._numbers = count()
 
     def select(self, node: Any, focus: str, index: str) -> tuple[list[str], str]:
@@ -138,7 +175,7 @@ class _Compiler:
         value = self.path(parse(text), focus, "0")
         return (
             f"CASE WHEN len({value}) = 0 THEN FALSE WHEN len({value}) > 1 OR json_type(({value})[1]) <> 'BOOLEAN' "
-            f"THEN error('not a boolean') ELSE fp_is({value}) END"
+            f"THEN {self._failing('not a boolean', 'BOOLEAN')} ELSE fp_is({value}) END"
         )
 
     def path(self, node: Node, focus: str, index: str) -> str:
@@ -272,7 +309,8 @@ class _Compiler:
         )
         tree = f"list_sort(list_reduce([{rounds}], lambda {found}, {self._fresh()}, {level}: {grown}))"
         is_deep = f"length({leaf}.place) > {_PLACE * _DEEPEST_REPEAT}"
-        return f"list_transform({tree}, lambda {leaf}: CASE WHEN {is_deep} THEN error('too deep') ELSE {leaf}.node END)"
+        too_deep = self._failing("too deep", "JSON")
+        return f"list_transform({tree}, lambda {leaf}: CASE WHEN {is_deep} THEN {too_deep} ELSE {leaf}.node END)"
 
     def _children(self, trees: list[Node], focus: str, index: str) -> str:
         parts = [self.path(tree, focus, index) for tree in trees]
@@ -314,7 +352,7 @@ class _Compiler:
             sql_type = "DOUBLE"
         if item.get("collection") is True:
             return name, f"list_transform({value}, lambda fp_c: (fp_c ->> '$')::{sql_type})"
-        several = f"CASE WHEN len({value}) > 1 THEN error('several values') ELSE {value} END"
+        several = f"CASE WHEN len({value}) > 1 THEN {self._failing('several values', 'JSON[]')} ELSE {value} END"
         return name, f"try_cast(fp_text({several}) AS {sql_type})"
 
     def _fresh(self) -> str:
