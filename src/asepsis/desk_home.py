@@ -8,11 +8,14 @@ the settings.
 from __future__ import annotations
 
 import base64
+import fcntl
 import json
 import os
 import secrets
 import shutil
+import weakref
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
@@ -32,6 +35,7 @@ from asepsis.errors.desk import (
     DeskHomeExists,
     DeskHomeMalformed,
     DeskHomeMissing,
+    DeskInUse,
     RoomNotAdmitted,
 )
 from asepsis.errors.keys import HoldersRefused, KekChoiceRefused, KeysExist, KeysUnwritable, RewrapUnfinished
@@ -72,6 +76,7 @@ PORT: Final = 8771
 _LARGEST_PORT: Final = 65535
 _FILES: Final = {KekKind.FILE: PLAIN, KekKind.PASSPHRASE: PROTECTED}
 _MADE: Final = "made"
+_LOCK: Final = "desk.lock"
 
 
 def now() -> datetime:
@@ -120,10 +125,14 @@ class DeskHome:
 
     @cached_property
     def desk(self) -> KeyDesk:
-        """The desk itself. Raises KeysMissing or RewrapUnfinished."""
-        if self._next.exists():
-            raise RewrapUnfinished(path=str(self._next))
-        return desk_of(self.owner, self.folder, keys=self.keys, rules=self.rules)
+        """The desk itself. Raises KeysMissing, RewrapUnfinished or DeskInUse."""
+        with ExitStack() as leaving:
+            leaving.callback(os.close, self._hold(fcntl.LOCK_SH))
+            if self._next.exists():
+                raise RewrapUnfinished(path=str(self._next))
+            desk = desk_of(self.owner, self.folder, keys=self.keys, rules=self.rules)
+            weakref.finalize(desk, leaving.pop_all().close)  # the folder is held as long as somebody has this desk
+        return desk
 
     @property
     def _next(self) -> Path:
@@ -206,8 +215,16 @@ class DeskHome:
         Interrupted, the desk stays closed until the same is asked again. Returns how many keys are under it.
 
         Raises:
+            DeskInUse: a program has the desk open, and would go on with the old key.
             KekUnavailable, SecretMissing: a key cannot be used, or the token or vault has one of that name.
         """
+        held = self._hold(fcntl.LOCK_EX)
+        try:
+            return self._rewrap(kek)
+        finally:
+            os.close(held)
+
+    def _rewrap(self, kek: KekChoice) -> int:
         is_new = _make_next(self._next, kek)
         new = ChosenKek(kek, self._next, ask=ask)
         new.check()
@@ -216,6 +233,19 @@ class DeskHome:
         count = desk.rewrap(under) if is_new or not desk.opens_everything(under) else 0
         self._put_in_place(kek)
         return count
+
+    def _hold(self, kind: int) -> int:
+        """Hold the folder: several may use the desk, one alone may change its key. Returns what is to be closed."""
+        try:
+            held = os.open(self.folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError:
+            raise KeysUnwritable(path=str(self.folder)) from None
+        try:
+            fcntl.flock(held, kind | fcntl.LOCK_NB)
+        except OSError:
+            os.close(held)
+            raise DeskInUse(path=str(self.folder)) from None
+        return held
 
     def _put_in_place(self, kek: KekChoice) -> None:
         """The new key where the desk looks for it, the settings, and only then nothing of the old one any more."""

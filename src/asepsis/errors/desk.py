@@ -81,6 +81,15 @@ class DeskHomeMalformed(AsepsisError):
     hint = "Restore desk.json from your own backup of the folder; desk and program must be of the same version."
 
 
+class DeskInUse(AsepsisError):
+    """The key of a desk is changed while nobody uses the desk."""
+
+    kind = Kind.CONFLICT
+    code = "desk.in_use"
+    message = "Another program has the key desk in {path} open."
+    hint = "End 'asepsis keydesk serve' and all commands at this desk, then run the same again."
+
+
 class DeskHomeExists(AsepsisError):
     """A desk is made once."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gc
 import json
 import secrets
 import shutil
@@ -21,6 +22,7 @@ from asepsis.domain.keydesk import KeptLinks, KeptMemory, KeptSnapshot
 from asepsis.domain.memory import EMPTY
 from asepsis.domain.names import Digest, PartyId, SnapshotId
 from asepsis.domain.snapshot import Label
+from asepsis.errors.desk import DeskInUse
 from asepsis.errors.keys import HoldersRefused, RewrapUnfinished, ShareRefused
 from asepsis.errors.sealing import KeyUnwrapRefused
 from asepsis.keys.certificates import Authority
@@ -50,7 +52,7 @@ def home(tmp_path: Path) -> DeskHome:
     snapshot, links, memory = (
         made.keys.wrap(dek, binding=binding) for dek, binding in zip(DEKS, BINDINGS, strict=True)
     )
-    with made.desk._office.state.writing() as records:
+    with desk_home.desk_of(NORTH, made.folder, keys=made.keys)._office.state.writing() as records:
         records.add_snapshot(
             KeptSnapshot(
                 snapshot=SnapshotId("s1"),
@@ -163,6 +165,18 @@ def test_an_interrupted_rewrap_keeps_the_desk_closed_and_goes_on(
     again = open_desk_home(home.folder)
     assert opened(again) == DEKS
     assert again.desk.owner == NORTH
+
+
+def test_no_new_key_is_made_while_a_program_has_the_desk_open(home: DeskHome) -> None:
+    """A desk that goes on with the old key would wrap new data keys under a key that nobody has any more."""
+    served, before = open_desk_home(home.folder).desk, wrapped(home)
+    with pytest.raises(DeskInUse):
+        open_desk_home(home.folder).rewrap(FILE)
+    assert wrapped(home) == before
+    assert served.owner == open_desk_home(home.folder).desk.owner
+    del served
+    gc.collect()
+    assert open_desk_home(home.folder).rewrap(FILE) == 3
 
 
 def test_a_key_that_does_not_open_changes_nothing(home: DeskHome) -> None:
