@@ -178,7 +178,7 @@ def questions(room: QueryRoom) -> None:
             return assess(room.cells(plan), plan.shape, PROFILE)
 
         def remembered(plan: QueryPlan = plan) -> object:
-            cells, behind = room.cells_and_contributors(plan, least=PROFILE.threshold)
+            cells, behind = room.cells_and_contributors(plan, least=PROFILE.threshold, needs=PROFILE.needs)
             return assess(cells, plan.shape, PROFILE), behind.unseal()
 
         def engine(text: str) -> Callable[[], object]:
@@ -198,9 +198,17 @@ def questions(room: QueryRoom) -> None:
 def effects(room: QueryRoom) -> None:
     """How much the test for conditions of low effect costs."""
     plan = planned(EFFECTS)
-    protected, tested = best(lambda: room.cells(plan).unseal(), lambda: room.effects(plan).unseal())
-    number = sum(len(variants(grouping)) for grouping in plan.groupings)
-    print(f"effects of {number} conditions {tested:6.3f}  ratio to the protected question {tested / protected:5.2f}")
+    (grouping,) = plan.groupings
+    cells = frozenset(row.keys for row in room.cells(plan).unseal().branches[0] if row.persons >= PROFILE.threshold)
+    protected, tested, counted = best(
+        lambda: room.cells(plan).unseal(),
+        lambda: room._effects(grouping, cells, enough=PROFILE.needs.effect),  # noqa: SLF001 - a part of the work alone
+        lambda: room.effects(plan).unseal(),
+    )
+    print(
+        f"effects of {len(variants(grouping))} conditions {tested:6.3f}  ratio to the protected question "
+        f"{tested / protected:5.2f}  (counted out {counted:6.3f}, ratio {counted / protected:5.2f})"
+    )
 
 
 def analysis() -> None:

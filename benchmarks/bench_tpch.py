@@ -248,7 +248,7 @@ def main() -> None:
                 return assess(room.cells(plan), plan.shape, PROFILE)
 
             def remembered(plan: QueryPlan = plan) -> object:
-                cells, behind = room.cells_and_contributors(plan, least=PROFILE.threshold)
+                cells, behind = room.cells_and_contributors(plan, least=PROFILE.threshold, needs=PROFILE.needs)
                 return assess(cells, plan.shape, PROFILE), behind.unseal()
 
             plain, ours, whole = best(raw, protected, remembered)

@@ -46,7 +46,7 @@ def dominated(contribution: Contribution, profile: Profile) -> bool:
     Source: Hundepool et al., Handbook on Statistical Disclosure Control, 2nd ed., section 4.2.
     """
     numbers = (contribution.absolute, *contribution.largest)
-    if not all(map(math.isfinite, numbers)):
+    if not math.isfinite(sum(numbers)):
         return True
     whole, *largest = _whole(numbers)
     if any(_concentrated(rule, contribution, largest, whole) for rule in profile.concentrations):
@@ -65,7 +65,7 @@ def _concentrated(rule: Concentration, contribution: Contribution, largest: list
 def _whole(numbers: Iterable[float]) -> list[int]:
     """Floating-point numbers as whole ones, all times the same power of two: nothing is rounded."""
     ratios = [number.as_integer_ratio() for number in numbers]
-    common = max(denominator for _, denominator in ratios)
+    common = max([denominator for _, denominator in ratios])
     return [numerator * (common // denominator) for numerator, denominator in ratios]
 
 

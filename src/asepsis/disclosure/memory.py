@@ -18,11 +18,9 @@ from numpy.typing import NDArray
 
 from asepsis.disclosure.audit import MOST_CELLS, Bounded, audit
 from asepsis.disclosure.people import People
+from asepsis.disclosure.profiles import BLUR
 from asepsis.disclosure.quotas import Asked
 from asepsis.domain.documents import Document
-
-BLUR: Final = 4
-"""The threshold of a comparison lies between the profile's and this much more."""
 
 MOST_RELATED: Final = 8
 """Earlier cells in one audit."""

@@ -18,6 +18,9 @@ from typing import Final
 from asepsis.domain.cells import Needs
 from asepsis.errors.disclosure import UnknownProfileError
 
+BLUR: Final = 4
+"""The threshold of a comparison lies between the profile's and this much more."""
+
 
 class Rounding(StrEnum):
     """How counts are rounded."""
@@ -81,7 +84,12 @@ class Profile:
     def needs(self) -> Needs:
         """What these rules ask to be told of every cell; p % is about the two largest persons."""
         largest = max((2, *(rule.persons for rule in self.concentrations)))
-        return Needs(largest=largest, providers=self.minimum_providers, sites=self.minimum_sites)
+        return Needs(
+            largest=largest,
+            effect=self.threshold + BLUR,
+            providers=self.minimum_providers,
+            sites=self.minimum_sites,
+        )
 
     def bounds(self, shown: int) -> tuple[int, int]:
         """Least and greatest count that is shown as this number, given that it was shown at all."""

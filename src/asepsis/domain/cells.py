@@ -195,10 +195,11 @@ class Needs:
     """What the rules ask to be told of every cell.
 
     ``largest``: how many of the greatest persons of a total; ``providers`` and ``sites``: up to how many distinct ones
-    are counted (0: not at all).
+    are counted (0: not at all). ``effect``: up to how many persons the effect of a condition is counted (0: all).
     """
 
     largest: int = 2
+    effect: int = 0
     providers: int = 0
     sites: int = 0
 

@@ -16,7 +16,7 @@ from typing import Final
 
 from asepsis.domain.cells import MeasureKind
 from asepsis.sql.affiliations import Affiliation, Slot, affiliated, rows_of, slots
-from asepsis.sql.canonical import disjunction
+from asepsis.sql.canonical import disjunction, flatten_and
 from asepsis.sql.dialects import DUCKDB, Dialect
 from asepsis.sql.plan import (
     LISTED,
@@ -59,6 +59,9 @@ from asepsis.sql.plan import (
 UNIT: Final = "unit_"
 """The column of the person's key in every relation that is not a table."""
 
+Bound = Value | tuple[Value | None, ...]
+"""A value, or a list of values, that is bound to a statement."""
+
 OWNERS: Final = "owner_"
 """The column with one bit per owner that knows the row."""
 
@@ -68,7 +71,7 @@ class Generated:
     """Generated SQL and the values that are bound to it."""
 
     text: str
-    parameters: Mapping[str, Value]
+    parameters: Mapping[str, Bound]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,11 +95,11 @@ class _Printer:
 
     persons: tuple[int, int] | None = None
     """The range of persons that all rows are limited to."""
-    parameters: dict[str, Value] = field(default_factory=dict)
+    parameters: dict[str, Bound] = field(default_factory=dict)
     units: dict[int, str] = field(default_factory=dict)
     ends: str = ""
 
-    def bind(self, value: Value) -> str:
+    def bind(self, value: Bound) -> str:
         name = f"p{len(self.parameters)}"
         self.parameters[name] = value
         return f"{self.dialect.marker}{name}"
@@ -417,32 +420,65 @@ def _cell_columns(dialect: Dialect, measure: Measure, place: int, *, largest: in
     return [persons, rows, f"sum(s{place})", f"sum(abs(s{place}))", top, squares]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenCells:
+    """The cells that are looked at: for each key a column of values, and one number each with a bit per variant.
+
+    A variant is counted for the cells with its bit; other counts mean nothing.
+    """
+
+    keys: tuple[tuple[Value | None, ...], ...]
+    variants: tuple[int, ...]
+
+
 def effects_sql(
     grouping: Grouping,
     variants: tuple[Predicate, ...],
     *,
     persons: tuple[int, int] | None = None,
+    cells: OpenCells | None = None,
     dialect: Dialect = DUCKDB,
 ) -> Generated:
-    """How many persons each variant of the condition adds to, or takes from, every cell.
+    """How many persons each variant of the condition adds to, or takes from, every cell, or some (on DuckDB only).
 
     Keys, persons with any such row, then a count for each variant. One pass for all variants: rows that satisfy the
-    condition or any variant, reduced to persons and cells, with one bit for each of them.
+    condition or any variant, reduced to persons and cells, with one bit for each of them. What conditions have in
+    common is tested once.
     """
     where = grouping.rows.where
     wider = dataclasses.replace(grouping.rows, where=disjunction((where, *variants)))
     printer = _Printer(dialect=dialect, persons=persons)
     inner, body = _person_cells(printer, dataclasses.replace(grouping, rows=wider))
-    bits = [
-        f"CASE WHEN {printer.predicate(item)} THEN {1 << place} ELSE 0 END"
-        for place, item in enumerate((where, *variants))
-    ]
-    inner.append(f"bit_or({' | '.join(bits)}) AS bits")
+    parts = [flatten_and(item) for item in (where, *variants)]
+    atoms = {part: f"a{place}" for place, part in enumerate(dict.fromkeys(part for item in parts for part in item))}
+    tested = [f"{printer.predicate(part)} AS {name}" for part, name in atoms.items()]
+    bits = " | ".join(
+        f"CASE WHEN {' AND '.join(atoms[part] for part in item) or 'TRUE'} THEN {1 << place} ELSE 0 END"
+        for place, item in enumerate(parts)
+    )
+    body = f"FROM (SELECT {', '.join([*inner, *tested])} {body}) AS tested_row"
+    inner = [UNIT, *_keys(grouping)]
+    if cells is not None:
+        body = f"FROM (SELECT {', '.join([*inner, f'{bits} AS row_bits'])} {body}) AS person_row"
+        body += f" {_only(printer, cells)}"
+        bits = "row_bits"
+    inner = [*inner, f"bit_or({bits}) AS bits"]
     # Exactly one of the two bits is set.
-    apart = [f"(bits & {1 | 1 << place}) IN (1, {1 << place})" for place in range(1, len(bits))]
+    apart = [f"(bits & {1 | 1 << place}) IN (1, {1 << place})" for place in range(1, len(variants) + 1)]
     counts = [f"count(*) FILTER (WHERE {condition}) AS n{place}" for place, condition in enumerate(apart)]
     outer = [*_keys(grouping), "count(*) AS persons", *counts]
     return _grouped(printer, grouping, inner, body, outer)
+
+
+def _only(printer: _Printer, cells: OpenCells) -> str:
+    """Joins rows to the cells that are looked at, and keeps those that matter for a variant that is counted there."""
+    named = []
+    for place, column in enumerate(cells.keys):
+        kind = printer.dialect.types[next(type(value) for value in column if value is not None)]
+        named.append(f"unnest(CAST({printer.bind(column)} AS {kind}[])) AS o{place}")
+    named.append(f"unnest(CAST({printer.bind(cells.variants)} AS BIGINT[])) AS counted")
+    tie = " AND ".join(f"k{place} IS NOT DISTINCT FROM o{place}" for place in range(len(cells.keys))) or "TRUE"
+    return f"JOIN (SELECT {', '.join(named)}) AS open_cells ON {tie} WHERE (row_bits & (2 * counted | 1)) <> 0"
 
 
 def quantile_sql(grouping: Grouping, place: int, *, dialect: Dialect = DUCKDB) -> Generated:

@@ -240,6 +240,6 @@ def _union(sets: Iterable[set[tuple[str, int]]]) -> set[tuple[str, int]]:
 
 
 def test_the_profile_asks_the_engine_for_what_it_judges() -> None:
-    assert profile_named("strict-10-sites").needs == Needs(sites=2)
-    assert profile_named("strict-10-providers+strict-10-sites").needs == Needs(largest=2, providers=2, sites=2)
-    assert profile_named("strict-10").needs == Needs()
+    assert profile_named("strict-10-sites").needs == Needs(effect=14, sites=2)
+    assert profile_named("strict-10-providers+strict-10-sites").needs == Needs(effect=14, providers=2, sites=2)
+    assert profile_named("strict-10").needs == Needs(effect=14)

@@ -138,10 +138,14 @@ def _contribution(fields: Raw, quantile: Raw | None) -> Contribution:
 
 
 def _integer(value: object) -> int:
+    if type(value) is int:  # nearly always; kept short, for it is asked thousands of times
+        return value
     return int(value) if isinstance(value, int | float) and math.isfinite(value) else 0
 
 
 def _number(value: object) -> float:
+    if type(value) is float:
+        return value
     return float(value) if isinstance(value, int | float) else 0.0
 
 

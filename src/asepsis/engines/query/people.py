@@ -74,6 +74,13 @@ class Gathering:
             return following
         return np.searchsorted(self.known, links).astype(np.uint32)
 
+    def sizes(self) -> dict[Raw, int]:
+        """The cells by their keys, with the most persons behind any of their measures."""
+        found: dict[Raw, int] = {}
+        for (key, _), parts in self.parts.items():
+            found[key] = max(found.get(key, 0), sum(map(len, parts)))
+        return found
+
     def populations(self, branch: int, *, least: int, effects: dict[Raw, int] | None) -> Iterable[Population]:
         """The populations of at least ``least`` persons, in the order of their cells."""
         plain = plain_keys(self.grouping)

@@ -22,6 +22,7 @@ from asepsis.domain.private import Keys, PrivateLengths, PrivateSums
 from asepsis.domain.sealed import Sealed
 from asepsis.engines.query.affiliations import Tally
 from asepsis.engines.query.answers import Raw, Rows, added_up, cell_keys, cell_rows, merged
+from asepsis.engines.query.effects import Effects
 from asepsis.engines.query.guard import guarded, timed
 from asepsis.engines.query.lengths import lengths_of
 from asepsis.engines.query.loading import LINKS, OwnerFile, link_sql, table_sql
@@ -152,7 +153,9 @@ class QueryRoom:
             cells, gathering = self._cells(grouping, needs, Gathering(grouping=grouping, known=links))
             branches.append(cells)
             if gathering is not None:
-                found += gathering.populations(branch, least=least, effects=self._effects(grouping))
+                relevant = frozenset(key for key, count in gathering.sizes().items() if count >= least)
+                effects = self._effects(grouping, relevant, enough=needs.effect)
+                found += gathering.populations(branch, least=least, effects=effects)
         contributors = Contributors(tokens=names, populations=tuple(found), skeleton=skeleton(plan.groupings))
         return Sealed(CellTable(branches=tuple(branches))), Sealed(contributors)
 
@@ -227,18 +230,23 @@ class QueryRoom:
         sums = added_up((self._fetch(lengths_sql(private, persons=part)) for part in walk.ranges()), 0)
         return lengths_of(private, sums.get((), ()))
 
-    def _effects(self, grouping: Grouping) -> dict[Raw, int] | None:
-        """By cell, the least effect of a tested condition; None where the question has none."""
+    def _effects(
+        self, grouping: Grouping, relevant: frozenset[Raw] = frozenset(), *, enough: int = 0
+    ) -> dict[Raw, int] | None:
+        """By cell, the least effect of a tested condition; None where the question has none.
+
+        With ``enough``, of the ``relevant`` cells alone, and counted only until it is enough.
+        """
         tested = variants(grouping)
         if not tested:
             return None
-        keys = len(grouping.keys)
-
-        def of_range(persons: Range | None) -> pa.Table:
-            return self._table(effects_sql(grouping, tested, persons=persons))
-
-        rows = merged(list(self._by_ranges(grouping, of_range)), keys)
-        return {row[:keys]: min(int(str(count)) for count in row[keys + 1 :]) for row in rows}
+        effects = Effects(grouping=grouping, variants=len(tested), relevant=relevant, enough=enough)
+        walk = pace(grouping, self._clustered, self._persons, rows=self._batch)
+        for part, asked in effects.parts(walk, self._persons):
+            chosen = tuple(tested[place] for place in asked.places)
+            table = self._table(effects_sql(grouping, chosen, persons=part, cells=asked.cells))
+            walk.told(effects.add(zip(*(column.to_pylist() for column in table.columns), strict=True), asked))
+        return effects.least()
 
     def _by_ranges(self, grouping: Grouping, run: Callable[[Range | None], pa.Table]) -> Iterator[pa.Table]:
         """Results range by range; the persons of their cells, after the keys, decide about the next range."""
