@@ -15,7 +15,7 @@ from typing import Final
 from asepsis.harmonise.expressions import quote_name
 from asepsis.harmonise.query import Node, Query
 
-SAMPLE: Final = 100_000
+SAMPLE: Final = 50_000
 """How many records of each file are looked at."""
 LEAST_RECORDS: Final = 10_000
 """Below this, further statements cost more than they save."""

@@ -19,6 +19,8 @@ from asepsis.harmonise.jsonpaths import compile_paths
 from asepsis.harmonise.readers.hl7fields import Hl7Path, parse_path
 from asepsis.harmonise.views.compile import compile_for_one
 
+IS_JSON: Final = "is_json"
+"""Whether the text of a landed record is one JSON object."""
 _ENDS: Final = "chr(13) || chr(10)"
 
 
@@ -34,6 +36,29 @@ def landed_fields(entry: FileEntry) -> dict[str, str]:
     return {} if entry.is_text else {name: f"f.{name} VARCHAR" for name in entry.field_names}
 
 
+def taken_fields(entry: FileEntry) -> dict[str, str]:
+    """The columns that the engine takes out of the text while records are landed, like ``landed_fields``."""
+    if entry.reader is not Reader.NDJSON or entry.view is not None:
+        return {}
+    return {name: f"f.{name} VARCHAR" for name in entry.field_names} | {IS_JSON: f"{IS_JSON} BOOLEAN"}
+
+
+def take(entry: FileEntry, source: str) -> str:
+    """Select the records of ``source``, which are landed now, with the fields that are taken out of their text.
+
+    Raises:
+        MappingMalformed: a path is malformed.
+    """
+    if not taken_fields(entry):
+        return source
+    view = compile_paths(entry.paths, file="source.yaml")
+    taken = f"try(json_transform(text, {quote_text(view.structure)}))"
+    is_object = "kind = 'data' AND starts_with(ltrim(text), '{')"
+    found = f"SELECT *, CASE WHEN {is_object} THEN {taken} END AS j FROM ({source})"
+    fields = "".join(f", {sql} AS {quote_name(f'f.{name}')}" for name, sql in view.columns.items())
+    return f"SELECT * EXCLUDE (j){fields}, j IS NOT NULL AS {IS_JSON} FROM ({found})"
+
+
 def extract(entry: FileEntry) -> str:
     """Select the data records of an entry with their fields.
 
@@ -42,7 +67,7 @@ def extract(entry: FileEntry) -> str:
     """
     data = f"SELECT * FROM {landed_table(entry.name)} WHERE kind = 'data'"
     if entry.reader is Reader.NDJSON:
-        return _json(entry, data) if entry.view is None else _view(entry, data)
+        return _json(data) if entry.view is None else _view(entry, data)
     if entry.reader is Reader.HL7V2:
         hl7_paths(entry)
         return data
@@ -73,12 +98,10 @@ def _with_fields(columns: Mapping[str, str], source: str, *, without: str, defec
     return f"SELECT * EXCLUDE ({without}){replaced}{added} FROM ({source})"
 
 
-def _json(entry: FileEntry, data: str) -> str:
-    view = compile_paths(entry.paths, file="source.yaml")
-    taken = f"try(json_transform(text, {quote_text(view.structure)}))"
-    found = f"SELECT *, CASE WHEN starts_with(ltrim(text), '{{') THEN {taken} END AS j FROM ({data})"
-    broken = "CASE WHEN j IS NULL AND len(defects) = 0 THEN ['not_json'] ELSE defects END"
-    return _with_fields(view.columns, found, without="j", defects=broken)
+def _json(data: str) -> str:
+    """Resources whose fields were taken out of their text as they were landed."""
+    broken = f"CASE WHEN NOT {IS_JSON} AND len(defects) = 0 THEN ['not_json'] ELSE defects END"
+    return f"SELECT * EXCLUDE ({IS_JSON}) REPLACE ({broken} AS defects) FROM ({data})"
 
 
 def _view(entry: FileEntry, data: str) -> str:

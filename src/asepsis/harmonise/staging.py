@@ -1,23 +1,23 @@
 """The SQL of staging, written from a mapping: every data record of a file entry gets its values and exactly one state.
 
-Set-based, a few statements per entry. Where table files ask for some records only, records are staged once with the
-answers, and each combination of answers that occurs is settled by a statement that knows only the table files that
-asked. Invariant: nothing is filtered before the states are counted. All SQL names come from checked mappings, all
-literals are quoted.
+Set-based, a few statements per entry. Where table files ask for some records only, each combination of answers that
+occurs is settled by a statement that knows only the table files that asked, into a part that has only their columns; if
+there are several, records are staged once with the answers. A view shows the parts as one. Invariant: nothing is
+filtered before the states are counted. All SQL names come from checked mappings, all literals are quoted.
 """
 
 # ruff: noqa: S608 - the SQL is written here from checked names and quoted literals; no data enters it
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from typing import Final
 
 from asepsis.harmonise.by_value import SAMPLE, divide, recurring
-from asepsis.harmonise.entries import FileEntry, Reader
+from asepsis.harmonise.entries import FileEntry
 from asepsis.harmonise.expressions import quote_name
-from asepsis.harmonise.extraction import extract, landed_table
+from asepsis.harmonise.extraction import extract, landed_fields, landed_table, taken_fields
 from asepsis.harmonise.mapping import Mapping, TableSpec
 from asepsis.harmonise.query import Finding, Query, any_of, joined, when
 from asepsis.harmonise.spec_columns import (
@@ -71,27 +71,46 @@ class EntryPlan:
         self._conditional = tuple(spec for spec in self._specs if spec.where is not None)
         self._staged = quote_name(f"staged_{entry.name}")
         self._settled = settled_table(entry.name)
-        self._is_staged = bool(self._conditional) or (entry.is_text and entry.reader is not Reader.HL7V2)
+        self._parts: dict[str, frozenset[str]] = {}
+        self._is_staged = entry.is_text and not (landed_fields(entry) or taken_fields(entry))
         self.defines_persons = any(spec.table == "person" for spec in self._specs)
 
     def begin(self) -> tuple[str, ...]:
-        """Create the table of settled records, and stage the records where they are not settled from where they landed.
+        """Stage the records where they are not settled from where they landed, and what is joined to them.
 
         Raises:
             ExpressionRefused: an expression is outside the subset or names something unknown.
             MappingMalformed: a path is malformed.
         """
-        columns = ", ".join(f"{quote_name(name)} {sql_type}" for name, sql_type in self._columns().items())
         prelude = PRELUDE if any(file.view is not None for file in self._files.values()) else ()
-        create = (*prelude, f"CREATE OR REPLACE TABLE {self._settled} ({columns})", *self._partners())
-        return (*create, self._stage()) if self._is_staged else create
+        begin = (*prelude, *self._partners())
+        return (*begin, self._stage()) if self._is_staged else begin
+
+    def has_records(self) -> str:
+        """Select whether the entry has any data record; where it has none, there is nothing to do but ``unite``."""
+        return f"SELECT EXISTS (FROM {landed_table(self._entry.name)} WHERE kind = 'data')"
 
     def survey(self) -> str:
         """Select the combinations of answers that occur; of a sample, the records and the different values by field."""
+        source = self._staged if self._is_staged else f"({self._asking()})"
+        names, sample = self._wheres(), f"FROM {source} WHERE rec_no < {SAMPLE}"
         fields = [f"approx_count_distinct({quote_name(name)})" for name in self._used_fields]
-        counts = [f"{count} FILTER (rec_no < {SAMPLE})" for count in ("count(*)", *fields)]
-        source = self._staged if self._is_staged else f"({self._extracted()})"
-        return f"SELECT {', '.join([*self._wheres(), *counts])} FROM {source} {self._by_answers()}"
+        counts = [f"{sql} AS c{place}" for place, sql in enumerate(("count(*)", *fields))]
+        if not names:
+            return f"SELECT {', '.join(counts)} {sample}"
+        shown = ", ".join([*names, *(f"coalesce(c{place}, 0)" for place in range(len(counts)))])
+        of_sample = f"SELECT {', '.join([*names, *counts])} {sample} GROUP BY {', '.join(names)}"
+        return (
+            f"SELECT {shown} FROM (SELECT DISTINCT {', '.join(names)} FROM {source}) "
+            f"LEFT JOIN ({of_sample}) USING ({', '.join(names)})"
+        )
+
+    def divide(self, combinations: int) -> tuple[str, ...]:
+        """Stage the records if there are several combinations of answers and they are not staged yet."""
+        if self._is_staged or combinations <= 1:
+            return ()
+        self._is_staged = True
+        return (self._stage(),)
 
     def surveyed(self, row: Sequence[int]) -> tuple[Asked, tuple[str, ...]]:
         """One row of the survey: the answers, and the fields whose values recur under them."""
@@ -110,14 +129,32 @@ class EntryPlan:
         records = self._records(asked)
         query = self._query(records, [spec for spec in self._specs if spec.name not in refused])
         kept = query.nodes.keys() | {*_PLACE, "content", *self._compared_fields()}
-        wanted = [name for name in self._columns() if name in kept]
+        types = self._columns()
+        wanted = [name for name in types if name in kept]
         query, tables = divide(query, records, by_value, wanted=wanted, prefix=f"values_{self._entry.name}_")
-        columns = ", ".join(quote_name(name) for name in wanted)
+        columns = ", ".join(f"{quote_name(name)}::{types[name]} AS {quote_name(name)}" for name in wanted)
+        settled = f"SELECT {columns}, NULL::{_FIRST} AS first FROM ({query.sql})"
         return (
             *(f"CREATE OR REPLACE TEMP TABLE {table} AS {sql}" for table, sql in tables.items()),
-            f"INSERT INTO {self._settled} BY NAME SELECT {columns} FROM ({query.sql})",
+            f"CREATE OR REPLACE TABLE {self._next_part(wanted)} AS {settled}",
             *(f"DROP TABLE {table}" for table in tables),
         )
+
+    def unite(self) -> tuple[str, ...]:
+        """Show the parts that were settled as one; a part has no column of a table file that did not ask for it."""
+        types = self._columns()
+        create = []
+        if not self._parts:
+            columns = ", ".join(f"{quote_name(name)} {sql_type}" for name, sql_type in types.items())
+            create = [f"CREATE OR REPLACE TABLE {self._next_part(types)} ({columns})"]
+        parts = []
+        for part, known in self._parts.items():
+            columns = ", ".join(
+                quote_name(name) if name in known else f"{_absent(sql_type)} AS {quote_name(name)}"
+                for name, sql_type in types.items()
+            )
+            parts.append(f"SELECT {columns} FROM {part}")
+        return (*create, f"CREATE OR REPLACE VIEW {self._settled} AS {' UNION ALL '.join(parts)}")
 
     def everything(self) -> Asked:
         """The answers of a record that every table file asks for."""
@@ -133,13 +170,10 @@ class EntryPlan:
         apart = (*self._set_repeated_persons_apart(), *self._set_unknown_persons_apart())
         return (*drop, *merge, *apart, *twins)
 
-    def merge_into_earlier(self, twins: str) -> str:
+    def merge_into_earlier(self, twins: str) -> tuple[str, ...]:
         """Merge records into those of an earlier run that they repeat: ``twins`` has ``file_id, rec_no, first``."""
-        return (
-            f"UPDATE {self._settled} s SET first = t.first, "
-            "state = CASE WHEN s.state = 'accepted' THEN 'merged' ELSE s.state END "
-            f"FROM {twins} t WHERE s.file_id = t.file_id AND s.rec_no = t.rec_no"
-        )
+        merged = "first = r.first, state = CASE WHEN s.state = 'accepted' THEN 'merged' ELSE s.state END"
+        return self._update(merged, twins)
 
     def emit(self, spec: TableSpec, columns: Sequence[str] | None = None) -> str:
         """Select the rows of one table file: the person, the columns that are filled, and where each row comes from."""
@@ -165,6 +199,16 @@ class EntryPlan:
         accepted = f"{self._settled} WHERE state = 'accepted' AND {person} IS NOT NULL"
         return f"SELECT DISTINCT {person} FROM {accepted} ORDER BY 1"
 
+    def _next_part(self, columns: Iterable[str]) -> str:
+        part = quote_name(f"part{len(self._parts)}_of_{self._entry.name}")
+        self._parts[part] = frozenset({*columns, "first"})
+        return part
+
+    def _update(self, assignments: str, found: str) -> tuple[str, ...]:
+        """Change the settled records that ``found`` names by ``file_id, rec_no``; it is ``r`` in the assignments."""
+        same = "s.file_id = r.file_id AND s.rec_no = r.rec_no"
+        return tuple(f"UPDATE {part} s SET {assignments} FROM {found} r WHERE {same}" for part in self._parts)
+
     def _partners(self) -> tuple[str, ...]:
         """For each join, the values of the other entry by key; ``n`` says how many different ones a key has."""
         statements = []
@@ -188,7 +232,6 @@ class EntryPlan:
         columns = dict(_PLACE)
         for spec in self._specs:
             columns |= self._spec_columns(spec, Query("")).settled()
-        columns = {name: "BOOLEAN DEFAULT FALSE" if kind == "BOOLEAN" else kind for name, kind in columns.items()}
         columns |= dict.fromkeys(_LISTS, "VARCHAR[]") | {"rejects": _REJECTS, "state": "VARCHAR", "first": _FIRST}
         if self._entry.duplicates:
             columns |= {"content": "UBIGINT"} | dict.fromkeys(self._compared_fields(), "VARCHAR")
@@ -200,9 +243,6 @@ class EntryPlan:
     def _wheres(self) -> list[str]:
         return [quote_name(f"{spec.name}?where") for spec in self._conditional]
 
-    def _by_answers(self) -> str:
-        return f"GROUP BY {', '.join(self._wheres())}" if self._conditional else ""
-
     @cached_property
     def _used_fields(self) -> tuple[str, ...]:
         """The columns of the source fields that table files use."""
@@ -211,13 +251,17 @@ class EntryPlan:
 
     def _stage(self) -> str:
         """Every data record with the fields that table files use, its defects, and who asks for it."""
-        query = Query(self._extracted())
-        for spec in self._conditional:
-            add_where(query, spec, self._entry, self._codes)
         fields = [quote_name(name) for name in self._used_fields]
         content = ["content"] if self._entry.duplicates else []
         columns = ", ".join([*_PLACE, "defects", *fields, *content, *self._wheres()])
-        return f"CREATE OR REPLACE TEMP TABLE {self._staged} AS SELECT {columns} FROM ({query.sql})"
+        return f"CREATE OR REPLACE TEMP TABLE {self._staged} AS SELECT {columns} FROM ({self._asking()})"
+
+    def _asking(self) -> str:
+        """Every data record with the answers of the table files that ask for some only."""
+        query = Query(self._extracted())
+        for spec in self._conditional:
+            add_where(query, spec, self._entry, self._codes)
+        return query.sql
 
     def _extracted(self) -> str:
         content = f", {self._content()} AS content" if self._entry.duplicates else ""
@@ -294,11 +338,9 @@ class EntryPlan:
             f"SELECT {own} AS own, min({own}) OVER (PARTITION BY {', '.join(self._compared())}) AS head FROM {source} "
             f"WHERE s.state = 'accepted' AND s.content IN ({repeated})"
         )
-        update = (
-            f"UPDATE {self._settled} s SET state = 'merged', first = r.head FROM repeats r "
-            "WHERE r.own <> r.head AND s.file_id = r.own.file_id AND s.rec_no = r.own.rec_no"
-        )
-        return f"CREATE OR REPLACE TEMP TABLE repeats AS {found}", update
+        repeats = f"SELECT unnest(own), head FROM ({found}) WHERE own <> head"
+        update = self._update("state = 'merged', first = r.head", "repeats")
+        return f"CREATE OR REPLACE TEMP TABLE repeats AS {repeats}", *update
 
     def _comparable(self) -> str:
         """The settled records, with their bytes where these are compared."""
@@ -316,12 +358,9 @@ class EntryPlan:
             f"OVER (PARTITION BY {', '.join(self._compared())}) AS head FROM {self._comparable()} "
             f"WHERE s.state IN ('accepted', 'quarantined') AND s.content IN ({quarantined})"
         )
-        update = (
-            f"UPDATE {self._settled} s SET first = coalesce(s.first, r.head) FROM repeats r "
-            "WHERE r.state = 'quarantined' AND r.head IS NOT NULL "
-            "AND s.file_id = r.own.file_id AND s.rec_no = r.own.rec_no"
-        )
-        return f"CREATE OR REPLACE TEMP TABLE repeats AS {found}", update
+        repeats = f"SELECT unnest(own), head FROM ({found}) WHERE state = 'quarantined' AND head IS NOT NULL"
+        update = self._update("first = coalesce(s.first, r.head)", "repeats")
+        return f"CREATE OR REPLACE TEMP TABLE repeats AS {repeats}", *update
 
     def _set_repeated_persons_apart(self) -> tuple[str, ...]:
         """Persons of an earlier run stand in ``persons`` already; a new one with the same key is set apart, too."""
@@ -330,12 +369,9 @@ class EntryPlan:
         named = f"{self._settled} WHERE state = 'accepted' AND {person} IS NOT NULL"
         known = f"{person} IN (SELECT person_key FROM persons)"
         ordered = f"SELECT file_id, rec_no, {order} AS n, {known} AS known FROM {named}"
-        update = (
-            f"UPDATE {self._settled} s SET state = 'quarantined', quarantine_reasons = ['repeated_person'] "
-            "FROM repeats r WHERE s.file_id = r.file_id AND s.rec_no = r.rec_no"
-        )
+        update = self._update("state = 'quarantined', quarantine_reasons = ['repeated_person']", "repeats")
         repeated = f"SELECT * FROM ({ordered}) WHERE n > 1 OR known"
-        return f"CREATE OR REPLACE TEMP TABLE repeats AS {repeated}", update
+        return f"CREATE OR REPLACE TEMP TABLE repeats AS {repeated}", *update
 
     def _set_unknown_persons_apart(self) -> tuple[str, ...]:
         """Where one file holds persons and other records (a claim file), those of nobody are set apart."""
@@ -347,11 +383,16 @@ class EntryPlan:
             f"({quote_name(f'{spec.name}?emit')} AND NOT coalesce({person_column(spec)} IN ({known}), FALSE))"
             for spec in others
         ]
-        update = (
-            f"UPDATE {self._settled} SET state = 'quarantined', quarantine_reasons = ['unknown_person'] "
-            f"WHERE state = 'accepted' AND {person} IS NULL AND ({' OR '.join(lost)})"
-        )
-        return (update,) if lost else ()
+        if not lost:
+            return ()
+        nobody = f"state = 'accepted' AND {person} IS NULL AND ({' OR '.join(lost)})"
+        repeats = f"SELECT file_id, rec_no FROM {self._settled} WHERE {nobody}"
+        update = self._update("state = 'quarantined', quarantine_reasons = ['unknown_person']", "repeats")
+        return f"CREATE OR REPLACE TEMP TABLE repeats AS {repeats}", *update
+
+
+def _absent(sql_type: str) -> str:
+    return "FALSE" if sql_type == "BOOLEAN" else f"NULL::{sql_type}"
 
 
 def _emitted(spec: TableSpec, name: str, *, is_filled: bool) -> str:

@@ -26,12 +26,14 @@ from asepsis.engines.transcripts.transcribing import transcribe
 from asepsis.errors.harmonise import BooksDoNotBalance
 from asepsis.harmonise.entries import FileEntry
 from asepsis.harmonise.expressions import quote_name
-from asepsis.harmonise.extraction import landed_fields, landed_table
+from asepsis.harmonise.extraction import landed_fields, landed_table, take, taken_fields
 from asepsis.harmonise.readers.batch import Batch
 from asepsis.harmonise.readers.gunzip import gunzip
-from asepsis.harmonise.readers.record import RecordKind
+from asepsis.harmonise.readers.record import RecordKind, read_into
 
 _CHUNK: Final = 1 << 20
+_ROW_GROUP: Final = 122_880
+_MOST_WAITING: Final = 48 << 20
 _KINDS: Final = tuple(RecordKind)
 
 Opener = Callable[[], BinaryIO]
@@ -64,10 +66,9 @@ class HashedStream(io.RawIOBase):
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
         """Fill the buffer and account for what was filled."""
-        data = self._stream.read(len(buffer))
-        self._hash.update(data)
-        buffer[: len(data)] = data
-        return len(data)
+        count = read_into(self._stream, buffer)
+        self._hash.update(buffer[:count])
+        return count
 
     def finish(self) -> Digest:
         """Read what is left and return the digest of all bytes."""
@@ -82,7 +83,7 @@ def create_landed(connection: duckdb.DuckDBPyConnection, entry: FileEntry) -> No
 
     A line-oriented record is kept as ``text``; ``raw`` is null where its bytes are those of the text.
     """
-    columns = [_typed(column) for column in landed_fields(entry).values()]
+    columns = [_typed(column) for column in (landed_fields(entry) | taken_fields(entry)).values()]
     if entry.is_delimited:
         columns = ["plain BOOLEAN", *columns]
     if entry.is_text:
@@ -123,10 +124,12 @@ def land(
         unpacked = gunzip(io.BufferedReader(hashed), name=path)
         plain = _Counted(transcribe(entry, unpacked, name=path, workdir=workdir))
         count = _Count()
+        landing = _Landing(connection, entry, file_id)
         for batch in _tiling(read_batches(entry, io.BufferedReader(plain, _CHUNK)), path):
-            insert(connection, entry, batch, file_id=file_id)
+            landing.add(batch)
             count.add(batch)
             progress(count.records)
+        landing.finish()
         plain.drain()
         digest = hashed.finish()
     return Landed(
@@ -143,11 +146,41 @@ def land(
 
 def insert(connection: duckdb.DuckDBPyConnection, entry: FileEntry, batch: Batch, *, file_id: int) -> None:
     """Put the records of a batch into the landed table of their entry."""
-    rows = _Rows(batch, entry)
-    with guarded("land"):
-        connection.register("batch", rows.table())
-        connection.execute(f"INSERT INTO {landed_table(entry.name)} SELECT {file_id}, * FROM batch")
-        connection.unregister("batch")
+    landing = _Landing(connection, entry, file_id)
+    landing.add(batch)
+    landing.finish()
+
+
+class _Landing:
+    """Puts batches into a landed table, several at once: fewer rows than a row group are written twice by DuckDB."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, entry: FileEntry, file_id: int) -> None:
+        self._connection = connection
+        self._entry = entry
+        source = take(entry, f"SELECT {file_id} AS file_id, * FROM batch")
+        self._sql = f"INSERT INTO {landed_table(entry.name)} BY NAME {source}"
+        self._waiting: list[pa.Table] = []
+        self._rows = self._bytes = 0
+
+    def add(self, batch: Batch) -> None:
+        """Take a batch; it may wait for others."""
+        table = _Rows(batch, self._entry).table()
+        if self._waiting and self._waiting[0].schema != table.schema:
+            self.finish()
+        self._waiting.append(table)
+        self._rows, self._bytes = self._rows + len(batch), self._bytes + len(batch.data)
+        if self._rows >= _ROW_GROUP or self._bytes >= _MOST_WAITING:
+            self.finish()
+
+    def finish(self) -> None:
+        """Put what waits into the table."""
+        if not self._waiting:
+            return
+        with guarded("land"):
+            self._connection.register("batch", pa.concat_tables(self._waiting))
+            self._connection.execute(self._sql)
+            self._connection.unregister("batch")
+        self._waiting, self._rows, self._bytes = [], 0, 0
 
 
 @dataclass(slots=True)
@@ -193,7 +226,7 @@ class _Rows:
             is_plain = np.zeros(self._count, np.bool_) if batch.plain is None else batch.plain
             columns["plain"] = pa.array(is_plain)
         for name in landed_fields(self._entry):
-            columns[name] = self._column(name)
+            columns[f"f.{name}"] = self._column(name)
         return pa.table(columns)
 
     def _bytes(self) -> pa.Array:
@@ -245,10 +278,9 @@ class _Counted(io.RawIOBase):
         return True
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        data = self._stream.read(len(buffer))
-        self.count += len(data)
-        buffer[: len(data)] = data
-        return len(data)
+        count = read_into(self._stream, buffer)
+        self.count += count
+        return count
 
     def drain(self) -> None:
         buffer = bytearray(_CHUNK)

@@ -40,7 +40,7 @@ from asepsis.engines.harmonise.texts import treat_texts
 from asepsis.errors.harmonise import KeptRunDamaged, RerunNeedsBackup
 from asepsis.harmonise.entries import FileEntry
 from asepsis.harmonise.expressions import quote_name, quote_text
-from asepsis.harmonise.extraction import landed_fields, landed_table
+from asepsis.harmonise.extraction import landed_fields, landed_table, take
 from asepsis.harmonise.mapping import Mapping
 from asepsis.harmonise.omop import PERIOD, TARGETS
 from asepsis.harmonise.staging import EntryPlan, final_table
@@ -148,11 +148,12 @@ class _Rerun:
         """The kept records of an entry, as they were landed."""
         fields = "".join(f", fields[{quote_text(name)}] AS {quote_name(f'f.{name}')}" for name in landed_fields(entry))
         text = ", text" if entry.is_text else ""
-        return (
-            f"INSERT INTO {landed_table(entry.name)} BY NAME SELECT f.file_id, rec_no, byte_off, byte_len, "
-            f"'data' AS kind, defects, raw{text}{fields} FROM {self._kept('quarantined_records')} "
-            f"JOIN files f USING (file) WHERE entry = {quote_text(entry.name)} ORDER BY f.file_id, rec_no"
+        kept = (
+            f"SELECT f.file_id, rec_no, byte_off, byte_len, 'data' AS kind, defects, raw{text}{fields} "
+            f"FROM {self._kept('quarantined_records')} JOIN files f USING (file) "
+            f"WHERE entry = {quote_text(entry.name)} ORDER BY f.file_id, rec_no"
         )
+        return f"INSERT INTO {landed_table(entry.name)} BY NAME {take(entry, kept)}"
 
     def _settle(self, entry: FileEntry, person_key: bytes) -> None:
         plan = EntryPlan(self.mapping, entry)

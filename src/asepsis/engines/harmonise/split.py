@@ -8,8 +8,8 @@ Invariant: the order of rows is fixed by person, date and place in the source, s
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable, Sequence
 from collections.abc import Mapping as MappingOf
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -52,22 +52,36 @@ def create_code_tables(connection: duckdb.DuckDBPyConnection, mapping: Mapping) 
 def settle(connection: duckdb.DuckDBPyConnection, plan: EntryPlan, *, twins: str | None = None) -> None:
     """Give every data record of an entry its state; ``twins`` names those that repeat records of an earlier run."""
     with guarded("stage"):
-        for statement in plan.begin():
-            connection.execute(statement)
-        for row in connection.execute(plan.survey()).fetchall():
-            for statement in plan.settle(*plan.surveyed(row)):
-                connection.execute(statement)
+        if not _answer(connection, plan.has_records()):
+            _execute(connection, plan.unite())
+            return
+        _execute(connection, plan.begin())
+        found = connection.execute(plan.survey()).fetchall()
+        _execute(connection, plan.divide(len(found)))
+        for row in found:
+            _execute(connection, plan.settle(*plan.surveyed(row)))
+        _execute(connection, plan.unite())
         if twins is not None:
-            connection.execute(plan.merge_into_earlier(twins))
-        for statement in plan.finish():
-            connection.execute(statement)
+            _execute(connection, plan.merge_into_earlier(twins))
+        _execute(connection, plan.finish())
+
+
+def _execute(connection: duckdb.DuckDBPyConnection, statements: Iterable[str]) -> None:
+    for statement in statements:
+        connection.execute(statement)
+
+
+def _answer(connection: duckdb.DuckDBPyConnection, question: str) -> bool:
+    row = connection.execute(question).fetchone()
+    return row is not None and bool(row[0])
 
 
 def settle_nothing(connection: duckdb.DuckDBPyConnection, plan: EntryPlan) -> None:
     """Let the engine judge every statement of an entry on an empty table."""
     with guarded("stage"):
-        for statement in (*plan.begin(), *plan.settle(plan.everything()), *plan.finish()):
-            connection.execute(statement)
+        _execute(connection, (*plan.begin(), *plan.divide(2)))
+        _execute(connection, plan.settle(plan.everything()))
+        _execute(connection, (*plan.unite(), *plan.finish()))
 
 
 def identify(connection: duckdb.DuckDBPyConnection, plan: EntryPlan, *, person_key: bytes) -> None:
@@ -237,7 +251,8 @@ def _quarantine(mapping: Mapping, run: str) -> str:
         landed, settled = landed_table(name), settled_table(name)
         place = "l.file_id, l.rec_no, l.byte_off"
         same = f"{landed} l ON l.file_id = s.file_id AND l.rec_no = s.rec_no"
-        rejects = f"SELECT file_id, rec_no, unnest(rejects) AS r FROM {settled} WHERE state = 'accepted'"
+        some = f"{settled} WHERE len(rejects) > 0 AND state = 'accepted'"
+        rejects = f"SELECT file_id, rec_no, unnest(rejects) AS r FROM {some}"
         whole = "'stage' AS stage, NULL::VARCHAR AS field, s.quarantine_reasons AS reasons"
         raw = "coalesce(l.raw, encode(l.text))" if mapping.files[name].is_text else "l.raw"
         parts.append(
