@@ -28,6 +28,16 @@ def test_a_guide_leads_where_it_says(page: Path, shell: Any, demo_room: Path) ->
     assert shell.follow(page) > 1
 
 
+def test_ten_commands_are_ten() -> None:
+    """From nothing to a released answer; that they lead there is tested with the other guides."""
+    page = (ROOT / "docs" / "how-to" / "ten-commands.md").read_text(encoding="utf-8")
+    shown = [line for line in page.splitlines() if line.startswith("$ ")]
+    assert len(shown) == 10
+    assert all(line.startswith("$ asepsis ") for line in shown)
+    assert not any(mark in line for line in shown for mark in (";", "&&", "|"))
+    assert "\nrelease-cd0b840e2f5b04b1: released\n" in page
+
+
 def test_there_are_guides_for_the_tasks_of_a_room() -> None:
     assert len(TUTORIALS) == 1
     assert len(GUIDES) >= 8

@@ -54,7 +54,12 @@ def plan(file: FileArgument, as_json: JsonOption = False) -> None:
 @app.command("sign")
 def sign(
     file: FileArgument,
-    party: AsOption,
+    party: Annotated[
+        list[str],
+        typer.Option(
+            "--as", envvar="ASEPSIS_PARTY", help="The party that signs; several, if you hold their keys here."
+        ),
+    ],
     room: RoomOption = DEFAULT_ROOM,
     as_json: JsonOption = False,
 ) -> None:
@@ -68,11 +73,12 @@ def sign(
         opened = open_room(room)
         document = read_yaml(file)
         read_proposal(document)
-        signature = opened.sign_contract(PartyId(party), document)  # first: what a desk refuses is not proposed
-        opened.contracts.propose(document)
-        state = opened.contracts.sign(PartyId(party), signature=signature)
+        for name in map(PartyId, party):
+            signature = opened.sign_contract(name, document)  # first: what a desk refuses is not proposed
+            opened.contracts.propose(document)
+            opened.contracts.sign(name, signature=signature)
         opened.audit.checkpoint()
-        _show(state, as_json=as_json)
+        _show(opened.contracts.status(), as_json=as_json)
 
 
 @app.command("status")

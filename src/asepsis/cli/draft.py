@@ -30,6 +30,9 @@ def run(
     team: Annotated[
         list[str] | None, typer.Option("--team", help="TEAM=HOSPITAL: a clinical team and the owner it belongs to.")
     ] = None,
+    automatic: Annotated[
+        bool, typer.Option("--automatic-release", help="Every owner lets outputs go that pass every check.")
+    ] = False,
     days: Annotated[int, typer.Option("--days", min=1, max=3650, help="For how many days it is valid.")] = 365,
     room: RoomOption = DEFAULT_ROOM,
     as_json: JsonOption = False,
@@ -53,6 +56,7 @@ def run(
             valid_days=days,
             researchers=frozenset(PartyId(party) for party in researcher or ()),
             teams=_teams(team or ()),
+            automatic=automatic,
         )
         document = draft_contract(
             terms, _enrolled(opened), datasets=_datasets(opened), measurement=runtime_measurement()

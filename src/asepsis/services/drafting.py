@@ -52,7 +52,10 @@ _COLUMNS: Final[Mapping[str, Mapping[str, ColumnType]]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
-    """What the one who asks for a draft states. ``teams`` names the hospital of each clinical team."""
+    """What the one who asks for a draft states. ``teams`` names the hospital of each clinical team.
+
+    ``automatic``: every owner lets outputs go without a person when every check passed.
+    """
 
     name: str
     title: str
@@ -63,6 +66,7 @@ class Terms:
     valid_days: int
     researchers: frozenset[PartyId]
     teams: Mapping[PartyId, PartyId]
+    automatic: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +111,7 @@ def draft_contract(
         },
         "tables": _tables(),
         "analyses": {"queries": True, "methods": sorted(METHODS), "referrals": bool(terms.teams)},
-        "disclosure": {"profile": PROFILE, "automatic_release": []},
+        "disclosure": {"profile": PROFILE, "automatic_release": sorted(enrolled.owners) if terms.automatic else []},
         "budgets": dict.fromkeys(sorted(enrolled.owners), BUDGET),
         "runtime": {"level": LEVELS[terms.label], "measurements": [measurement]},
         "ledger": {"origin": enrolled.origin},
