@@ -1,90 +1,145 @@
-"""Times a linkage run against exact joins on the raw columns, on the same generated records, and prints the ratio.
+"""Times linkage on synthetic hospitals with known truth, by tokens and in clear, beside exact joins on the raw columns.
 
-Run: python benchmarks/bench_linkage.py [RECORDS_PER_OWNER]. Half of each owner's persons are known to the other.
-The records are drawn from a seeded generator: names with a Zipf-like frequency, one field in ten mistyped or absent.
+Run: python benchmarks/bench_linkage.py [RECORDS_PER_OWNER]. Half of each owner's persons are known to the other
+(``linkage_synth.py``). Every line prints wall and CPU seconds, precision, recall and F1 of the pairs of two owners, and
+the ratio of its wall time to the baseline's. Peers (Splink, recordlinkage) run in an environment of their own, which
+``ASEPSIS_LINK_PEERS`` names by its Python (``peers_linkage.py``).
 """
 
 from __future__ import annotations
 
 import os
 import secrets
+import subprocess
 import sys
 import tempfile
 import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+from linkage_synth import generate
 
+from asepsis.domain.linkage import LinkMode
 from asepsis.domain.names import PartyId
-from asepsis.engines.linkage import link
+from asepsis.engines.linkage.exact_linking import link_by_rules
+from asepsis.engines.linkage.latent_linking import Engine, LinkOptions, link_tokens
+from asepsis.engines.linkage.sealed_linking import link_sealed
+from asepsis.linkage.key import LinkKey
+from asepsis.linkage.tokens import TokenTable, tokenise
 
-RECORDS = 100_000
-OWNERS = ("northgate", "riverside")
-GENERATE = """
-CREATE TABLE truth AS SELECT i AS person, hash(i) AS h FROM range({persons}) t(i);
-CREATE MACRO draw(h, salt, n) AS (hash(h, salt) % n)::BIGINT;
-CREATE MACRO name(n) AS translate((n * 7919 + 104729)::VARCHAR, '0123456789', 'aeionrstlm');
-CREATE MACRO common(h, salt, n) AS pow(n, draw(h, salt, 100000) / 100000.0)::BIGINT;
-CREATE MACRO worn(value, h, salt, owner) AS CASE draw(h, salt || owner, 20)
-    WHEN 0 THEN NULL WHEN 1 THEN value[:2] || value[4:] ELSE value END;
-"""
-COPY = """
-COPY (
-    SELECT draw(h, 'pid{owner}', 1000000000000) AS person_id, NULL::VARCHAR AS mrn,
-        worn((100000000 + person * 7 % 900000000)::VARCHAR, h, 'nid', '{owner}') AS national_id,
-        worn(name(common(h, 'family', 50000)), h, 'family', '{owner}') AS family_name,
-        worn(name(common(h, 'given', 2000)), h, 'given', '{owner}') AS given_name,
-        NULL::VARCHAR AS previous_family_name,
-        DATE '1930-01-01' + draw(h, 'birth', 30000)::INTEGER AS birth_date, NULL::VARCHAR AS birth_date_source,
-        CASE draw(h, 'sex', 2) WHEN 0 THEN 'F' ELSE 'M' END AS sex,
-        worn((1 + draw(h, 'number', 400))::VARCHAR || ' ' || name(draw(h, 'street', 9000)) || ' Street', h, 'home',
-            '{owner}') AS address,
-        NULL::VARCHAR AS city, (10000 + draw(h, 'postal', 500))::VARCHAR AS postal_code,
-        worn((2000000000 + draw(h, 'phone', 7000000000))::VARCHAR, h, 'phone', '{owner}') AS phone
-    FROM truth WHERE person >= {first} AND person < {last}
-) TO '{path}' (FORMAT parquet)
-"""
+RECORDS, SEED = 50_000, 7
 BASELINE = """
-SELECT count(*) FROM (
-    SELECT a.person_id, b.person_id FROM '{0}' a JOIN '{1}' b USING (national_id, birth_date)
-    UNION
-    SELECT a.person_id, b.person_id FROM '{0}' a JOIN '{1}' b USING (family_name, given_name, birth_date, sex)
-)
+SELECT a.person_id, b.person_id FROM a JOIN b USING (national_id, birth_date_source)
+UNION
+SELECT a.person_id, b.person_id FROM a JOIN b USING (family_name, given_name, birth_date_source, sex)
 """
-
-
-def generate(folder: Path, records: int) -> dict[PartyId, Path]:
-    """Write two identity tables that share half of their persons."""
-    connection = duckdb.connect()
-    connection.execute(GENERATE.format(persons=records * 3 // 2))
-    files = {}
-    for number, owner in enumerate(OWNERS):
-        files[PartyId(owner)] = folder / f"{owner}.parquet"
-        first = number * records // 2
-        connection.execute(COPY.format(owner=owner, first=first, last=first + records, path=files[PartyId(owner)]))
-    connection.close()
-    return files
+Tables = dict[PartyId, pa.Table]
+Pairs = Iterable[tuple[int, int]]
 
 
 def main() -> None:
-    """Print seconds, found pairs and the ratio."""
+    """Measure and print."""
     records = int(sys.argv[1]) if len(sys.argv) > 1 else RECORDS
-    threads = min(2, os.cpu_count() or 1)
-    with tempfile.TemporaryDirectory() as name:
-        files = generate(Path(name), records)
-        connection = duckdb.connect(config={"threads": threads})
-        start = time.perf_counter()
-        row = connection.execute(BASELINE.format(*files.values())).fetchone()
-        exact = time.perf_counter() - start
-        connection.close()
-        start = time.perf_counter()
+    made, persons = generate(records, seed=SEED)
+    tables = {PartyId(owner): table for owner, table in made.items()}
+    truth = _truth(tables, persons)
+    engine = Engine(randomness=secrets.token_bytes, threads=min(2, os.cpu_count() or 1), memory_limit=4 << 30)
+    key = LinkKey(secret=secrets.token_bytes(32), epoch=1)
+    print(f"{records} records of each of two owners, {len(truth)} pairs of one person")
+    with tempfile.TemporaryDirectory(prefix="asepsis-bench-") as name:
         output = Path(name) / "map.parquet"
-        report = link(files, output=output, randomness=secrets.token_bytes, threads=threads, memory_limit=4 << 30)
-        linked = time.perf_counter() - start
-    print(f"records per owner       {records}, truly shared {records // 2}")
-    print(f"exact joins (baseline)  {exact:.2f} s, {row[0] if row else 0} pairs")
-    print(f"linkage                 {linked:.2f} s, {report.linked_pairs} pairs")
-    print(f"time ratio {linked / exact:.1f}, pairs ratio {report.linked_pairs / max(1, row[0] if row else 0):.3f}")
+        base = _timed("exact joins (baseline)", lambda: _joins(tables), truth)
+        tokens: dict[PartyId, TokenTable] = {}
+
+        def tokenised() -> Pairs:
+            tokens.update({owner: tokenise(table, key=key) for owner, table in tables.items()})
+            return ()
+
+        def keyed() -> Pairs:
+            link_tokens(tokens, output=output, options=LinkOptions(mode=LinkMode.KEYED), engine=engine)
+            return _linked(output)
+
+        def sealed() -> Pairs:
+            link_sealed(tables, output=output, options=LinkOptions(), engine=engine)
+            return _linked(output)
+
+        def ruled() -> Pairs:
+            link_by_rules(tokens, profile="cms-style", output=output, options=LinkOptions(), engine=engine)
+            return _linked(output)
+
+        for what, run in (
+            ("tokens, at the owners", tokenised),
+            ("keyed, in the room", keyed),
+            ("sealed, tokens and all", sealed),
+            ("exact rules, cms-style", ruled),
+        ):
+            _timed(what, run, truth, base)
+        _peers(tables, truth, Path(name))
+
+
+def _timed(what: str, run: Callable[[], Pairs], truth: set[tuple[int, int]], base: float = 0.0) -> float:
+    wall, cpu = time.perf_counter(), time.process_time()
+    pairs = set(run())
+    wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+    ratio = f"  {wall / base:7.1f} x the baseline" if base else ""
+    print(f"{what:26} {wall:7.2f} s {cpu:7.2f} CPU s  {_quality(pairs, truth)}{ratio}", flush=True)
+    return wall
+
+
+def _quality(pairs: set[tuple[int, int]], truth: set[tuple[int, int]]) -> str:
+    if not pairs:
+        return " " * 42
+    precision, recall = len(pairs & truth) / len(pairs), len(pairs & truth) / len(truth)
+    return f"precision {precision:.4f} recall {recall:.4f} F1 {2 * precision * recall / (precision + recall):.4f}"
+
+
+def _truth(tables: Tables, persons: dict[tuple[str, int], int]) -> set[tuple[int, int]]:
+    left, right = sorted(tables)
+    known: defaultdict[int, list[int]] = defaultdict(list)
+    for (owner, person_id), person in persons.items():
+        if owner == left:
+            known[person].append(person_id)
+    return {
+        (mine, person_id) for (owner, person_id), person in persons.items() if owner == right for mine in known[person]
+    }
+
+
+def _joins(tables: Tables) -> Pairs:
+    left, right = sorted(tables)
+    with duckdb.connect() as connection:
+        connection.register("a", tables[left])
+        connection.register("b", tables[right])
+        return connection.execute(BASELINE).fetchall()
+
+
+def _linked(output: Path) -> Pairs:
+    owners = sorted({*pq.read_table(output, columns=["owner"])["owner"].to_pylist()})
+    with duckdb.connect() as connection:
+        return connection.execute(
+            "SELECT a.person_id, b.person_id FROM read_parquet($1) a JOIN read_parquet($1) b USING (link_id) "
+            "WHERE a.owner = $2 AND b.owner = $3",
+            [str(output), *owners],
+        ).fetchall()
+
+
+def _peers(tables: Tables, truth: set[tuple[int, int]], folder: Path) -> None:
+    python = os.environ.get("ASEPSIS_LINK_PEERS", "")
+    if not python:
+        print(
+            "peers: not measured; name the Python of an environment with splink and recordlinkage in ASEPSIS_LINK_PEERS"
+        )
+        return
+    for owner, table in tables.items():
+        pq.write_table(table, folder / f"{owner}.parquet")
+    pq.write_table(pa.table({"a": [a for a, _ in truth], "b": [b for _, b in truth]}), folder / "truth.parquet")
+    files = [str(folder / f"{owner}.parquet") for owner in sorted(tables)]
+    subprocess.run(
+        [python, str(Path(__file__).with_name("peers_linkage.py")), *files, str(folder / "truth.parquet")], check=False
+    )
 
 
 if __name__ == "__main__":

@@ -70,6 +70,11 @@ CODES: Final[Mapping[str, Code]] = MappingProxyType(
             helps="Ask for fewer or coarser groups, or for the groupings that you need alone.",
             withholds=True,
         ),
+        "disclosure.linked": Code(
+            meaning="Patients whom several owners know count once, by links of the grade that is named: A from a "
+            "fitted model with posteriors, B from exact rules, which miss more, C from imported filters.",
+            helps="Agree on another mode or a surer posterior in the clause 'linkage' of the contract.",
+        ),
         "disclosure.rounded": Code(
             meaning="Counts are rounded as the profile says; means, sums and all that is computed from them follow "
             "from the rounded and shortened parts.",

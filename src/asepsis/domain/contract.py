@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -15,6 +15,7 @@ from typing import Final
 
 from asepsis.domain.catalogue import Catalogue, read_table, table_document
 from asepsis.domain.documents import Document, Fields, encode_bytes, encode_time
+from asepsis.domain.link_terms import LinkTerms, read_link_terms
 from asepsis.domain.names import Digest, PartyId
 from asepsis.domain.privacy import Privacy, read_privacy
 from asepsis.domain.quotas import Quotas, read_quotas
@@ -116,7 +117,7 @@ class Contract:
 
     ``amends`` makes it a new version of a contract: memory of releases, quotas and budgets go on. ``beside`` names
     the lineages of other contracts over the owners' data whose memories are not compared with this one.
-    ``privacy`` makes queries differentially private.
+    ``privacy`` makes queries differentially private; ``linkage`` says how patients of several owners are found.
     """
 
     name: str
@@ -142,6 +143,7 @@ class Contract:
     beside: frozenset[Digest] = frozenset()
     quotas: Quotas = field(default_factory=Quotas)
     privacy: Privacy | None = None
+    linkage: LinkTerms = field(default_factory=LinkTerms)
 
     def party(self, party: PartyId) -> Party:
         """The party of that name. Raises UnknownParty."""
@@ -217,6 +219,8 @@ class Contract:
         }
         if self.privacy is not None:
             document["dp"] = self.privacy.to_document()
+        if self.linkage != LinkTerms():
+            document["linkage"] = self.linkage.to_document()
         if self.amends is not None:
             document["amends"] = {"contract": self.amends.contract, "lineage": self.amends.lineage}
         return document
@@ -278,6 +282,7 @@ def read_contract(document: object) -> Contract:
         beside=beside,
         quotas=quotas,
         privacy=_read_privacy(fields, catalogue),
+        linkage=_read_linkage(fields),
     )
     fields.close()
     _check_references(contract, fields)
@@ -306,6 +311,13 @@ def _read_privacy(fields: Fields, catalogue: Catalogue) -> Privacy | None:
         return None
     with fields.mapping("dp") as clause:
         return read_privacy(clause, catalogue)
+
+
+def _read_linkage(fields: Fields) -> LinkTerms:
+    if not fields.has("linkage"):
+        return LinkTerms()
+    with fields.mapping("linkage") as clause:
+        return read_link_terms(clause)
 
 
 def _read_quotas(disclosure: Fields) -> Quotas:
@@ -380,16 +392,22 @@ def _check_references(contract: Contract, fields: Fields) -> None:
         raise fields.malformed("parties", "at least one owner is needed")
     if len(contract.with_role(Role.HOST)) != 1:
         raise fields.malformed("parties", "exactly one host is needed; its key signs the ledger")
-    if {dataset.owner for dataset in contract.datasets} - owners:
-        raise fields.malformed("datasets", "every dataset needs an owner among the parties")
     if set(contract.budgets) != owners:
         raise fields.malformed("budgets", "every owner, and nobody else, sets a budget")
     if contract.privacy is not None and contract.methods:
         raise fields.malformed("analyses.methods", "methods have no noise; under the clause 'dp' there are none")
-    if contract.automatic_release - owners:
-        raise fields.malformed("disclosure.automatic_release", "only owners can opt in")
+    for clause, names in _OWNERS_ONLY.items():
+        if names(contract) - owners:
+            raise fields.malformed(clause, "only owners stand here")
     for party in contract.parties:
         _check_keys(party, owners, fields)
+
+
+_OWNERS_ONLY: Final[Mapping[str, Callable[[Contract], frozenset[PartyId]]]] = {
+    "datasets": lambda contract: frozenset(dataset.owner for dataset in contract.datasets),
+    "disclosure.automatic_release": lambda contract: contract.automatic_release,
+    "linkage.duplicate_free": lambda contract: contract.linkage.duplicate_free,
+}
 
 
 def _check_keys(party: Party, owners: set[PartyId], fields: Fields) -> None:

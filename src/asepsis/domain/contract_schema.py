@@ -14,6 +14,7 @@ from typing import Final
 from asepsis.domain.catalogue import ColumnType, Use
 from asepsis.domain.contract import HIGHEST_LEVEL, MOST_RETENTION_DAYS, SCHEMA_VERSION, TEXT_COLUMN, Holding, Role
 from asepsis.domain.documents import Document
+from asepsis.domain.link_terms import MODES, PERCENTS, RULES, LinkTerms
 from asepsis.domain.privacy import LARGEST_NORM, MOST_RECORDS, MOST_VALUES
 from asepsis.domain.quotas import Quotas
 from asepsis.domain.snapshot import Label
@@ -52,9 +53,10 @@ def contract_schema() -> Document:
                 "runtime": _closed({"level": _whole(0, most=HIGHEST_LEVEL), "measurements": _texts()}),
                 "ledger": _closed({"origin": _ref("text")}),
                 "dp": _ref("dp"),
+                "linkage": _linkage(),
                 "amends": _closed({"contract": _ref("digest"), "lineage": _ref("digest")}),
             },
-            optional=("dp", "amends"),
+            optional=("dp", "amends", "linkage"),
         ),
         "if": {"required": ["dp"]},
         "then": {"properties": {"analyses": {"properties": {"methods": {"maxItems": 0}}}}},
@@ -124,6 +126,18 @@ def _disclosure() -> Document:
             "quotas": _closed(dict.fromkeys(quotas, _whole(1)), optional=quotas),
         },
         optional=("automatic_release", "beside", "quotas"),
+    )
+
+
+def _linkage() -> Document:
+    return _closed(
+        {
+            "mode": {"enum": [mode.value for mode in MODES]},
+            "percent": {"enum": list(PERCENTS)},
+            "duplicate_free": _texts(),
+            "rules": {"enum": list(RULES)},
+        },
+        optional=LinkTerms().to_document(),
     )
 
 

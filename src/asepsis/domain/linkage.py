@@ -1,137 +1,17 @@
-"""What a linkage run reports: counts of rules, refusals and links, and what they say about its quality.
+"""The modes of linkage, and what a run reports of its quality.
 
-All numbers are raw and stay inside the runtime. Only :meth:`LinkageReport.counts` is meant to leave, and
-only through the disclosure gate, which applies its threshold and rounding to every count.
+All numbers are raw and stay inside the runtime. Only the counts are meant to leave, through the disclosure gate, which
+applies its threshold and rounding to every one; and the estimates of quality, which are means over all links.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
 from asepsis.domain.names import PartyId
-
-
-class Grade(StrEnum):
-    """How much one rule alone may decide, strongest first."""
-
-    STRONG = "strong"
-    """May also join two records of one owner, and is not overruled by a different national id."""
-    FAIR = "fair"
-    """Joins records of different owners where the partner is the only one."""
-    LOOSE = "loose"
-    """As fair, with inexact agreement in one field."""
-
-
-class Conflict(StrEnum):
-    """Why two records can never be the same person, whatever else agrees."""
-
-    IDS_AND_BIRTH = "ids_and_birth"
-    BIRTH = "birth"
-    SEX_AND_GIVEN = "sex_and_given"
-    TWINS = "twins"
-    SAME_OWNER = "same_owner"
-    """Two records of one owner would be joined by a rule that is not strong enough for that."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RuleCount:
-    """What one rule found. A pair counts as ``linked`` at the first rule that joined its two clusters.
-
-    ``witnessed`` pairs have the rule's witness field on both sides, a field that the rule does not use;
-    ``agreeing`` of them agree in it. Both are counted before the national id may overrule the rule.
-    """
-
-    rule: str
-    grade: Grade
-    candidates: int
-    witnessed: int
-    agreeing: int
-    linked: int
-    ambiguous: int
-    """Pairs not joined because a record had several partners in one owner."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LinkRate:
-    """Records of one group, and how many of them have a partner in another owner."""
-
-    owner: PartyId
-    group: str
-    records: int
-    linked: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Estimate:
-    """Quality without ground truth; ``None`` where too few pairs can bear witness.
-
-    ``precision``: share of linked pairs that are right, judged by the national ids of pairs that were found
-    without them, corrected for agreement by chance and for the typing errors of the ids themselves.
-    ``recall``: share of the true pairs that were linked, judged by how many of the pairs with the same
-    national id are also found without it. Both suppose that a missing id says nothing about the other fields.
-    """
-
-    precision: float | None
-    recall: float | None
-    precision_witnesses: int
-    recall_witnesses: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LinkageReport:
-    """Everything counted in one linkage run; raw numbers that stay inside the runtime."""
-
-    records: int
-    persons: int
-    """Distinct link identifiers."""
-    persons_in_several_owners: int
-    linked_pairs: int
-    """Pairs of records of different owners that share a link identifier."""
-    duplicate_pairs: int
-    """Pairs of records of one owner that share a link identifier."""
-    rules: tuple[RuleCount, ...]
-    conflicts: Mapping[Conflict, int]
-    """Unions refused, by the first reason found."""
-    overruled_pairs: int
-    """Candidate pairs dropped because their national ids are different."""
-    crowded_keys: int
-    """Key values shared by too many records to be evidence; their pairs were not compared."""
-    defaults: Mapping[str, int]
-    """Values dropped because they occur far too often to identify anybody, by field (records)."""
-    chance_compared: int
-    chance_agreeing: int
-    """Pairs of records drawn without regard to identity, and how many of them agree in the national id."""
-    rates: tuple[LinkRate, ...]
-    estimate: Estimate
-
-    def counts(self) -> dict[str, int]:
-        """All counts by category, for the disclosure gate; the caller applies threshold and rounding."""
-        counts = {
-            "records": self.records,
-            "persons": self.persons,
-            "persons_in_several_owners": self.persons_in_several_owners,
-            "linked_pairs": self.linked_pairs,
-            "duplicate_pairs": self.duplicate_pairs,
-            "overruled_pairs": self.overruled_pairs,
-        }
-        counts |= {f"rule.{count.rule}": count.linked for count in self.rules}
-        counts |= {f"ambiguous.{count.rule}": count.ambiguous for count in self.rules}
-        counts |= {f"conflict.{conflict}": self.conflicts.get(conflict, 0) for conflict in Conflict}
-        counts |= {f"default.{field}": number for field, number in self.defaults.items()}
-        counts |= {f"rate.{rate.owner}.{rate.group}.records": rate.records for rate in self.rates}
-        counts |= {f"rate.{rate.owner}.{rate.group}.linked": rate.linked for rate in self.rates}
-        return counts
-
-
-def counted(keys: Iterable[Conflict]) -> dict[Conflict, int]:
-    """How often each conflict occurs, with a zero for those that do not."""
-    totals = dict.fromkeys(Conflict, 0)
-    for key in keys:
-        totals[key] += 1
-    return totals
 
 
 class LinkMode(StrEnum):
@@ -166,6 +46,16 @@ GRADES: Final[Mapping[LinkMode, LinkGrade]] = {
 }
 LEVELS: Final = (0.5, 0.9, 0.99)
 """Minimum posteriors that an analysis can state; the link map knows no finer ones."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkRate:
+    """Records of one group, and how many of them have a partner in another owner."""
+
+    owner: PartyId
+    group: str
+    records: int
+    linked: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -233,3 +123,31 @@ class QualityReport:
         counts |= {f"rate.{rate.owner}.{rate.group}.records": rate.records for rate in self.rates}
         counts |= {f"rate.{rate.owner}.{rate.group}.linked": rate.linked for rate in self.rates}
         return counts
+
+    def quality(self) -> tuple[float | None, float | None]:
+        """Estimated precision and recall, without ground truth."""
+        return self.precision, self.recall
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RulesReport:
+    """What a run without a model found; raw numbers, which leave through the gate alone."""
+
+    grade: LinkGrade
+    records: int
+    persons: int
+    persons_in_several_owners: int
+    links: int
+
+    def counts(self) -> dict[str, int]:
+        """All counts by category, for the disclosure gate."""
+        return {
+            "records": self.records,
+            "persons": self.persons,
+            "persons_in_several_owners": self.persons_in_several_owners,
+            "links": self.links,
+        }
+
+    def quality(self) -> tuple[float | None, float | None]:
+        """No model, no estimates."""
+        return None, None

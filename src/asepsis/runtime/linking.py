@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import secrets
+from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
 from asepsis.disclosure.counts import protect_counts
 from asepsis.domain.contract import Holding, Role
+from asepsis.domain.finding import Finding, Severity
+from asepsis.domain.link_terms import LinkTerms
+from asepsis.domain.linkage import LinkGrade, QualityReport, RulesReport
 from asepsis.domain.names import PartyId, RestorePointId, SnapshotId
 from asepsis.domain.sealed import Sealed
 from asepsis.domain.snapshot import Label, Manifest, Origin
 from asepsis.domain.statistic import Links, Share, Statistic
-from asepsis.engines.linkage.linking import link
+from asepsis.engines.linkage.identities import read_identities
+from asepsis.engines.linkage.latent_linking import Engine, LinkOptions
+from asepsis.engines.linkage.sealed_linking import link_identities
 from asepsis.runtime.order import Order
 from asepsis.runtime.vault import Vault
 from asepsis.sealing.draft import SnapshotDraft, file_name
@@ -21,20 +27,28 @@ from asepsis.sealing.links import LINKS, combine, share_info
 
 MEMORY_LIMIT: Final = 2 << 30
 THREADS: Final = 2
+_FEWEST_LINKS: Final = 30
+"""Of fewer links not even a mean is said."""
 
 
 def link_patients(order: Order, vault: Vault, *, now: datetime) -> Statistic:
     """Find the patients known to several owners; raises the linkage engine's errors."""
+    terms, plain = order.contract.linkage, vault.empty()
     identities = {
-        snapshot.manifest.owner: vault.unseal(snapshot)["identity"] for snapshot in order.held(Holding.IDENTITY)
+        snapshot.manifest.owner: read_identities(snapshot.manifest.owner, vault.unseal(snapshot)["identity"])
+        for snapshot in order.held(Holding.IDENTITY)
     }
-    plain = vault.empty()
-    report = link(identities, output=plain, randomness=secrets.token_bytes, threads=THREADS, memory_limit=MEMORY_LIMIT)
+    options = LinkOptions(
+        mode=terms.mode, minimum=terms.percent / 100, duplicate_free=terms.duplicate_free, may_be_one=True
+    )
+    engine = Engine(randomness=secrets.token_bytes, threads=THREADS, memory_limit=MEMORY_LIMIT)
+    report = link_identities(identities, rules=terms.rules, output=plain, options=options, engine=engine)
     shares = {owner: secrets.token_bytes(32) for owner in identities}
     draft = SnapshotDraft(manifest=_manifest(order, now), dek=combine(shares.values()))
     with plain.open("rb") as source, (order.output / file_name(LINKS)).open("wb") as target:
         manifest = draft.finish([draft.seal(source, target, table=LINKS, rows=report.records)])
     table, assessment = protect_counts(Sealed(report.counts()), profile=order.contract.profile)
+    assessment = replace(assessment, findings=(*assessment.findings, _quality(report, terms)))
     return Statistic(
         run=order.job.run,
         contract=order.agreement.digest,
@@ -43,6 +57,21 @@ def link_patients(order: Order, vault: Vault, *, now: datetime) -> Statistic:
         assessment=assessment,
         table=table,
         links=Links(manifest=manifest, shares=_sealed_shares(order, manifest.snapshot, shares)),
+    )
+
+
+def _quality(report: QualityReport | RulesReport, terms: LinkTerms) -> Finding:
+    """What the run says of itself: means over all links, so that they tell of no person."""
+    precision, recall = report.quality()
+    sure = "" if report.grade is not LinkGrade.A else f" Links have a posterior of at least {terms.percent} %."
+    if precision is None or recall is None or report.links < _FEWEST_LINKS:
+        estimates = " Its precision and recall are not estimated."
+    else:
+        estimates = f" Estimated precision {precision:.3f}, estimated recall {recall:.3f}."
+    return Finding(
+        code="disclosure.linked",
+        severity=Severity.PASS,
+        reason=f"Patients of several owners are linked in mode {terms.mode}, grade {report.grade}.{sure}{estimates}",
     )
 
 

@@ -9,7 +9,8 @@ from asepsis.disclosure.memory import Memory
 from asepsis.disclosure.profiles import profile_named
 from asepsis.disclosure.releasing import Asking, Behind, assess_method, assess_with_memory, recall
 from asepsis.domain.analysis import AnalysisKind
-from asepsis.domain.finding import Finding
+from asepsis.domain.finding import Finding, Severity
+from asepsis.domain.linkage import GRADES
 from asepsis.domain.names import Digest
 from asepsis.domain.statistic import Statistic
 from asepsis.errors.contract import ContractForbids
@@ -82,7 +83,16 @@ def _asking(order: Order, plan: Digest, *, notes: tuple[Finding, ...] = ()) -> A
     data = digest({"inputs": sorted(item.manifest for item in order.job.inputs)})
     question = digest({"plan": plan, "data": data})
     author, quotas = order.job.analysis.author, order.contract.quotas
-    return Asking(author=author, question=question, data=data, notes=notes, quotas=quotas)
+    return Asking(author=author, question=question, data=data, notes=(*notes, *_linked(order)), quotas=quotas)
+
+
+def _linked(order: Order) -> tuple[Finding, ...]:
+    """How far the links behind an answer can be trusted."""
+    if order.links is None:
+        return ()
+    terms = order.contract.linkage
+    reason = f"Patients of several owners count once, by links of grade {GRADES[terms.mode]} (mode {terms.mode})."
+    return (Finding(code="disclosure.linked", severity=Severity.PASS, reason=reason),)
 
 
 def _remembered(

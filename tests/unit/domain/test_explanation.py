@@ -30,7 +30,7 @@ from asepsis.domain.sealed import Sealed
 from asepsis.services.analyses import Answer
 
 STRICT = profile_named("strict-10")
-SOURCE = Path(__file__).resolve().parents[3] / "src" / "asepsis" / "disclosure"
+SOURCE = Path(__file__).parents[3] / "src" / "asepsis"
 COUNT, PART = MeasureSpec(kind=MeasureKind.PERSONS), MeasureSpec(kind=MeasureKind.PERSONS, partial=True)
 
 
@@ -81,7 +81,8 @@ def test_a_group_of_few_persons_and_one_of_nobody_are_explained_alike(count: int
 
 
 def test_every_code_of_a_finding_is_in_the_list() -> None:
-    used = {code for path in SOURCE.rglob("*.py") for code in re.findall(r'"(disclosure\.[a-z_]+)"', path.read_text())}
+    files = [path for layer in ("disclosure", "runtime") for path in (SOURCE / layer).rglob("*.py")]
+    used = {code for path in files for code in re.findall(r'"(disclosure\.[a-z_]+)"', path.read_text())}
     assert used <= set(CODES)
     assert {code for code in CODES if code.startswith("disclosure.")} <= used
 

@@ -18,9 +18,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from asepsis.domain.identity import IDENTITY_COLUMNS
-from asepsis.domain.linkage import LinkageReport
+from asepsis.domain.linkage import QualityReport
 from asepsis.domain.names import PartyId
-from asepsis.engines.linkage import link
+from asepsis.engines.linkage.identities import read_identities
+from asepsis.engines.linkage.latent_linking import Engine, LinkOptions
+from asepsis.engines.linkage.sealed_linking import link_sealed
 
 SHARED = Path(os.environ.get("ASEPSIS_SHARED", Path(__file__).parents[3] / ".." / "shared")).resolve()
 SCHEMA = pa.schema(
@@ -42,7 +44,7 @@ def counting_randomness() -> Callable[[int], bytes]:
 
 @dataclass(frozen=True)
 class Linked:
-    report: LinkageReport
+    report: QualityReport
     rows: list[dict[str, Any]]
 
     def partition(self) -> set[frozenset[tuple[str, int]]]:
@@ -64,7 +66,9 @@ def linked(tmp_path: Path) -> Callable[[Mapping[str, Iterable[Row]]], Linked]:
         folder.mkdir()
         files = {PartyId(owner): write_identities(folder / f"{owner}.parquet", rows) for owner, rows in owners.items()}
         output = folder / "link_map.parquet"
-        report = link(files, output=output, randomness=counting_randomness(), threads=1, memory_limit=1 << 29)
+        engine = Engine(randomness=counting_randomness(), threads=1, memory_limit=1 << 29)
+        tables = {owner: read_identities(owner, path) for owner, path in files.items()}
+        report = link_sealed(tables, output=output, options=LinkOptions(may_be_one=True), engine=engine)
         return Linked(report=report, rows=pq.read_table(output).to_pylist())
 
     return run

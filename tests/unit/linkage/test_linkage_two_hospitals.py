@@ -38,5 +38,5 @@ def test_seventeen_persons_have_the_rare_disease(two_hospitals: Any, done: Any) 
 
 
 def test_the_estimates_are_near_the_truth(done: Any) -> None:
-    assert done.report.estimate.precision >= 0.99
-    assert done.report.estimate.recall >= 0.97
+    assert done.report.precision >= 0.99
+    assert done.report.recall >= 0.97

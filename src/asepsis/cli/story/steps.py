@@ -115,8 +115,8 @@ class Story:
             f"{shown.get('persons_in_several_owners')} of them known to both hospitals"
         )
         self.account.happened(
-            f"The data are synthetic: {SHARED_IN_TRUTH} persons really are in both hospitals. The linkage is "
-            "deterministic;\nwhom it misses counts once per hospital, and who is linked with whom is shown to nobody."
+            f"The data are synthetic: {SHARED_IN_TRUTH} persons really are in both hospitals.\nWhom the "
+            "linkage misses counts once per hospital, and who is linked with whom is shown to nobody."
         )
         self.account.host("a sealed link map that opens only when both hospitals grant; no identifier, no key")
         self.account.fact("linkage", shown)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 import duckdb
 import pyarrow as pa
 
-from asepsis.domain.linkage import LinkMode
+from asepsis.domain.linkage import GRADES, LinkMode, RulesReport
 from asepsis.domain.names import PartyId
 from asepsis.engines.linkage import token_store
 from asepsis.engines.linkage.guard import private_engine, withheld
@@ -26,7 +27,7 @@ _MOST_COMPARISONS: Final = 2_000_000_000
 
 def link_by_rules(
     tables: Mapping[PartyId, TokenTable], *, profile: str, output: Path, options: LinkOptions, engine: Engine
-) -> Partition:
+) -> RulesReport:
     """Join records that some rule of ``profile`` finds equal; write the link map with grade B.
 
     More rules are better; ties and duplicate-free owners are treated as in the other modes. Raises
@@ -53,7 +54,7 @@ def link_by_rules(
 
 def link_filters(
     filters: Mapping[PartyId, pa.Table], *, threshold: float, output: Path, options: LinkOptions, engine: Engine
-) -> Partition:
+) -> RulesReport:
     """Join records whose filters have a Dice similarity of at least ``threshold``; write the link map with grade C.
 
     ``filters`` has the columns ``person_id`` and ``filter`` (binary, all of one length that is a multiple of eight
@@ -87,13 +88,26 @@ def _finish(
     output: Path,
     mode: LinkMode,
     engine: Engine,
-) -> Partition:
+) -> RulesReport:
     owner_of = [row[0] for row in connection.execute("SELECT owner FROM node ORDER BY node").fetchall()]
     free = frozenset(row[0] for row in connection.execute("SELECT DISTINCT owner FROM node WHERE is_free").fetchall())
     kept = [edge for edge in edges if owner_of[edge[0]] != owner_of[edge[1]] or owner_of[edge[0]] not in free]
     partition = cluster_pairs(kept, owners=owner_of, free=free, weights={})
     write_person_map(connection, partition, owners=owners, output=output, mode=mode, randomness=engine.randomness)
-    return partition
+    return _report(partition, owner_of, mode)
+
+
+def _report(partition: Partition, owner_of: Sequence[int], mode: LinkMode) -> RulesReport:
+    members: defaultdict[int, list[int]] = defaultdict(list)
+    for node, cluster in partition.cluster_of.items():
+        members[cluster].append(node)
+    return RulesReport(
+        grade=GRADES[mode],
+        records=len(owner_of),
+        persons=len(owner_of) - len(partition.cluster_of) + len(members),
+        persons_in_several_owners=sum(len({owner_of[node] for node in nodes}) > 1 for nodes in members.values()),
+        links=sum(len(nodes) * (len(nodes) - 1) // 2 for nodes in members.values()),
+    )
 
 
 def _words(filters: Mapping[PartyId, pa.Table]) -> int:

@@ -53,5 +53,5 @@ def withheld(stage: str, *, records: int) -> Iterator[None]:
 
 def one_number(connection: duckdb.DuckDBPyConnection, query: str) -> int:
     """The single number of a query that has exactly one row; an empty sum is zero."""
-    row = connection.execute(query).fetchone()
-    return int(row[0] or 0) if row else 0
+    rows = connection.execute(query).fetchall()
+    return int(rows[0][0] or 0) if rows else 0

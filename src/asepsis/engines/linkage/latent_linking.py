@@ -18,7 +18,7 @@ import pyarrow as pa
 from asepsis.domain.linkage import LinkMode, QualityReport
 from asepsis.domain.names import PartyId
 from asepsis.engines.linkage import blocking, comparing, near, scoring, token_store
-from asepsis.engines.linkage.guard import private_engine, withheld
+from asepsis.engines.linkage.guard import one_number, private_engine, withheld
 from asepsis.engines.linkage.latent import Fitted
 from asepsis.engines.linkage.latent_report import Finished, make_report
 from asepsis.engines.linkage.person_map import write_person_map
@@ -27,6 +27,9 @@ from asepsis.linkage.quality import bits
 from asepsis.linkage.tokens import TokenTable
 
 _LARGEST_COMPONENT: Final = 200
+_FEW_PAIRS: Final = 100
+_SURE: Final = 0.99
+"""With fewer compared pairs than that nothing is estimated, only believed: a link must then be this sure."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,7 +117,9 @@ def _cluster(
     owners = _column(connection, "SELECT owner FROM node ORDER BY node")
     free = frozenset(_column(connection, "SELECT DISTINCT owner FROM node WHERE is_free"))
     edges = _edges(connection, "scored")
-    found = acceptable(edges, owners=owners, free=free, threshold=bits(options.minimum))
+    is_believed = one_number(connection, "SELECT count(*) FROM candidate") < _FEW_PAIRS
+    least = max(options.minimum, _SURE) if is_believed else options.minimum
+    found = acceptable(edges, owners=owners, free=free, threshold=bits(least))
     pairs = pa.array([], pa.int32()), pa.array([], pa.int32())
     weights: dict[tuple[int, int], float] = {}
     cross = list(_cross_pairs(found.edges))

@@ -18,10 +18,13 @@ import pyarrow.parquet as pq
 
 from asepsis.domain.linkage import GRADES, LEVELS, LinkGrade, LinkMode
 from asepsis.domain.names import PartyId
-from asepsis.engines.linkage.link_map import draw_ids
+from asepsis.errors.linkage import RandomnessRefused
 from asepsis.linkage.best_first import Partition
 from asepsis.linkage.quality import bits
 
+_BYTES: Final = 8
+_BITS: Final = 62
+_ATTEMPTS: Final = 8
 PERSON_MAP: Final = pa.schema(
     [
         pa.field("owner", pa.string(), nullable=False),
@@ -33,6 +36,23 @@ PERSON_MAP: Final = pa.schema(
         pa.field("link_id_99", pa.int64(), nullable=False),
     ],
 )
+
+
+def draw_ids(count: int, *, randomness: Callable[[int], bytes]) -> list[int]:
+    """``count`` distinct random numbers of 62 bits. Raises RandomnessRefused."""
+    drawn: dict[int, None] = {}
+    for _ in range(_ATTEMPTS):
+        missing = count - len(drawn)
+        if not missing:
+            break
+        data = randomness(missing * _BYTES)
+        if len(data) != missing * _BYTES:
+            raise RandomnessRefused
+        numbers = (int.from_bytes(data[at : at + _BYTES], "big") for at in range(0, len(data), _BYTES))
+        drawn.update(dict.fromkeys(number >> (_BYTES * 8 - _BITS) for number in numbers))
+    if len(drawn) != count:
+        raise RandomnessRefused
+    return list(drawn)
 
 
 def write_person_map(

@@ -1,0 +1,54 @@
+"""The clause ``linkage`` of a contract: how patients of several owners are found, and how sure a link must be."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from asepsis.domain.documents import Document, Fields
+from asepsis.domain.linkage import LEVELS, LinkMode
+from asepsis.domain.names import PartyId
+
+MODES: Final = (LinkMode.SEALED, LinkMode.RULES)
+"""The modes that a room runs."""
+PERCENTS: Final = tuple(round(100 * level) for level in LEVELS)
+RULES: Final = ("open-link-token", "cms-style")
+"""The rules of mode ``rules``, by name."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkTerms:
+    """``percent`` is the least posterior of a link, one of 50, 90 and 99; without posteriors it has no effect.
+
+    ``duplicate_free`` names owners that list every patient once. ``rules`` is for mode ``rules``.
+    """
+
+    mode: LinkMode = LinkMode.SEALED
+    percent: int = PERCENTS[0]
+    duplicate_free: frozenset[PartyId] = frozenset()
+    rules: str = RULES[0]
+
+    def to_document(self) -> Document:
+        """The clause that :func:`read_link_terms` reads."""
+        return {
+            "mode": self.mode.value,
+            "percent": self.percent,
+            "duplicate_free": sorted(self.duplicate_free),
+            "rules": self.rules,
+        }
+
+
+def read_link_terms(fields: Fields) -> LinkTerms:
+    """Read the clause; what is left out has its default. Raises DocumentMalformed."""
+    standard = LinkTerms()
+    mode = fields.choice("mode", LinkMode, default=standard.mode)
+    if mode not in MODES:
+        raise fields.malformed("mode", "a room links in one of the modes " + ", ".join(MODES))
+    percent = fields.integer("percent", default=standard.percent)
+    if percent not in PERCENTS:
+        raise fields.malformed("percent", "one of " + ", ".join(map(str, PERCENTS)) + " is needed")
+    rules = fields.text("rules", default=standard.rules)
+    if rules not in RULES:
+        raise fields.malformed("rules", "one of " + ", ".join(RULES) + " is needed")
+    free = frozenset(PartyId(name) for name in fields.texts("duplicate_free", default=()))
+    return LinkTerms(mode=mode, percent=percent, duplicate_free=free, rules=rules)
