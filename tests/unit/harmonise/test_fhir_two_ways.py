@@ -19,8 +19,9 @@ from asepsis.engines.harmonise import Resources, harmonise
 from asepsis.engines.harmonise import land as landing
 from asepsis.engines.harmonise.guard import connect
 from asepsis.engines.harmonise.land import HashedStream, create_landed, land
+from asepsis.engines.harmonise.split import create_code_tables, settle
 from asepsis.harmonise.entries import FileEntry, read_entry
-from asepsis.harmonise.expressions import quote_text
+from asepsis.harmonise.expressions import quote_name, quote_text
 from asepsis.harmonise.extraction import extract, landed_table
 from asepsis.harmonise.jsonpaths import compile_paths
 from asepsis.harmonise.mapping import Mapping
@@ -29,7 +30,7 @@ from asepsis.harmonise.readers.gunzip import gunzip
 from asepsis.harmonise.readers.lines import Lines, read_lines
 from asepsis.harmonise.readers.record import Limits
 from asepsis.harmonise.section import Section
-from asepsis.harmonise.staging import EntryPlan
+from asepsis.harmonise.staging import EntryPlan, settled_table
 
 PATHS = {
     "id": "id",
@@ -231,15 +232,21 @@ def test_records_with_one_combination_of_answers_need_no_staging(
     assert outcome(riverside, laboratory, tmp_path / "staged") == plain
 
 
-def test_a_part_that_nobody_asks_for_emits_nothing(
-    riverside: Mapping, sources: dict[str, dict[str, bytes]], tmp_path: Path
-) -> None:
+def test_what_a_part_does_not_have_is_false_or_null(riverside: Mapping) -> None:
     resource = {"resourceType": "Observation", "status": "final", "subject": {"reference": "Patient/nobody"}}
-    survey = {**resource, "category": [{"coding": [{"code": "survey"}]}], "code": {"coding": [{"code": "1"}]}}
-    files = {**sources["riverside"], "Observation.ndjson": (json.dumps(survey) + "\n").encode()}
-    result = outcome(riverside, files, tmp_path / "run")
-    books = json.loads(result["result.json"])["books"]
-    found = next(file for file in books["files"] if file["path"] == "Observation.ndjson")
-    assert found["quarantined"] == 1
-    assert found["accepted_without_row"] == 0
-    assert found["emitted"] == {"measurement": 0, "observation": 0}
+    survey = {**resource, "category": [{"coding": [{"code": "survey"}]}], "effectiveDateTime": "2010-01-01"}
+    data = (json.dumps(survey) + "\n").encode()
+    connection = connect(Path(":memory:"), scratch=Path("/nonexistent"), memory="256MB", threads=1)
+    try:
+        create_code_tables(connection, riverside)
+        found = riverside.files["observation"]
+        create_landed(connection, found)
+        land(connection, found, file=(0, "f"), opener=partial(io.BytesIO, data), progress=lambda _: None)
+        settle(connection, EntryPlan(riverside, found))
+        columns = (
+            '"measurement?emit", "measurement=measurement_date", "observation?emit", "observation=observation_date"'
+        )
+        row = connection.execute(f"SELECT {columns} FROM {settled_table(found.name)}").fetchone()
+    finally:
+        connection.close()
+    assert row == (False, None, True, dt.date(2010, 1, 1))
