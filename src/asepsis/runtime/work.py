@@ -1,4 +1,7 @@
-"""The work of a run: one function per kind of analysis, each from a verified order to a statistic."""
+"""The work of a run: one function per kind of analysis, each from a verified order to a statistic.
+
+What only one kind needs is imported for it: every run is a new process, which should begin at once.
+"""
 
 from __future__ import annotations
 
@@ -16,10 +19,8 @@ from asepsis.domain.statistic import Statistic
 from asepsis.errors.contract import ContractForbids
 from asepsis.methods.registry import plan_method
 from asepsis.runtime.data import open_room
-from asepsis.runtime.linking import link_patients
 from asepsis.runtime.order import Order
 from asepsis.runtime.private import Accounts, answer_noisy
-from asepsis.runtime.referring import refer
 from asepsis.runtime.remembering import keep_memory, open_memory
 from asepsis.runtime.vault import Vault
 from asepsis.sealing.canonical import digest
@@ -31,8 +32,12 @@ def work(order: Order, vault: Vault, *, now: datetime, accounts: Accounts) -> St
     """Compute, protect, and describe the outcome. Raises the errors of engines, roots and containers."""
     kind = order.job.analysis.kind
     if kind is AnalysisKind.LINKAGE:
+        from asepsis.runtime.linking import link_patients
+
         return link_patients(order, vault, now=now)
     if kind is AnalysisKind.REFERRAL:
+        from asepsis.runtime.referring import refer
+
         return refer(order, vault)
     if kind is AnalysisKind.METHOD:
         return _method(order, vault)

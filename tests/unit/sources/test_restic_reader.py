@@ -307,7 +307,7 @@ any_json = st.recursive(
 )
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(document=any_json, where=st.sampled_from(["tree", "index", "snapshot", "config"]))
 def test_no_document_of_any_shape_gives_anything_but_entries_or_a_named_error(document: object, where: str) -> None:
     with tempfile.TemporaryDirectory() as scratch:
