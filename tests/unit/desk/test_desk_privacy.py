@@ -14,14 +14,17 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from desk_world import NORTH, OWNERS, SOUTH, Runtime, World
 
-from asepsis.domain.analysis import AnalysisKind
+from asepsis.domain.analysis import AnalysisKind, Job
 from asepsis.domain.contract import read_contract
 from asepsis.domain.documents import Document
 from asepsis.domain.names import RunId
 from asepsis.errors import AsepsisError
 from asepsis.errors.contract import DocumentMalformed
 from asepsis.errors.desk import PrivacyExhausted
-from asepsis.sealing.agreement import contract_digest
+from asepsis.errors.runtime import GrantNotTrusted
+from asepsis.runtime.order import Order
+from asepsis.runtime.private import paid_accounts
+from asepsis.sealing.agreement import Agreement, contract_digest
 from asepsis.services.keydesk import grants
 from asepsis.services.wording import contract_in_words
 
@@ -200,6 +203,34 @@ def test_bounds_that_are_bought_are_counted_with_the_question(tmp_path: Path) ->
     with pytest.raises(PrivacyExhausted):
         world.desks[NORTH].grant(world.request(NORTH, job=again))
     assert spent(world) == 35_000
+
+
+def order_of(world: World, job: Job) -> Order:
+    """The order that a runtime would hold for a job, as far as its payment goes."""
+    signed = Agreement(contract=world.contract, digest=world.digest)
+    nothing: Any = None
+    return Order(
+        agreement=signed,
+        job=job,
+        job_digest=world.digest,
+        snapshots=(),
+        links=nothing,
+        nonces={},
+        checkpoint=world.digest,
+        memory=nothing,
+        output=Path(),
+    )
+
+
+def test_a_runtime_draws_no_noise_for_bounds_that_a_desk_did_not_count(tmp_path: Path) -> None:
+    """Guard: a room that shows the desks a job without the purchase, and the runtime one with it."""
+    world = noisy_world(tmp_path, bought={"micro_rho": 15_000, "most": 64})
+    plain = world.job(run="run-1")
+    buying = replace(plain, analysis=replace(plain.analysis, buys_bounds=True))
+    grants = [world.desks[owner].grant(world.request(owner, job=plain)).to_document() for owner in OWNERS]
+    assert len(paid_accounts(order_of(world, plain), grants)) == len(OWNERS)
+    with pytest.raises(GrantNotTrusted):
+        paid_accounts(order_of(world, buying), grants)
 
 
 @pytest.mark.parametrize(("price", "most"), [(0, 9), (5, 1), (30_001, 9)])

@@ -119,17 +119,22 @@ def exact(counts: tuple[int, ...], *, privacy: Privacy = PRIVACY) -> dict[int, f
 NEAR = (40, 30, 20, 12, 8, 30)
 
 
-def test_choices_have_exactly_the_distribution_that_the_accounting_is_about() -> None:
-    """Chi-square over what is bought. Guard: without noise, or with half of it, one choice takes nearly all."""
-    assert len(NEAR) == len(SIZES)
-    trials = 3_000
-    found = Counter(bought(NEAR, str(number)) for number in range(trials))
+def assert_likely(found: Counter[int], trials: int) -> None:
+    """Chi-square against the exact chances of :func:`exact`."""
     expected = {size: chance * trials for size, chance in exact(NEAR).items()}
     likely = [size for size in expected if expected[size] >= 8]
     assert len(likely) >= 3
     statistic = sum((found[size] - expected[size]) ** 2 / expected[size] for size in likely)
     assert statistic < 30  # with at most five degrees of freedom: once in 70,000 streams, and these never change
     assert sum(found[size] for size in likely) >= trials - 30
+
+
+def test_choices_have_exactly_the_distribution_that_the_accounting_is_about() -> None:
+    """Chi-square over what is bought. Guard: without noise, or with half of it, one choice takes nearly all."""
+    assert len(NEAR) == len(SIZES)
+    trials = 3_000
+    found = Counter(bought(NEAR, str(number)) for number in range(trials))
+    assert_likely(found, trials)
 
 
 @pytest.mark.parametrize("place", range(6))
@@ -141,6 +146,17 @@ def test_one_person_changes_the_chances_by_no_more_than_the_price_says(place: in
         for alpha in (1.5, 2.0, 8.0, 32.0):
             chances = [one[size] ** alpha * two[size] ** (1 - alpha) for size in one if one[size] > 1e-12]
             assert math.log(sum(chances)) / (alpha - 1) <= alpha * rho + 1e-9
+
+
+def test_two_histograms_share_one_price() -> None:
+    """Guard: at twice the price, and twice the cost, each of two is chosen like one alone. Half the noise shows."""
+    question = Loss(micro_rho=2 * PRIVACY.question.micro_rho, pico_delta=0)
+    twice = replace(PRIVACY, question=question, purchase=Purchase(micro_rho=10_000, most=8))
+    lengths = Sealed(PrivateLengths(branches=((NEAR, NEAR),)))
+    trials = 1_000
+    pairs = [buy_norms(lengths, shape(RECORDS, RECORDS), twice, bits=bits(str(number)))[0] for number in range(trials)]
+    for place in (0, 1):
+        assert_likely(Counter(pair[place] for pair in pairs), trials)
 
 
 @pytest.mark.parametrize(("counts", "size"), [((900, 0, 0, 0, 0, 0), 1), ((0, 0, 0, 900, 0, 0), 4), ((0,) * 6, 1)])

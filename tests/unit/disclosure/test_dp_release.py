@@ -172,7 +172,7 @@ def test_a_spread_is_made_of_noisy_sums_and_its_interval_holds() -> None:
 
 @pytest.mark.parametrize("level", [0.1, 0.5, 0.8])
 def test_a_quantile_comes_from_its_noisy_histogram_and_is_as_near_as_it_says(level: float) -> None:
-    """A thousand records in each of twenty bins of width 5 from 100 on: the quantile is 100 + 100 level."""
+    """Forty records in each of twenty bins of width 5 from 100 on: the quantile is 100 + 100 level."""
     histogram = Histogram(branch=1, first=20, width=5, level=level)
     shown = replace(
         COUNTING, vectors=(), measures=(MeasureSource(total=0, histogram=histogram),), outputs=(MeasureOutput(index=0),)
@@ -180,7 +180,7 @@ def test_a_quantile_comes_from_its_noisy_histogram_and_is_as_near_as_it_says(lev
     hidden = replace(
         COUNTING, vectors=(RECORDS,), measures=(), outputs=(), domains=((1, 2, 3), tuple(range(20, 40))), hidden=True
     )
-    exact = {(key, place): (1_000 * UNIT,) for key in (1, 2) for place in range(20, 40)}
+    exact = {(key, place): (40 * UNIT,) for key in (1, 2) for place in range(20, 40)}
     shape = PrivateShape(columns=("q",), branches=(shown, hidden))
     inside, values = 0, set()
     for number in range(60):
@@ -195,6 +195,7 @@ def test_a_quantile_comes_from_its_noisy_histogram_and_is_as_near_as_it_says(lev
         inside += abs(value - (100 + 100 * level)) <= within
     assert inside >= 55
     assert all(value % 5 == 0 for value in values)
+    assert len(values) > 1  # without noise it is one
 
 
 def test_an_interval_follows_through_constants_and_through_nothing_else() -> None:
