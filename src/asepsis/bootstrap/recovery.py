@@ -13,6 +13,7 @@ from asepsis.bootstrap.backups import look_into
 from asepsis.domain.documents import encode_bytes
 from asepsis.domain.names import RestorePointId
 from asepsis.domain.source import EntryType
+from asepsis.engines.forensics.alone import look_alone
 from asepsis.engines.forensics.engine import DuckForensics
 from asepsis.engines.forensics.tables import is_table_file
 from asepsis.errors.recovery import KeyMalformed, SnapshotEmpty, TicketRefused
@@ -21,7 +22,15 @@ from asepsis.keys.files import FileKeys
 from asepsis.ports import Source, TableSource
 from asepsis.sealing.canonical import canonical
 from asepsis.sealing.signing import Purpose
-from asepsis.services.comparing import TICKET_FORMAT, Compared, CompareSnapshots, Outputs, verified_ticket
+from asepsis.services.comparing import (
+    TICKET_FORMAT,
+    Compared,
+    CompareSnapshots,
+    LookedAt,
+    Outputs,
+    judge_snapshot,
+    verified_ticket,
+)
 from asepsis.services.looking import LATEST, find_point
 
 
@@ -60,6 +69,15 @@ def compare_snapshots(request: ComparisonRequest, *, step: Callable[[str], None]
         return CompareSnapshots(forensics=engine, step=step).compare(
             folders[0], folders[1], history=history, tickets=request.tickets, outputs=request.outputs
         )
+
+
+def judge_alone(address: SnapshotAddress, *, memory: str, step: Callable[[str], None]) -> LookedAt:
+    """Judge one snapshot by what its own tables say about each other."""
+    with TemporaryDirectory(prefix="asepsis-compare-") as name:
+        scratch = Path(name)
+        folder = _reached(address, scratch / "snapshot", step)
+        step("comparing the tables with each other")
+        return judge_snapshot(look_alone(folder, scratch=scratch, memory=memory))
 
 
 def declared_keys(texts: Sequence[str]) -> dict[str, tuple[str, ...]]:

@@ -25,7 +25,10 @@ SnapshotArgument = Annotated[
 
 def compare(
     before: SnapshotArgument,
-    after: SnapshotArgument,
+    after: Annotated[
+        str | None,
+        typer.Argument(help="The newer one; without it, BEFORE is judged by what its tables say themselves."),
+    ] = None,
     before_point: Annotated[str, typer.Option("--before-point", help="The older one's restore point.")] = "latest",
     after_point: Annotated[str, typer.Option("--after-point", help="The newer one's restore point.")] = "latest",
     history: Annotated[
@@ -60,6 +63,9 @@ def compare(
 
         for path in (rows, timeline, html):
             _refuse_existing(path)
+        if after is None:
+            _alone(before, before_point, memory=memory, as_json=as_json)
+            return
         request = ComparisonRequest(
             before=SnapshotAddress(text=before, point=before_point),
             after=SnapshotAddress(text=after, point=after_point),
@@ -106,6 +112,30 @@ def sign_ticket(
         emit({"ticket": str(out), "public_key": str(public)}, as_json=as_json, text=f"signed: {out}, key: {public}")
 
 
+def _alone(text: str, point: str, *, memory: str, as_json: bool) -> None:
+    from asepsis.bootstrap.recovery import SnapshotAddress, judge_alone
+    from asepsis.domain.source import Verdict
+    from asepsis.integrity.records.report import alone_document
+
+    address = SnapshotAddress(text=text, point=point)
+    looked = judge_alone(address, memory=memory, step=lambda step: step_line(step, quiet=as_json))
+    end_steps(quiet=as_json)
+    unchecked = ["changes: there is no other snapshot to compare with"]
+    more = {"verdict": looked.verdict.value, "snapshot": text, "unchecked": unchecked}
+    document = alone_document(looked.evidence.tables, looked.divergences, **more)
+    lines = [*_found(document), f"not checked: {unchecked[0]}", f"verdict: {looked.verdict.value}"]
+    emit(document, as_json=as_json, text="\n".join(lines))
+    if looked.verdict is not Verdict.CLEAN:
+        raise typer.Exit(_UNTRUSTED)
+
+
+def _found(document: dict[str, Any]) -> list[str]:
+    return [
+        f"{one['number']}. [{one['severity']}] {one['says']} ({one['code']})\n   {one['next']}"
+        for one in document["divergences"]
+    ]
+
+
 def _document(compared: Compared, *, before: str, after: str) -> dict[str, Any]:
     from asepsis.integrity.records.report import comparison_document
 
@@ -150,11 +180,7 @@ def _text(document: dict[str, Any]) -> str:
         if one["inserted"] or one["deleted"] or one["updated"]
     ]
     columns = ["table", "before", "after", "inserted", "deleted", "updated", "cells by column"]
-    found = [
-        f"{one['number']}. [{one['severity']}] {one['says']} ({one['code']})\n   {one['next']}"
-        for one in document["divergences"]
-    ]
-    lines = [table(columns, ledger) if ledger else "no row differs", "", *found]
+    lines = [table(columns, ledger) if ledger else "no row differs", "", *_found(document)]
     lines += [f"not checked: {reason}" for reason in document["unchecked"]]
     if document["restored_root"]:
         lines.append(f"revert patch: it gives the older snapshot back exactly (root {document['restored_root']})")

@@ -16,6 +16,7 @@ from asepsis.domain.documents import Fields
 from asepsis.domain.source import Verdict
 from asepsis.errors import AsepsisError
 from asepsis.errors.recovery import TicketRefused
+from asepsis.integrity.records.alone import AloneEvidence, judge_alone
 from asepsis.integrity.records.evidence import PairEvidence
 from asepsis.integrity.records.judging import judge
 from asepsis.integrity.records.rates import ENOUGH_DAYS
@@ -147,6 +148,21 @@ class CompareSnapshots:
             self.step(f"history {number} of {len(folders) - 1}")
             with self.forensics.pair(older, newer, like=like) as pair:
                 yield pair.evidence()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LookedAt:
+    """What one snapshot says about itself."""
+
+    evidence: AloneEvidence
+    divergences: tuple[Divergence, ...]
+    verdict: Verdict
+
+
+def judge_snapshot(evidence: AloneEvidence) -> LookedAt:
+    """The verdict on a snapshot by itself, where no earlier one is at hand."""
+    divergences = tuple(judge_alone(evidence))
+    return LookedAt(evidence=evidence, divergences=divergences, verdict=verdict_on(divergences))
 
 
 def verdict_on(divergences: Sequence[Divergence]) -> Verdict:

@@ -159,6 +159,36 @@ CODES: Final[Mapping[str, CodeFacts]] = {
         next="Ask for a change of method or device; else compare the new rows with the source.",
         weight=6.5,
     ),
+    "files.digest_wrong": CodeFacts(
+        says="The content of {table} is not what the list of digests beside it says.",
+        next="Fetch the file again from where it was made; do not use this copy.",
+        weight=7,
+    ),
+    "files.missing": CodeFacts(
+        says="{rows} files that the list of digests names are not there.",
+        next="Ask whether they were left out on purpose.",
+        weight=1,
+    ),
+    "references.strange": CodeFacts(
+        says="{rows} of {of} rows of {table} have a {columns} that {owner} does not know; {witnesses} other tables find all of theirs there.",
+        next="Do not use the table: its ids were replaced. Fetch it again.",
+        weight=9,
+    ),
+    "references.disagree": CodeFacts(
+        says="For {rows} of {of} values of {first}, {table} names another {columns} than {witnesses} other tables do.",
+        next="Do not use the table: its rows were given to others. Fetch it again.",
+        weight=9,
+    ),
+    "dates.after_death": CodeFacts(
+        says="In {rows} of {of} rows of {table} with both, something happened after the death ({columns}).",
+        next="Compare the dates of death with those of the table of persons.",
+        weight=8,
+    ),
+    "dates.spelled_otherwise": CodeFacts(
+        says="Dates of {table} ({columns}) are spelled in another way than in all other tables: they were written by another program.",
+        next="Ask what the file was opened and saved with; fetch it again.",
+        weight=6,
+    ),
     "tickets.exceeded": CodeFacts(
         says="{rows} rows of {table} fit the change ticket {ticket}, which allows fewer: it explains none.",
         next="Ask who signed the ticket why more was changed.",

@@ -97,9 +97,9 @@ def _of_numbers(now: ColumnEvidence, most: float) -> Iterator[tuple[str, Mapping
 
 
 def _of_persons(now: ColumnEvidence, rows_before: int) -> str:
-    if now.rows >= _PERMUTED * rows_before:
-        return "persons.permuted"
-    return "persons.swapped" if now.swapped >= _MOST * now.rows else "persons.reassigned"
+    if now.swapped >= _MOST * now.rows:
+        return "persons.swapped"
+    return "persons.permuted" if now.rows >= _PERMUTED * rows_before else "persons.reassigned"
 
 
 def _is_new_pattern(now: ColumnEvidence, earlier: Sequence[ColumnEvidence | None]) -> bool:

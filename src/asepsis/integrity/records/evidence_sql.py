@@ -166,7 +166,8 @@ class LedgerSql:
             f"SELECT coalesce(sum(d.n), 0), count(*) FROM (SELECT b{number} AS v, count(*) AS n FROM {self.open} "
             f"WHERE change = 'delete' GROUP BY 1 HAVING count(*) >= {_SMALLEST_GROUP}) AS d "
             f"JOIN (SELECT {quoted(name)} AS v, count(*) AS n FROM {self.comparison.before} GROUP BY 1) AS t "
-            "ON d.v = t.v AND d.n = t.n"
+            "ON d.v = t.v AND d.n >= 0.9 * t.n "
+            f"ANTI JOIN (SELECT DISTINCT {quoted(name)} AS v FROM {self.comparison.after}) AS left_ ON d.v = left_.v"
         )
 
     def share(self, name: str, condition: str) -> str:

@@ -57,7 +57,7 @@ def judge(now: PairEvidence, earlier: Sequence[PairEvidence] = (), *, persons: s
     history = History(earlier)
     found = [*map(_of_schema, now.schema), *_of_merges(now, history), *_of_tickets(now)]
     for evidence in now.tables.values():
-        if evidence.inserted or evidence.deleted or evidence.updated:
+        if evidence.inserted or evidence.deleted or evidence.updated or evidence.orphans:
             for rule in _RULES:
                 found += rule(evidence, history)
             found += _of_updates(evidence, history)

@@ -33,6 +33,16 @@ def comparison_document(evidence: PairEvidence, divergences: Sequence[Divergence
     }
 
 
+def alone_document(tables: Mapping[str, int], divergences: Sequence[Divergence], **more: Any) -> dict[str, Any]:
+    """One snapshot judged by itself."""
+    return {
+        "format": FORMAT,
+        **more,
+        "divergences": [divergence_document(one, number) for number, one in enumerate(divergences, start=1)],
+        "tables": dict(tables),
+    }
+
+
 def divergence_document(one: Divergence, number: int) -> dict[str, Any]:
     """A divergence with its sentence and what to do next."""
     return {
