@@ -92,6 +92,14 @@ CONTRACT = draft_contract(
 CLAUSES = {
     "amends": {"contract": "0" * 64, "lineage": "1" * 64},
     "analyses": {"queries": True, "methods": [], "referrals": True},
+    "datasets": {
+        "owner-omop-clinical": {
+            "owner": "owner",
+            "label": "synthetic",
+            "holds": "clinical",
+            "free_text": ["note.note_text"],
+        }
+    },
     "dp": {
         "budget": {"micro_rho": 2, "pico_delta": 2},
         "question": {"micro_rho": 1, "pico_delta": 1},

@@ -12,7 +12,7 @@ from asepsis.cli.options import DEFAULT_ROOM, AsOption, JsonOption, RoomOption
 from asepsis.cli.report import emit, reported
 
 if TYPE_CHECKING:
-    from asepsis.domain.contract import ContractState
+    from asepsis.domain.contract import Contract, ContractState
 
 app = typer.Typer(help="Draft, read, sign and stop the contract (room.yaml).", no_args_is_help=True)
 
@@ -37,8 +37,8 @@ def schema(as_json: JsonOption = False) -> None:
 
 
 @app.command("plan")
-def plan(file: FileArgument, as_json: JsonOption = False) -> None:
-    """Check a contract and say in words what each party gives, gets and must sign."""
+def plan(file: FileArgument, room: RoomOption = DEFAULT_ROOM, as_json: JsonOption = False) -> None:
+    """Check a contract and say in words what each party gives, gets and must sign, and what an amendment changes."""
     with reported(as_json=as_json):
         from asepsis.sealing.agreement import contract_digest
         from asepsis.services.contracts import read_proposal
@@ -48,7 +48,40 @@ def plan(file: FileArgument, as_json: JsonOption = False) -> None:
         contract = read_proposal(read_yaml(file))
         digest = contract_digest(contract)
         words = contract_in_words(contract)
-        emit({"digest": digest, "parties": words}, as_json=as_json, text=_words(contract.title, digest, words))
+        amends = _amends(contract, room)
+        emit(
+            {"digest": digest, "parties": words, "changes": amends},
+            as_json=as_json,
+            text=_words(contract.title, digest, {**_changed(amends), **words}),
+        )
+
+
+def _amends(contract: Contract, room: Path) -> dict[str, list[str]]:
+    """What an amendment widens, narrows and changes, against the version that the room knows, where it is at hand."""
+    from asepsis.bootstrap.room import open_room
+    from asepsis.domain.contract import read_contract
+    from asepsis.errors.contract import AmendmentRefused
+    from asepsis.errors.room import RoomMissing
+    from asepsis.services.amending import Direction, changes
+
+    if contract.amends is None:
+        return {}
+    try:
+        before = open_room(room).state.contracts().get(contract.amends.contract)
+    except RoomMissing:
+        return {"is not compared": ["name its room with --room to see what it widens and narrows"]}
+    if before is None:
+        raise AmendmentRefused(contract=contract.name, problem="the room does not know the version that it names")
+    found = changes(contract, before=read_contract(before))
+    return {
+        direction.value: [one.words for one in found if one.direction is direction]
+        for direction in Direction
+        if any(one.direction is direction for one in found)
+    }
+
+
+def _changed(amends: dict[str, list[str]]) -> dict[str, list[str]]:
+    return {f"this amendment {direction}": lines for direction, lines in amends.items()}
 
 
 @app.command("sign")

@@ -23,6 +23,9 @@ def _sentences(party: Party, contract: Contract) -> list[str]:
             for dataset in contract.datasets_of(party.id)
             if dataset.free_text
         ]
+        lines.append(
+            f"They may be used for {contract.retention_days} days after they were sealed; its desk destroys the keys."
+        )
         lines.append(f"Its desk grants at most {contract.budgets[party.id]} runs, and can stop everything alone.")
         lines += _memories(contract)
         lines += _noise(contract)
@@ -42,7 +45,13 @@ def _sentences(party: Party, contract: Contract) -> list[str]:
     if Role.HOST in party.roles:
         lines.append("Runs the room and signs its ledger; holds no data key.")
     lines.append(f"Signs until {contract.valid_until:%Y-%m-%d}, for: {contract.purpose}")
+    lines.append(f"Signs that this allows it: {contract.legal_basis}. Nothing runs before all {_everybody(contract)}.")
     return lines
+
+
+def _everybody(contract: Contract) -> str:
+    """Who signs: every party, also each amendment."""
+    return f"{len(contract.parties)} parties have signed: {', '.join(party.id for party in contract.parties)}"
 
 
 def _quotas(contract: Contract) -> str:

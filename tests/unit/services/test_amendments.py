@@ -108,7 +108,10 @@ def test_an_amendment_says_in_words_what_goes_on_and_what_is_not_compared(folder
     quotas = {"cells_of_one": 77, "variants_of_one": 5, "variants_of_all": 6}
     disclosure = {"profile": "strict-10", "beside": ["e" * 64], "quotas": quotas}
     amended(folder, "next.yaml", disclosure=disclosure)
-    code, answer = call("contract", "plan", folder / "next.yaml")
+    assert "is not compared" in call("contract", "plan", folder / "next.yaml", "--room", folder / "none")[1]["changes"]
+    code, answer = call("contract", "plan", folder / "next.yaml", "--room", folder / "room")
+    assert answer["changes"]["narrows"][0] == "disclosure.quotas.cells_of_one: 5000 -> 77"
+    assert answer["changes"]["widens"] == [f"disclosure.beside.{'e' * 64}: nothing -> yes"]
     owner, researcher = ("\n".join(answer["parties"][party]) for party in (HOSPITAL, LABORATORY))
     assert code == 0
     assert f"Goes on with the memory, quotas and budgets of {first[:16]}" in owner
