@@ -2,7 +2,7 @@
 
 A data key is kept masked by its secret, and wrapped under the owner's key on top. So a copy of the desk's database
 and of the owner's key - a backup, a vault, recovery shares - opens nothing once the secret is gone. The secrets lie in
-files of their own, which must not be copied to where they would outlive their deletion (docs/adr/0025).
+files of their own, which must not be copied to where they would outlive their deletion (docs/adr/0023).
 """
 
 from __future__ import annotations
