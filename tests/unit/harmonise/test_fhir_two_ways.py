@@ -21,7 +21,7 @@ from asepsis.engines.harmonise.guard import connect
 from asepsis.engines.harmonise.land import HashedStream, create_landed, land
 from asepsis.engines.harmonise.split import create_code_tables, settle
 from asepsis.harmonise.entries import FileEntry, read_entry
-from asepsis.harmonise.expressions import quote_name, quote_text
+from asepsis.harmonise.expressions import quote_text
 from asepsis.harmonise.extraction import extract, landed_table
 from asepsis.harmonise.jsonpaths import compile_paths
 from asepsis.harmonise.mapping import Mapping
