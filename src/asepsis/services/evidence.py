@@ -17,6 +17,7 @@ from asepsis.domain.attestation import Appraisal, Binding, Evidence, Grant, read
 from asepsis.domain.budget import Budget
 from asepsis.domain.documents import Document, Fields, encode_bytes
 from asepsis.domain.keydesk import checkpoint_digest
+from asepsis.domain.ledger import Act
 from asepsis.domain.memory import MemoryVersion
 from asepsis.domain.names import Digest, PartyId, ReleaseId, SnapshotId
 from asepsis.domain.release import Released, ReleaseStatus
@@ -24,7 +25,7 @@ from asepsis.domain.room import PublishedSnapshot, Release
 from asepsis.domain.run import RunProof
 from asepsis.domain.statistic import Statistic, read_statistic
 from asepsis.errors.contract import TransitionRefused
-from asepsis.errors.room import BundleForged, KeysNotPinned
+from asepsis.errors.room import BundleForged, KeysNotPinned, RecordMissing
 from asepsis.errors.sealing import SignatureInvalid
 from asepsis.ledger.checkpoint import verify_checkpoint
 from asepsis.ports import Appraise, RoomState
@@ -119,6 +120,8 @@ class Evidences:
             raise BundleForged(what="the run has no proof")
         verify_statistic(run, run.proof)
         trail = self.audit.trail({run.id, release.id})
+        if trail[-1][0].act is not Act.RELEASE_RELEASED:  # the room's own status proves nothing
+            raise RecordMissing(subject="ledger entry", id=release.id)
         pinned = {item.snapshot for item in run.job.inputs}
         manifests = [_manifest(item) for item in self.state.snapshots() if item.manifest.snapshot in pinned]
         return {
