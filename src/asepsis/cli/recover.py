@@ -1,4 +1,4 @@
-"""``asepsis recover``: which restore point can be trusted."""
+"""``asepsis recover``: which restore point can be trusted, and what was changed."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ from typing import Annotated
 
 import typer
 
-from asepsis.cli import recover_compare
+from asepsis.cli import recover_compare, recover_scan
 from asepsis.cli.options import JsonOption
-from asepsis.cli.report import emit, reported, table
+from asepsis.cli.recover_history import history_document, history_text
+from asepsis.cli.report import emit, reported
 
 app = typer.Typer(help="Validate restore points and find the last clean one.", no_args_is_help=True)
+app.command("scan")(recover_scan.scan)
 app.command("compare")(recover_compare.compare)
 app.command("ticket")(recover_compare.sign_ticket)
 
@@ -26,42 +28,6 @@ def last_clean(
         from asepsis.services.looking import last_clean as find_last_clean
 
         history = find_last_clean(look_into(uri))
-        rows = [
-            [v.point.id[:16], v.point.taken_at.date().isoformat(), v.verdict.value, _evidence(v)]
-            for v in history.points
-        ]
-        document = {
-            "last_clean": history.last_clean,
-            "objects_read": history.objects_read,
-            "bytes_read": history.bytes_read,
-            "restore_points": [
-                {
-                    "id": v.point.id,
-                    "taken_at": v.point.taken_at.isoformat(),
-                    "verdict": v.verdict.value,
-                    "signals": {signal.code: signal.count for signal in v.signals},
-                    "objects": [
-                        {"path": o.path, "verdict": o.verdict.value, "reasons": list(o.reasons)} for o in v.objects
-                    ],
-                }
-                for v in history.points
-            ],
-        }
-        found = f"last clean: {history.last_clean[:16]}" if history.last_clean else "no restore point is clean"
-        emit(
-            document,
-            as_json=as_json,
-            text="\n".join([table(["restore point", "taken", "verdict", "evidence"], rows), found]),
-        )
+        emit(history_document(history), as_json=as_json, text=history_text(history))
         if history.last_clean is None:
             raise typer.Exit(7)
-
-
-def _evidence(verdict: object) -> str:
-    from asepsis.domain.integrity import RestorePointVerdict
-
-    if not isinstance(verdict, RestorePointVerdict):
-        return ""
-    signals = [f"{signal.code} {signal.count}" for signal in verdict.signals]
-    reasons = sorted({reason for item in verdict.objects for reason in item.reasons})
-    return ", ".join([*signals, *reasons][:3])

@@ -19,8 +19,11 @@ from asepsis.integrity import formats
 from asepsis.integrity.differences import is_changed
 from asepsis.integrity.judgement import judge, unreadable
 
-Look = Callable[[RestorePointId, Entry], ObjectFacts]
-"""Reads one object; called once for each different object. An ``AsepsisError`` makes the object unknown."""
+Look = Callable[[RestorePointId, Entry], ObjectFacts | str]
+"""Reads one object, or tells the code of the error that reading gave; called once for each different object.
+
+An ``AsepsisError`` makes the object unknown, as its code does.
+"""
 
 MASS: Final = 0.5
 """Share of the previous restore point's files that makes a change a mass change."""
@@ -85,7 +88,7 @@ class _Reading:
             facts = self._look(point, entry)
         except AsepsisError as error:
             return error.code
-        self.bytes_read += entry.size
+        self.bytes_read += 0 if isinstance(facts, str) else entry.size
         return facts
 
 

@@ -1,0 +1,54 @@
+"""One pass over an object: its facts, its SHA-256 and the distribution of its bytes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from hashlib import sha256
+from typing import IO, Final, cast
+
+import numpy as np
+
+from asepsis.domain.estate import IndexedObject
+from asepsis.integrity.observation import observe
+
+_PIECE: Final = 1 << 20
+Pace = Callable[[int], None]
+"""Called with the number of bytes that were read; may wait."""
+
+
+def read_object(stream: IO[bytes], *, key: str, size: int, pace: Pace = lambda _: None) -> IndexedObject:
+    """Read an object to its end, once. Whatever reading raises passes through.
+
+    Entropy is Shannon's over byte values (C. E. Shannon, 1948), in bits per byte.
+    """
+    counted = _Counted(stream, pace)
+    facts = observe(cast("IO[bytes]", counted), size=size)  # type: ignore[arg-type]
+    while counted.read(_PIECE):
+        pass
+    return IndexedObject(
+        key=key, size=size, facts=facts, sha256=counted.digest.hexdigest(), entropy=_entropy(counted.values)
+    )
+
+
+class _Counted:
+    """A stream that counts what passes through it."""
+
+    def __init__(self, stream: IO[bytes], pace: Pace) -> None:
+        self._stream, self._pace = stream, pace
+        self.digest = sha256()
+        self.values = np.zeros(256, dtype=np.int64)
+
+    def read(self, size: int = -1) -> bytes:
+        data = self._stream.read(size)
+        if data:
+            self.digest.update(data)
+            self.values += np.bincount(np.frombuffer(data, dtype=np.uint8), minlength=256)
+            self._pace(len(data))
+        return data
+
+
+def _entropy(values: np.ndarray[tuple[int], np.dtype[np.int64]]) -> float:
+    total = int(values.sum())
+    shares = [count / total for count in values.tolist() if count] if total else []
+    return round(-sum(share * math.log2(share) for share in shares), 3) + 0.0
