@@ -100,6 +100,7 @@ CLAUSES = {
             "free_text": ["note.note_text"],
         }
     },
+    "linkage": {"mode": "rules", "percent": 90, "duplicate_free": ["owner"], "rules": "cms-style"},
     "dp": {
         "budget": {"micro_rho": 2, "pico_delta": 2},
         "question": {"micro_rho": 1, "pico_delta": 1},
