@@ -16,7 +16,7 @@ from asepsis.domain.source import EntryType
 from asepsis.engines.forensics.alone import look_alone
 from asepsis.engines.forensics.engine import DuckForensics
 from asepsis.engines.forensics.tables import is_table_file
-from asepsis.errors.recovery import KeyMalformed, SnapshotEmpty, TicketRefused
+from asepsis.errors.recovery import KeyDeclarationMalformed, SnapshotEmpty, TicketRefused
 from asepsis.integrity.records.tickets import ChangeTicket, read_ticket
 from asepsis.keys.files import FileKeys
 from asepsis.ports import Source, TableSource
@@ -81,13 +81,13 @@ def judge_alone(address: SnapshotAddress, *, memory: str, step: Callable[[str], 
 
 
 def declared_keys(texts: Sequence[str]) -> dict[str, tuple[str, ...]]:
-    """Keys written as ``TABLE=COLUMN,COLUMN``. Raises KeyMalformed."""
+    """Keys written as ``TABLE=COLUMN,COLUMN``. Raises KeyDeclarationMalformed."""
     keys = {}
     for text in texts:
         table, sign, columns = text.partition("=")
         names = tuple(name.strip() for name in columns.split(",") if name.strip())
         if not sign or not table.strip() or not names:
-            raise KeyMalformed(text=text)
+            raise KeyDeclarationMalformed(text=text)
         keys[table.strip().lower()] = names
     return keys
 

@@ -32,7 +32,7 @@ class KeyColumnMissing(AsepsisError):
     hint = "Name the key as TABLE=COLUMN or TABLE=COLUMN,COLUMN; without it a key is looked for."
 
 
-class KeyMalformed(AsepsisError):
+class KeyDeclarationMalformed(AsepsisError):
     """A declared key cannot be read."""
 
     kind = Kind.INVALID

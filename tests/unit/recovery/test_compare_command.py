@@ -17,7 +17,7 @@ from asepsis.cli.main import app
 from asepsis.domain.source import Verdict
 from asepsis.engines.forensics.alone import look_alone
 from asepsis.engines.forensics.engine import DuckForensics
-from asepsis.errors.recovery import KeyColumnMissing, KeyMalformed, SnapshotEmpty, TicketRefused
+from asepsis.errors.recovery import KeyColumnMissing, KeyDeclarationMalformed, SnapshotEmpty, TicketRefused
 from asepsis.integrity.records.layout import Role
 from asepsis.integrity.records.report import timeline
 from asepsis.integrity.records.tickets import ChangeTicket
@@ -113,7 +113,7 @@ def test_equal_snapshots_are_clean_and_an_empty_folder_is_missing(tmp_path: Path
 
 def test_declared_keys_are_read_or_refused(tmp_path: Path) -> None:
     assert declared_keys(["Visit=a, b"]) == {"visit": ("a", "b")}
-    with pytest.raises(KeyMalformed):
+    with pytest.raises(KeyDeclarationMalformed):
         declared_keys(["visit"])
     before = ward(tmp_path / "before")
     engine = DuckForensics(scratch=tmp_path / "scratch", threads=1, keys={"laborwerte": ("nummer",)})
