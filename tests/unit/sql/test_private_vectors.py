@@ -194,7 +194,9 @@ def test_one_person_changes_no_vector_of_any_question_too_much(
     seed: int, records: int, cells: int, norm: int | None, *, listed: bool
 ) -> None:
     found = hospital(1_000 + seed, 24)
-    for text in QUESTIONS.values():
+    for name, text in QUESTIONS.items():
+        if name == "quantiles" and not listed:  # refused: histograms are of public groups
+            continue
         assert_bounded(found, private(text, clause(records=records, cells=cells, norm=norm, listed=listed)))
 
 
