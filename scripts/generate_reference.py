@@ -109,9 +109,11 @@ different ones, the contract joins their names, as in `strict-10+cms-11`: then t
 - **dominance** and **percent**: *2: 0.9* means that nothing is shown where the two largest persons hold more than this
   share of a total; *percent* means where the others would let the second largest estimate the largest within this part.
 - **digits**: significant digits of means and sums. **freedom**: the least degrees of freedom of a variance.
+- **noise**: the standard deviation of the number that moves counts and follows from the question; 0 means none.
 
-| profile | version | threshold | counts | outside | providers | sites | dominance | percent | digits | freedom |
-| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |
+| profile | version | threshold | counts | outside | providers | sites \
+| dominance | percent | digits | freedom | noise |
+| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |
 """
 
 REFUSALS_HEAD = f"""\
@@ -391,7 +393,7 @@ def profiles_page() -> str:
         f"| `{each.name}` | {each.version} | {each.threshold} | {each.rounding.value} {each.base} | {each.outside} "
         f"| {each.minimum_providers} | {each.minimum_sites} "
         f"| {', '.join(f'{rule.persons}: {rule.share}' for rule in each.concentrations)} "
-        f"| {each.percent} | {each.digits} | {each.freedom} |\n"
+        f"| {each.percent} | {each.digits} | {each.freedom} | {each.noise} |\n"
         for each in PROFILES.values()
     )
     return PROFILES_HEAD + "".join(rows)

@@ -104,7 +104,8 @@ def assess_curves(
     """
     rows: list[tuple[Cell, ...]] = []
     for curve in result.unseal():
-        if curve.persons < profile.threshold or (curve.outside is not None and curve.outside < profile.outside):
+        few = curve.persons < profile.threshold or (curve.outside is not None and curve.outside < profile.outside)
+        if few or profile.noise:  # a curve has none, and would give away what noise hides
             continue
         safe = protected(curve, least=profile.threshold)
         if safe.persons < profile.threshold:

@@ -158,6 +158,9 @@ def _findings(shape: Shape, profile: Profile, words: tuple[Finding, ...]) -> tup
     if profile.outside:
         reason = f"Nothing is shown unless {profile.outside} of its persons are unknown to each single owner."
         rules["disclosure.owners"] = reason
+    if profile.noise:
+        reason = f"Counts are moved by noise that follows from the question (standard deviation {profile.noise})."
+        rules["disclosure.noise"] = reason
     rules |= affiliation_rules(profile)
     if shape.margins:
         reason = "Nothing is shown from which, by sums with margins, a withheld cell would follow too closely."

@@ -57,9 +57,12 @@ def complemented(
 ) -> Complemented:
     """All that is held, with what the margins of the result make necessary.
 
-    ``known`` are cells that were released before: hiding them again protects nothing.
+    ``known`` are cells that were released before: hiding them again protects nothing. Nothing is known of margins with
+    noise, so they are not protected.
     """
     more: dict[Place, frozenset[int]] = dict(held)
+    if shape.margins and profile.noise:
+        return Complemented(held=held, protected=False)
     hidden: frozenset[Place] = frozenset()
     for margins in shape.margins:
         found = _Family(table, shape, margins, profile, held).hidden(known)

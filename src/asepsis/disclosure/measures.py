@@ -23,6 +23,8 @@ def protect(spec: MeasureSpec, contribution: Contribution, row: CellRow, profile
     """The value of a measure as it may be shown, or None."""
     if contribution.persons < profile.threshold or too_few_affiliations(contribution, profile):
         return None
+    if profile.noise and contribution.noise is None:
+        return None
     if spec.partial and row.persons - contribution.persons < profile.threshold:
         return None
     if spec.kind in _DOMINATED and dominated(contribution, profile):
@@ -52,7 +54,8 @@ def dominated(contribution: Contribution, profile: Profile) -> bool:
     if any(_concentrated(rule, contribution, largest, whole) for rule in profile.concentrations):
         return True
     numerator, denominator = _decimal(profile.percent)
-    return bool(largest) and denominator * (whole - sum(largest[:2])) < numerator * largest[0]
+    rest = max(0, whole - sum(largest[:2]))  # an engine rounds totals
+    return bool(largest) and denominator * rest < numerator * largest[0]
 
 
 def _concentrated(rule: Concentration, contribution: Contribution, largest: list[int], whole: int) -> bool:
@@ -85,11 +88,11 @@ def significant(value: float, digits: int) -> float | None:
 
 
 def _persons(contribution: Contribution, profile: Profile) -> Protected:
-    return profile.round_count(contribution.persons)
+    return profile.noisy_count(contribution.persons, contribution.noise)
 
 
 def _rows(contribution: Contribution, profile: Profile) -> Protected:
-    return profile.round_count(contribution.rows)
+    return profile.noisy_count(contribution.rows, contribution.noise)
 
 
 def _mean(contribution: Contribution, profile: Profile) -> Protected:
@@ -98,7 +101,11 @@ def _mean(contribution: Contribution, profile: Profile) -> Protected:
 
 def _sum(contribution: Contribution, profile: Profile) -> Protected:
     mean = significant(contribution.total / contribution.rows, profile.digits)
-    return None if mean is None else significant(mean * profile.round_count(contribution.rows), profile.digits)
+    return (
+        None
+        if mean is None
+        else significant(mean * profile.noisy_count(contribution.rows, contribution.noise), profile.digits)
+    )
 
 
 def _variance(contribution: Contribution, profile: Profile) -> Protected:

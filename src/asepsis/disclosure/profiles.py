@@ -53,7 +53,8 @@ class Profile:
     least number of distinct ones behind anything that is shown (0: not asked for). ``concentrations`` and ``percent``:
     dominance (n, k), all of them, and p %: nothing is shown where the n largest persons hold more than k of a total,
     or where the rest would let the second largest estimate the largest within ``percent``. ``digits``: significant
-    digits of means and sums. ``freedom``: least degrees of freedom of a variance.
+    digits of means and sums. ``freedom``: least degrees of freedom of a variance. ``noise``: standard deviation of the
+    sticky noise that counts get before they are rounded (0: none).
     """
 
     name: str
@@ -68,6 +69,7 @@ class Profile:
     outside: int = 0
     minimum_providers: int = 0
     minimum_sites: int = 0
+    noise: int = 0
 
     @property
     def digest(self) -> str:
@@ -95,13 +97,25 @@ class Profile:
         """Least and greatest count that is shown as this number, given that it was shown at all."""
         if self.rounding is Rounding.MIDPOINT:
             high = shown + self.base // 2
-            return max(self.threshold, high - self.base + 1), high
-        return max(self.threshold, -(-(2 * shown - self.base) // 2)), -(-(2 * shown + self.base) // 2) - 1
+            low = high - self.base + 1
+        else:
+            low, high = -(-(2 * shown - self.base) // 2), -(-(2 * shown + self.base) // 2) - 1
+        return max(self.threshold, low - self.reach), high + self.reach
 
     @property
     def width(self) -> int:
         """How far the bounds of a single rounded count lie apart."""
-        return self.base - 1
+        return self.base - 1 + 2 * self.reach
+
+    @property
+    def reach(self) -> int:
+        """The most that noise moves a count."""
+        return 3 * self.noise
+
+    def noisy_count(self, count: int, noise: int | None) -> int:
+        """A count as it is shown, with its noise; never less than what is shown of the smallest count."""
+        moved = count + (noise or 0)
+        return self.round_count(max(self.threshold, moved) if self.noise else moved)
 
     def round_count(self, count: int) -> int:
         """A count as it is shown."""
@@ -152,6 +166,7 @@ PROFILES: Final[dict[str, Profile]] = {
         replace(_STRICT, name="strict-10-owners", outside=5),
         replace(_STRICT, name="strict-10-providers", minimum_providers=2),
         replace(_STRICT, name="strict-10-sites", minimum_sites=2),
+        replace(_STRICT, name="strict-10-noise", noise=4),
         _nearest("acro-default", threshold=10),
         _nearest("opensafely-7-5", threshold=8),
         _midpoint("opensafely-mid6", threshold=8),
@@ -201,6 +216,7 @@ def _stricter(left: Profile, right: Profile) -> Profile:
         outside=max(left.outside, right.outside),
         minimum_providers=max(left.minimum_providers, right.minimum_providers),
         minimum_sites=max(left.minimum_sites, right.minimum_sites),
+        noise=max(left.noise, right.noise),
     )
     for side in (left, right):
         if replace(merged, name=side.name, version=side.version) == side:

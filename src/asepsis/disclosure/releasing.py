@@ -22,6 +22,7 @@ from asepsis.disclosure.people import people
 from asepsis.disclosure.profiles import Profile
 from asepsis.disclosure.quotas import FULL, MOST_BYTES, QUOTA, Asked, exceeded
 from asepsis.disclosure.showing import protected_measures
+from asepsis.disclosure.sticky import with_noise
 from asepsis.domain.cells import CellTable, MeasureKind, Shape
 from asepsis.domain.finding import Assessment, Finding, Severity, read_assessment
 from asepsis.domain.quotas import Quotas
@@ -90,7 +91,8 @@ def assess_with_memory(
     if exceeded(memory.asked, author=asking.author, skeleton=behind.skeleton, quotas=asking.quotas):
         return _refused(profile, asking, QUOTA), memory
     numbered, places = memory.numbered(behind.tokens)
-    found = _candidates(cells.unseal(), behind, shape, profile, data=asking.data, places=places)
+    table = with_noise(cells.unseal(), behind, profile, key=memory.key, data=asking.data)
+    found = _candidates(table, behind, shape, profile, data=asking.data, places=places)
     candidates = [candidate for candidate, _ in found]
     out = held(candidates, numbered, threshold=profile.threshold, width=profile.width)
     inside: dict[tuple[int, tuple[Cell, ...]], frozenset[int]] = {}
@@ -99,8 +101,8 @@ def assess_with_memory(
         cell = (population.branch, population.keys)
         inside[cell] = inside.get(cell, frozenset()) | frozenset(population.measures)
     left = [found[place] for place in range(len(found)) if place not in out]
-    margins = complemented(cells.unseal(), shape, profile, inside, known=_known(left, numbered))
-    assessed = assess(cells, shape, profile, held=inside, words=(*_WORDS, *asking.notes), margins=margins)
+    margins = complemented(table, shape, profile, inside, known=_known(left, numbered))
+    assessed = assess(Sealed(table), shape, profile, held=inside, words=(*_WORDS, *asking.notes), margins=margins)
     shown, hidden = _parted(left, margins, profile)
     after = _remembered(_with_shown(numbered, hidden), shown, assessed, asking, behind.skeleton)
     return _bounded(assessed, memory, after, profile, asking)

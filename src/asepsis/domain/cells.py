@@ -212,7 +212,8 @@ class Contribution:
     values, ``absolute`` the sum over persons of the absolute person totals, of which ``largest`` are the greatest, in
     descending order; ``squares`` is the sum of squared values. For a quantile ``total`` is the quantile, ``below``
     and ``above`` count the persons with a value on or below, and on or above, it. ``providers`` and ``sites`` are the
-    distinct ones of the records behind it, at least; None where they were not counted.
+    distinct ones of the records behind it, at least; None where they were not counted. ``noise`` is added to its counts
+    before they are rounded; None where there is none yet.
     """
 
     persons: int = 0
@@ -225,6 +226,7 @@ class Contribution:
     above: int = 0
     providers: int | None = None
     sites: int | None = None
+    noise: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

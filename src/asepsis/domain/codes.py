@@ -80,6 +80,11 @@ CODES: Final[Mapping[str, Code]] = MappingProxyType(
             "from the rounded and shortened parts.",
             helps="Nothing: every number that leaves is protected so. Differences of rounded numbers need not add up.",
         ),
+        "disclosure.noise": Code(
+            meaning="Counts are moved by a small number before they are rounded. It follows from the question: every "
+            "way to ask for the same persons gets the same one. Margins and methods are not released under such rules.",
+            helps="Nothing: asking again gets the same number. Of more persons a few more or less matter less.",
+        ),
         "disclosure.midpoint": Code(
             meaning="Cumulative counts of a curve stand for bands of counts, by the middle of the band.",
             helps="Nothing: every curve that leaves is protected so.",

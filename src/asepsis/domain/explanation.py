@@ -23,7 +23,7 @@ MEANINGS: Final[dict[CellAction, str]] = {
     CellAction.SUPPRESSED: "not shown; one of the rules holds it, and it is not said which",
 }
 LEFT_OUT: Final = "Rows may be missing. They may be of few persons, of nobody, or withheld for the sake of other cells."
-_PROTECTING: Final = ("disclosure.rounded", "disclosure.midpoint")
+_PROTECTING: Final = ("disclosure.noise", "disclosure.rounded", "disclosure.midpoint")
 _NOISY: Final = ("privacy.cost", "privacy.error")
 
 
