@@ -1,8 +1,8 @@
 """Counting the effect of tested conditions until it is enough: large cells are done after a few persons.
 
 Whether an effect is enough is all that anybody asks, and it only grows from range to range. So a first short range of
-persons settles most cells of most conditions, and later ranges are limited, for each condition, to the
-others.
+persons settles most cells of most conditions, and later ranges are limited, for each condition, to
+the others.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from asepsis.sql.plan import Grouping
 _FIRST: Final = 8
 """The first range is so many times shorter than others."""
 
-_FEWEST: Final = 10_000
+_FEWEST: Final = 50_000
 """Persons of a range that is worth cutting."""
 
 
@@ -89,9 +89,9 @@ class Effects:
         """The open cells as values that can be bound, if they can."""
         columns = tuple(zip(*cells, strict=True))
         literal = all(_is_bindable(column) for column in columns)
-        if not cells or not literal:
+        if not cells or not literal or not self.found:
             return None
-        return OpenCells(keys=columns, variants=masks)  # type: ignore[arg-type]
+        return OpenCells(keys=columns, variants=masks)
 
     @staticmethod
     def _pieces(persons: Range | None, part: Range | None) -> tuple[Range | None, ...]:
