@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import os
 import secrets
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
@@ -22,6 +20,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from bench_query import peak
+from peers import print_peers
 
 from asepsis.disclosure.dp import bounds
 from asepsis.disclosure.dp.bounds import buy_norms
@@ -171,19 +170,10 @@ def main() -> None:
         print("at (1, 1e-7) in all:", errors(rows, exact))
         print("with bounds that were bought:", errors(unpeeked, exact))
         print(f"    {word}")
-        peers(path, found["noisy"])
+        print_peers(path, found["noisy"])
     sample = Bits(secrets.token_bytes)
     spent = min(cpu(lambda: [discrete_gaussian(sample, numerator=10**12) for _ in range(5000)]) for _ in range(REPEATS))
     print(f"noise {spent / 5000 * 1e6:.1f} microseconds per cell")
-
-
-def peers(path: Path, ours: float) -> None:
-    """What other tools need for the same question, each in the environment that is named."""
-    for python in os.environ.get("ASEPSIS_DP_PEERS", "").split(os.pathsep):
-        if python:
-            script = Path(__file__).with_name("peers_dp.py")
-            subprocess.run([python, str(script), str(path), f"{ours:.3f}"], check=False)
-    sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -26,12 +26,13 @@ def main() -> None:
     measure("snsql", "pandas, a million rows", lambda: smartnoise(path), ours=ours)
 
 
-def measure(module: str, what: str, call: Callable[[], int], *, ours: float) -> None:
+def measure(module: str, what: str, call: Callable[[], float], *, ours: float) -> None:
     """Print CPU seconds, scaled to all rows, and the ratio to ours."""
     try:
         importlib.import_module(module)  # its own import is not what is measured
         importlib.import_module(NEEDS[module])
     except ImportError:
+        print(f"{module:14} is not installed in {sys.prefix}")
         return
     start = _spent()
     try:
@@ -48,7 +49,7 @@ def _spent() -> float:
     return used.user + used.system + used.children_user + used.children_system
 
 
-def opendp(path: str) -> int:
+def opendp(path: str) -> float:
     """Count and sum with truncation by person, public keys, the rho of (1, 1e-7)."""
     import opendp.prelude as dp  # noqa: PLC0415 - a peer that may be absent
     import polars as pl  # noqa: PLC0415 - a peer that may be absent
@@ -73,7 +74,7 @@ def opendp(path: str) -> int:
     return 1
 
 
-def pipeline_dp(path: str) -> int:
+def pipeline_dp(path: str) -> float:
     """Count and sum in local Python, public partitions, (1, 1e-7)."""
     import pipeline_dp as pipeline  # noqa: PLC0415 - a peer that may be absent
     import pyarrow.parquet as pq  # noqa: PLC0415 - a peer that may be absent
@@ -97,10 +98,10 @@ def pipeline_dp(path: str) -> int:
     found = engine.aggregate(rows, parameters, extractors, public_partitions=list(range(DIAGNOSES)))
     accountant.compute_budgets()
     list(found)
-    return 10
+    return parts(path)
 
 
-def smartnoise(path: str) -> int:
+def smartnoise(path: str) -> float:
     """Count and sum through SmartNoise SQL over pandas; its epsilon is for each column."""
     import pandas as pd  # noqa: PLC0415 - a peer that may be absent
     import snsql  # noqa: PLC0415 - a peer that may be absent
@@ -115,7 +116,13 @@ def smartnoise(path: str) -> int:
         pd.read_parquet(path).head(ROWS), privacy=snsql.Privacy(epsilon=1.0, delta=1e-7), metadata=meta
     )
     reader.execute("SELECT dx, COUNT(*) AS n, SUM(cost) AS s FROM d.t GROUP BY dx")
-    return 10
+    return parts(path)
+
+
+def parts(path: str) -> float:
+    """How many times the file has the rows that a tool for Python rows gets."""
+    parquet = importlib.import_module("pyarrow.parquet")
+    return max(1.0, parquet.ParquetFile(path).metadata.num_rows / ROWS)
 
 
 def _first(table: Any) -> list[tuple[int, int, float]]:
