@@ -34,7 +34,7 @@ CREATE TABLE laborwerte AS SELECT 'L' || lpad(i::VARCHAR, 6, '0') AS beleg, 5000
   ['NA', 'K', 'GLU', 'HB', 'CRP'][1 + (hash(i, 'c') % 5)::BIGINT] AS kuerzel,
   DATE '2023-01-01' + (i // 30)::INT AS entnahme, round(40 + (hash(i, 'v') % 9000) / 100.0, 1) AS wert,
   'Befund unauffaellig Kontrolle in ' || (hash(i, 't') % 90)::VARCHAR || ' Tagen empfohlen' AS befund
-  FROM range(9000) t(i)
+  FROM range(4500) t(i)
 """
 
 
@@ -164,6 +164,7 @@ def test_events_are_what_timesketch_imports() -> None:
     assert [set(line) >= {"message", "datetime", "timestamp_desc"} for line in lines] == [True]
 
 
+@pytest.mark.long
 def test_the_corrupted_public_set_is_told_apart_table_by_table(shared_data: Path, tmp_path: Path) -> None:
     looked = judge_snapshot(look_alone(shared_data / "data" / "mimic3_demo_partial", scratch=tmp_path))
     assert looked.verdict is Verdict.COMPROMISED

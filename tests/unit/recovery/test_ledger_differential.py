@@ -112,7 +112,7 @@ def ledger(
     return comparison, found
 
 
-@settings(max_examples=120)
+@settings(max_examples=60)
 @given(before=ROWS, after=ROWS, key=st.sampled_from([(), (1,), (0, 1)]), kept=st.integers(0, 14))
 def test_the_ledger_is_what_plain_python_finds(
     engine: duckdb.DuckDBPyConnection, before: list[Row], after: list[Row], key: tuple[int, ...], kept: int
@@ -126,7 +126,7 @@ def test_the_ledger_is_what_plain_python_finds(
     assert (changed_buckets(engine, comparison) == 0) == (olds == news)
 
 
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(rows=ROWS, changed=st.integers(0, 13))
 def test_a_type_that_changed_is_no_change_of_values(
     engine: duckdb.DuckDBPyConnection, rows: list[Row], changed: int

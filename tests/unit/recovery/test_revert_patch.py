@@ -62,7 +62,7 @@ def in_duckdb(rows: list[tuple[Any, ...]], patch: Path) -> Counter[tuple[Any, ..
         return Counter(database.execute("SELECT * FROM t").fetchall())
 
 
-@settings(max_examples=25)
+@settings(max_examples=12)
 @given(before=ROWS, after=ROWS, kept=st.integers(0, 10), key=st.sampled_from([("id",), None]))
 def test_the_patch_restores_every_row(
     tmp_path_factory: pytest.TempPathFactory,

@@ -27,6 +27,8 @@ _LINE: Final = re.compile(r"^([0-9a-fA-F]{64})[ \t]+\*?(.+)$")
 _SHARED: Final = re.compile(r"_id$|^id$|_nr$|_no$", re.IGNORECASE)
 _DEATH: Final = re.compile(r"death|dod|decease|tod_", re.IGNORECASE)
 _PIECE: Final = 1 << 20
+_WITNESSES: Final = 3
+"""Every table is held against so many of the largest ones, not against all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,16 +138,18 @@ def _agreements(opened: _Opened) -> Iterator[Agreement]:
         table: [name for name in own if _SHARED.search(name) and name != "row_id"]
         for table, own in opened.facts.items()
     }
-    for one, other in combinations(sorted(opened.facts), 2):
-        shared = [name for name in ids[one] if name in ids[other]]
-        for first, second in permutations(shared, 2):
-            if opened.facts[one][first].distinct <= opened.facts[one][second].distinct:
-                continue
-            rows, same = opened.counts(
-                f"SELECT count(*), count(*) FILTER (a.s = b.s) FROM {_mapping(one, first, second)} AS a "
-                f"JOIN {_mapping(other, first, second)} AS b ON a.f = b.f"
-            )
-            yield Agreement(first=first, second=second, tables=(one, other), rows=rows, same=same)
+    names = sorted({name for own in ids.values() for name in own})
+    for first, second in permutations(names, 2):
+        having = [table for table in sorted(opened.facts) if {first, second} <= set(ids[table])]
+        having = [t for t in having if opened.facts[t][first].distinct > opened.facts[t][second].distinct]
+        largest = sorted(having, key=lambda table: -opened.facts[table][first].rows)[:_WITNESSES]
+        for one, other in combinations(having, 2):
+            if one in largest or other in largest:
+                rows, same = opened.counts(
+                    f"SELECT count(*), count(*) FILTER (a.s = b.s) FROM {_mapping(one, first, second)} AS a "
+                    f"JOIN {_mapping(other, first, second)} AS b ON a.f = b.f"
+                )
+                yield Agreement(first=first, second=second, tables=(one, other), rows=rows, same=same)
 
 
 def _mapping(table: str, first: str, second: str) -> str:
