@@ -33,6 +33,7 @@ from asepsis.domain.analysis import Analysis, AnalysisKind
 from asepsis.domain.contract import read_contract
 from asepsis.domain.documents import encode_time
 from asepsis.domain.keydesk import GrantRequest
+from asepsis.domain.ledger import Act
 from asepsis.domain.names import PartyId
 from asepsis.domain.run import Run
 from asepsis.sealing.canonical import digest
@@ -293,20 +294,31 @@ class World:
         return verify_export(room.audit.export(), ledger_keys(room.contracts.contract())).size
 
     def contents(self) -> dict[str, object]:
-        """What the room is made of: state, desks' ledgers and files; equal before and after a refused command."""
+        """What the room is made of: state, desks' ledgers and files; equal before and after a refused command.
+
+        That somebody asked for what the policies do not allow is on record, and counts as nothing here.
+        """
         rows: dict[str, object] = {}
         databases = [self.database, *(self.path / "parties" / owner / "desk.db" for owner in OWNERS)]
         for database in databases:
             if database.exists():
-                rows[str(database.relative_to(self.folder))] = _dump(database)
+                left_out = _OF_ENTRIES if database == self.database else ()
+                rows[str(database.relative_to(self.folder))] = _dump(database, left_out)
+        if self.database.exists():
+            entries = self.room().audit.entries()
+            rows["entries"] = [repr(entry) for entry in entries if entry.act is not Act.ACCESS_DENIED]
         files = (path for path in sorted(self.folder.rglob("*")) if path.is_file() and ".db" not in path.suffix)
         return rows | {str(path.relative_to(self.folder)): path.read_bytes() for path in files}
 
 
-def _dump(database: Path) -> str:
+_OF_ENTRIES = ('INSERT INTO "ledger_entries"', 'INSERT INTO "ledger_nodes"')
+
+
+def _dump(database: Path, left_out: tuple[str, ...]) -> str:
     connection = sqlite3.connect(database)
     try:
-        return "\n".join(line for line in connection.iterdump() if not line.startswith("BEGIN"))
+        kept = (line for line in connection.iterdump() if not line.startswith(("BEGIN", *left_out)))
+        return "\n".join(kept)
     finally:
         connection.close()
 
