@@ -16,7 +16,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from functools import partial
@@ -28,6 +28,7 @@ import structlog
 from desk_world import NORTH, World
 
 from asepsis.desks.remote import DeskAddress, RemoteDesk
+from asepsis.keydesk.limits import Limits
 from asepsis.keydesk.server import DeskServer, Door
 from asepsis.keys.certificates import Authority
 from asepsis.keys.openbao import TransitKek
@@ -51,9 +52,9 @@ def main() -> None:
         world = World(home / "world", budgets={"northgate": 10 * ROUNDS, "riverside": 1}, tables=TABLES)
         requests = [world.request(job=world.job(run=f"run-{number}")) for number in range(ROUNDS)]
         grants = [measured(lambda one=one: world.desks[NORTH].grant(one)) for one in requests]
-        remote = [measured(lambda one=one: one()) for one in over_the_network(world)]
+        remote = [measured(lambda one=one: one()) for one in paced(over_the_network(world))]
         with vault() as kek:
-            kept = [] if kek is None else [measured(lambda one=one: one()) for one in with_a_vault(home, kek)]
+            kept = [] if kek is None else [measured(lambda one=one: one()) for one in paced(with_a_vault(home, kek))]
     report("two durable commits", baseline)
     report("grant in process", grants, target=25)
     report("grant over mTLS (this side's CPU)", remote)
@@ -134,6 +135,13 @@ def commits(path: Path) -> Callable[[], None]:
             database.execute("INSERT INTO t VALUES (?)", (bytes(200),))
 
     return run
+
+
+def paced(acts: Iterable[Callable[[], object]]) -> Iterator[Callable[[], object]]:
+    """The acts, no faster than a desk answers one client."""
+    for act in acts:
+        time.sleep(1.5 / Limits().per_second)
+        yield act
 
 
 def measured(act: Callable[[], object]) -> tuple[float, float]:
