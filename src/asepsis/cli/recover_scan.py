@@ -64,7 +64,7 @@ def _document(found: EstateScan) -> dict[str, object]:
         "vanished": list(inventory.vanished),
         "rewritten": list(inventory.rewritten),
         "back_dated": list(inventory.back_dated),
-        "sha256": dict(found.digests),
+        "blake3": dict(found.digests),
     }
 
 

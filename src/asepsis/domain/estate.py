@@ -21,7 +21,7 @@ class IndexedObject:
     size: int
     facts: ObjectFacts | None
     fault: str | None = None
-    sha256: str | None = None
+    blake3: str | None = None
     entropy: float | None = None
 
 
@@ -65,7 +65,7 @@ class EstateScan:
     """Those of them that were read now."""
     new_bytes: int
     digests: Mapping[str, str] = field(default_factory=dict)
-    """SHA-256 of the objects that are not clean, by path of the newest restore point that holds them."""
+    """BLAKE3 of the objects that are not clean, by path of the newest restore point that holds them."""
 
 
 Points = Mapping[RestorePointId, IndexedPoint]

@@ -12,6 +12,8 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import BinaryIO, Final
 
+import numpy as np
+
 from asepsis.domain.integrity import ObjectFacts
 from asepsis.integrity import formats
 from asepsis.integrity.notes import phrases_in
@@ -85,7 +87,7 @@ def _text_or_noise(head: bytes, rest: Iterator[bytes], *, size: int) -> ObjectFa
 def _text(head: bytes, rest: Iterator[bytes], *, size: int) -> ObjectFacts:
     name = formats.text_format(head)
     faults = set()
-    if not all(_is_text(block) for piece in rest for block in _blocks(piece)):
+    if not all(_is_text_throughout(piece) for piece in rest):
         faults.add("format.unreadable_text")
     if name == formats.JSON and not _begins_with_json(head, is_whole=size <= len(head)):
         faults.add("format.unreadable_json")
@@ -201,6 +203,14 @@ def _parses(text: bytes) -> bool:
     except (ValueError, RecursionError):
         return False
     return True
+
+
+def _is_text_throughout(piece: bytes) -> bool:
+    """Whether every block is text; a piece with as few controls as one block may have is done with at once."""
+    values = np.frombuffer(piece, dtype=np.uint8)
+    controls = np.count_nonzero(values < 9) + np.count_nonzero(values - 14 < 12)  # noqa: PLR2004 - those of _CONTROLS
+    controls += np.count_nonzero(values == 31) + np.count_nonzero(values == 127)  # noqa: PLR2004
+    return bool(controls <= _FEW) or all(map(_is_text, _blocks(piece)))
 
 
 def _is_text(block: bytes) -> bool:

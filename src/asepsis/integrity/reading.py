@@ -1,13 +1,13 @@
-"""One pass over an object: its facts, its SHA-256 and how its bytes are spread."""
+"""One pass over an object: its facts, its BLAKE3 digest and how its bytes are spread."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from hashlib import sha256
 from typing import IO, Final, cast
 
 import numpy as np
+from blake3 import blake3
 
 from asepsis.domain.estate import IndexedObject
 from asepsis.integrity.observation import observe
@@ -22,14 +22,15 @@ Pace = Callable[[int], None]
 def read_object(stream: IO[bytes], *, key: str, size: int, pace: Pace = lambda _: None) -> IndexedObject:
     """Read an object to its end, once. Whatever reading raises passes through.
 
-    Entropy is Shannon's over byte values (C. E. Shannon, 1948), in bits per byte.
+    Entropy is Shannon's over byte values (C. E. Shannon, 1948), in bits per byte. The digest is
+    BLAKE3, which takes a fraction of the time of SHA-256.
     """
     counted = _Counted(stream, pace)
     facts = observe(cast("IO[bytes]", counted), size=size)  # type: ignore[arg-type]
     while counted.read(_PIECE):
         pass
     return IndexedObject(
-        key=key, size=size, facts=facts, sha256=counted.digest.hexdigest(), entropy=_entropy(counted.values)
+        key=key, size=size, facts=facts, blake3=counted.digest.hexdigest(), entropy=_entropy(counted.values)
     )
 
 
@@ -38,7 +39,7 @@ class _Counted:
 
     def __init__(self, stream: IO[bytes], pace: Pace) -> None:
         self._stream, self._pace = stream, pace
-        self.digest = sha256()
+        self.digest = blake3()
         self.values = np.zeros(256, dtype=np.int64)
 
     def read(self, size: int = -1) -> bytes:

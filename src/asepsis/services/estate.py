@@ -174,7 +174,7 @@ def _digests(
         listed = listings[verdict.point.id]
         by_path = {entry.path: entry for entry in listed} if isinstance(listed, list) else {}
         for item in verdict.objects:
-            digest = known[_key(by_path[item.path])].sha256 if item.path in by_path else None
+            digest = known[_key(by_path[item.path])].blake3 if item.path in by_path else None
             if digest is not None and item.verdict is not Verdict.CLEAN:
                 found[item.path] = digest
     return found

@@ -18,7 +18,7 @@ from asepsis.errors.estate import IndexUnusable
 _VERSION: Final = 1
 _SCHEMA: Final = """
 CREATE TABLE object (
-    source TEXT, key TEXT, size INTEGER, facts TEXT, fault TEXT, sha256 TEXT, entropy REAL, PRIMARY KEY (source, key)
+    source TEXT, key TEXT, size INTEGER, facts TEXT, fault TEXT, blake3 TEXT, entropy REAL, PRIMARY KEY (source, key)
 ) WITHOUT ROWID;
 CREATE TABLE restore_point (
     source TEXT, id TEXT, taken_at TEXT, first_seen TEXT, entries TEXT, PRIMARY KEY (source, id)
@@ -52,17 +52,17 @@ class EstateIndex:
     def known(self, source: str) -> dict[str, IndexedObject]:
         """All objects of a source, by key."""
         rows = self._connection.execute(
-            "SELECT key, size, facts, fault, sha256, entropy FROM object WHERE source = ?", [source]
+            "SELECT key, size, facts, fault, blake3, entropy FROM object WHERE source = ?", [source]
         )
         return {
-            key: IndexedObject(key=key, size=size, facts=_facts(facts), fault=fault, sha256=digest, entropy=entropy)
+            key: IndexedObject(key=key, size=size, facts=_facts(facts), fault=fault, blake3=digest, entropy=entropy)
             for key, size, facts, fault, digest, entropy in rows
         }
 
     def add(self, source: str, objects: Iterable[IndexedObject]) -> None:
         """Keep objects, all of them or none; they are on disk before it returns. Raises IndexUnusable."""
         rows = [
-            (source, o.key, o.size, o.facts and json.dumps(asdict(o.facts)), o.fault, o.sha256, o.entropy)
+            (source, o.key, o.size, o.facts and json.dumps(asdict(o.facts)), o.fault, o.blake3, o.entropy)
             for o in objects
         ]
         try:

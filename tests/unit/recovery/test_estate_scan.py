@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from blake3 import blake3
 from typer.testing import CliRunner
 
 from asepsis.bootstrap.backups import look_into
@@ -113,7 +114,7 @@ def test_a_folder_that_was_changed_under_one_name_is_rewritten(tmp_path: Path) -
 def test_an_object_is_digested_whole_and_its_entropy_measured() -> None:
     noise, text = secrets.token_bytes(300_000), b"aabb" * 50_000
     found = read_object(BytesIO(noise), key="k", size=len(noise))
-    assert found.sha256 == sha256(noise).hexdigest()
+    assert found.blake3 == blake3(noise).hexdigest()
     assert found.entropy is not None
     assert found.entropy > 7.99
     assert read_object(BytesIO(text), key="k", size=len(text)).entropy == 1.0
@@ -138,4 +139,4 @@ def test_the_command_says_what_was_read_and_fails_on_a_vanished_point(repository
     document = json.loads(second.output)
     assert second.exit_code == 7
     assert (len(document["vanished"]), document["new_objects"]) == (1, 0)
-    assert set(document["sha256"]) >= {"/data/README_RESTORE_FILES.txt"}
+    assert set(document["blake3"]) >= {"/data/README_RESTORE_FILES.txt"}
