@@ -127,6 +127,7 @@ def test_a_ticketed_bulk_change_is_no_alarm_and_without_its_ticket_it_is(case: T
     assert days.alarms(bare, 6) != []
 
 
+@pytest.mark.long
 def test_a_ticket_that_allows_fewer_rows_explains_none() -> None:
     days = chain(3, 0.25, 7)
     case = named(BENIGN, ["B-06"])[0]

@@ -30,7 +30,7 @@ from simulator import (
 )
 
 GAUCHER = persons_with(RARE)
-QUICK, LONG = 3, 66
+QUICK, LONG = 2, 67
 PARTS = [*range(QUICK), *(pytest.param(part, marks=pytest.mark.long) for part in range(QUICK, QUICK + LONG))]
 SECONDS = [pytest.param(part, marks=pytest.mark.long) for part in range(20)]
 

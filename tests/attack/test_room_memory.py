@@ -154,6 +154,7 @@ def test_a_room_that_forgets_its_memory_gets_no_key(world: World) -> None:
     refused(world, "desk.memory_rolled_back")
 
 
+@pytest.mark.long
 def test_a_lost_memory_is_told_as_lost_and_nothing_is_computed(world: World) -> None:
     assert rows(ask(world, MANY)) == [[40]]
     shutil.rmtree(memories(world))
@@ -224,6 +225,7 @@ def test_a_runtime_gives_no_answer_without_the_receipt_of_every_desk(missing: Pa
             runtime.finish(grants, keep=tell)
 
 
+@pytest.mark.long
 def test_a_room_that_stopped_between_two_desks_goes_on_and_nothing_is_charged_twice(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -287,6 +289,7 @@ def test_a_curve_is_remembered_and_counted_as_a_question(world: World) -> None:
     assert version(world) == 1
 
 
+@pytest.mark.long
 def test_an_amended_contract_goes_on_with_the_memory_and_the_budget(world: World) -> None:
     """Guard: the lineage in ``runtime.remembering`` and at the desks; the first release stays under its own text."""
     room = world.room()

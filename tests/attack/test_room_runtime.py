@@ -163,6 +163,7 @@ def test_a_run_leaves_no_plain_file_behind(world: World) -> None:
     assert not [path for path in (world.path / "host" / "packages").rglob("*") if path.is_file()]
 
 
+@pytest.mark.long
 def test_a_killed_run_leaves_no_plain_file_behind(linked_world: World, tmp_path: Path) -> None:
     """The same, when room and runtime are killed at any time."""
     before = left_behind()

@@ -65,7 +65,10 @@ CLINICAL = [
 ]
 
 
-@pytest.mark.parametrize(("dataset", "table"), [*CLINICAL, ("links", "links")])
+@pytest.mark.parametrize(
+    ("dataset", "table"),
+    [CLINICAL[0], ("links", "links"), *(pytest.param(*each, marks=pytest.mark.long) for each in CLINICAL[1:])],
+)
 def test_one_flipped_bit_in_a_sealed_file_is_refused(dataset: str, table: str, world: World) -> None:
     """Guard: ``check_files`` in ``Vault.unseal``; a query reads nothing of a snapshot with one wrong file."""
     flip(sealed(world, dataset, table), len(dataset + table) / 60)
@@ -115,6 +118,7 @@ def test_a_missing_ciphertext_is_refused(world: World) -> None:
     assert answer.error != "bug.unexpected"
 
 
+@pytest.mark.long
 def test_an_older_snapshot_in_the_place_of_the_newest_is_refused(unlinked: World) -> None:
     """Guard: the snapshot's id in manifest and job; the host puts the first files where the second belong."""
     first = sealed(unlinked, "northgate-omop-clinical", "person").read_bytes()

@@ -1,6 +1,6 @@
 """What the tutorial and the how-to guides tell the reader to type is typed here, page by page.
 
-The tutorial goes the whole way and runs in every test; the guides are long and run in ``make test-all``.
+They are long and run in ``make test-all``; the demo, which ``make test`` runs, goes the same way.
 """
 
 import re
@@ -16,6 +16,7 @@ GUIDES = sorted(path for path in (ROOT / "docs" / "how-to").glob("*.md") if "```
 FENCE = re.compile(r"^```(\w+)(?: title=\"[^\"]+\")?$", re.MULTILINE)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("page", TUTORIALS, ids=lambda page: page.stem)
 def test_a_tutorial_leads_where_it_says(page: Path, shell: Any) -> None:
     assert shell.follow(page) > 10

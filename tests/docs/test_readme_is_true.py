@@ -28,6 +28,7 @@ def test_every_command_of_the_readme_is_one_that_make_knows(blocks: dict[str, st
         assert dry.returncode == 0, dry.stderr
 
 
+@pytest.mark.long
 def test_the_excerpt_is_what_the_demo_prints(blocks: dict[str, str], demo_room: Path) -> None:
     """In order, line by line; ids and seconds differ each time."""
     account = SECONDS.sub("[… s]", (demo_room / "account.txt").read_text(encoding="utf-8"))

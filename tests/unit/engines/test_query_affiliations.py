@@ -209,6 +209,7 @@ def test_a_column_that_only_names_a_provider_can_be_used_for_nothing() -> None:
 ROW = st.tuples(st.integers(0, 9), st.integers(0, 2), st.integers(0, 4), st.integers(0, 4), st.just(5))
 
 
+@pytest.mark.long
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.dictionaries(st.sampled_from("ns"), st.lists(ROW, max_size=30), min_size=1))
 def test_no_more_are_counted_than_there_are_and_all_where_a_person_has_at_most_two(

@@ -180,6 +180,7 @@ def test_every_record_is_in_the_map_exactly_once(linked: Run, left: list[Any], r
     assert sorted(records) == sorted([("a", n) for n in range(len(left))] + [("b", n) for n in range(len(right))])
 
 
+@pytest.mark.long
 @FEW
 @given(ROWS, ROWS, st.data())
 def test_order_does_not_change_the_partition(

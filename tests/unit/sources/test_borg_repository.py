@@ -57,6 +57,7 @@ def content_of(source: BorgSource, point: RestorePointId, path: str) -> bytes:
         return file.read()
 
 
+@pytest.mark.long
 def test_archives_come_oldest_first_and_every_name_of_a_file_has_its_content(repository: Path) -> None:
     source = opened(repository)
     first, second = source.restore_points()
@@ -150,6 +151,7 @@ def test_a_missing_program_is_named() -> None:
     assert caught.value.code == "source.tool_missing"
 
 
+@pytest.mark.long
 def test_two_archives_differ_in_content_only(original: Path, tmp_path: Path) -> None:
     """Borg 1.2 calls files modified of which only the change time differs; names, links and renames are told."""
     shutil.copytree(original.parent, tmp_path / "all", symlinks=True)
