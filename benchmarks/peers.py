@@ -14,9 +14,9 @@ from typing import Final
 
 MISSING: Final = """\
 other tools: not run, for ASEPSIS_DP_PEERS names no Python. An environment for them, apart from ours:
-  python3.11 -m venv /tmp/dp_peers
-  /tmp/dp_peers/bin/pip install 'opendp[polars]' pyarrow pipeline-dp
-  ASEPSIS_DP_PEERS=/tmp/dp_peers/bin/python make bench
+  python3.11 -m venv dp-peers
+  dp-peers/bin/pip install 'opendp[polars]' pyarrow pipeline-dp
+  ASEPSIS_DP_PEERS=dp-peers/bin/python make bench
 smartnoise-sql needs an older opendp: give it an environment of its own, and name both with ':' between them."""
 
 
