@@ -6,7 +6,7 @@ act: forgetting them is a type error, and entries and state are written in one t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from pathlib import Path
@@ -15,6 +15,7 @@ from typing import Any, BinaryIO, Protocol, runtime_checkable
 from asepsis.domain.attestation import Appraisal, Binding, Evidence, Grant
 from asepsis.domain.contract import Contract
 from asepsis.domain.documents import Document
+from asepsis.domain.estate import IndexedObject, IndexedPoint
 from asepsis.domain.integrity import ObjectFault
 from asepsis.domain.keydesk import GrantRequest, MemoryDeposit, PublicKeys, ShareDeposit
 from asepsis.domain.ledger import LedgerEntry
@@ -90,6 +91,22 @@ class TableSource(Source, Protocol):
         self, point: RestorePointId, folder: Path, *, only: Collection[str] = (), reading: Reading | None = None
     ) -> list[ExportedTable]:
         """Write tables as Parquet files into an empty folder: values as text, exactly as the source has them."""
+
+
+class ObjectIndex(Protocol):
+    """What was seen of the objects and restore points of sources; every write is durable before it returns."""
+
+    def known(self, source: str) -> dict[str, IndexedObject]:
+        """All objects of a source, by key."""
+
+    def add(self, source: str, objects: Iterable[IndexedObject]) -> None:
+        """Keep objects, all of them or none."""
+
+    def points(self, source: str) -> dict[RestorePointId, IndexedPoint]:
+        """All restore points of a source that were ever seen, by id."""
+
+    def add_points(self, source: str, points: Iterable[IndexedPoint]) -> None:
+        """Keep restore points as they were first seen; known ones stay as they were."""
 
 
 class RoomTables(Protocol):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import IO, Final, cast
+from typing import BinaryIO, Final, cast
 
 import numpy as np
 from blake3 import blake3
@@ -19,14 +19,14 @@ Pace = Callable[[int], None]
 """Called with the number of bytes that were read; may wait."""
 
 
-def read_object(stream: IO[bytes], *, key: str, size: int, pace: Pace = lambda _: None) -> IndexedObject:
+def read_object(stream: BinaryIO, *, key: str, size: int, pace: Pace = lambda _: None) -> IndexedObject:
     """Read an object to its end, once. Whatever reading raises passes through.
 
     Entropy is Shannon's over byte values (C. E. Shannon, 1948), in bits per byte. The digest is
     BLAKE3, which takes a fraction of the time of SHA-256.
     """
     counted = _Counted(stream, pace)
-    facts = observe(cast("IO[bytes]", counted), size=size)  # type: ignore[arg-type]
+    facts = observe(cast("BinaryIO", counted), size=size)
     while counted.read(_PIECE):
         pass
     return IndexedObject(
@@ -37,7 +37,7 @@ def read_object(stream: IO[bytes], *, key: str, size: int, pace: Pace = lambda _
 class _Counted:
     """A stream that counts what passes through it."""
 
-    def __init__(self, stream: IO[bytes], pace: Pace) -> None:
+    def __init__(self, stream: BinaryIO, pace: Pace) -> None:
         self._stream, self._pace = stream, pace
         self.digest = blake3()
         self.values = np.zeros(256, dtype=np.int64)

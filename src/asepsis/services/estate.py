@@ -1,6 +1,7 @@
-"""Scanning a source: each different object is read once, ever; verdicts, and a hunt for a digest, are then queries.
+"""Scanning a source: each different object is read once, ever; verdicts are then queries.
 
-A scan that was stopped at any point goes on where it was: what was read stands in the index.
+A scan that was stopped at any point goes on where it was: what was read stands in the index. What could not be read is
+tried again by the next scan, since a network may have been down.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Final, Protocol
+from typing import Final
 
 from asepsis.domain.estate import EstateScan, IndexedObject, IndexedPoint, compare_inventory
 from asepsis.domain.integrity import HistoryVerdict, ObjectFacts
@@ -18,30 +19,10 @@ from asepsis.domain.source import Entry, EntryType, RestorePoint, Verdict
 from asepsis.errors import AsepsisError
 from asepsis.integrity.last_clean import Listing, assess_history
 from asepsis.integrity.reading import Pace, read_object
-from asepsis.ports import Clock, Source
+from asepsis.ports import Clock, ObjectIndex, Source
 
 _SECONDS: Final = 1.0
-"""So much work at most is done again after a kill."""
-
-
-class Index(Protocol):
-    """Where a scan keeps what it found."""
-
-    def known(self, source: str) -> dict[str, IndexedObject]:
-        """All objects of a source, by key."""
-        ...
-
-    def add(self, source: str, objects: list[IndexedObject]) -> None:
-        """Keep objects durably."""
-        ...
-
-    def points(self, source: str) -> dict[RestorePointId, IndexedPoint]:
-        """All restore points that were ever seen, by id."""
-        ...
-
-    def add_points(self, source: str, points: list[IndexedPoint]) -> None:
-        """Keep restore points as they were first seen."""
-        ...
+"""What was read in about this time is kept at once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +43,7 @@ class Estate:
     """One source and the index of what was seen of it."""
 
     source: Source
-    index: Index
+    index: ObjectIndex
     clock: Clock
     pace: Pace = lambda _: None
 
@@ -72,7 +53,7 @@ class Estate:
         points = self.source.restore_points()
         listings = {point.id: self._entries(point) for point in points}
         wanted = _different(points, listings)
-        known = self.index.known(name)
+        known = {key: item for key, item in self.index.known(name).items() if item.facts is not None}
         fresh = {key: found for key, found in wanted.items() if key not in known}
         for batch in self._read(fresh, report):
             self.index.add(name, batch)
@@ -99,7 +80,7 @@ class Estate:
             return error
 
     def _read(self, fresh: dict[str, tuple[RestorePointId, Entry]], report: Report) -> Iterator[list[IndexedObject]]:
-        """Batches of about a second, so that little is lost and little is written twice."""
+        """Batches, so that a kill loses little and the index is not written for every object."""
         batch: list[IndexedObject] = []
         done, of_bytes, started = 0, sum(entry.size for _, entry in fresh.values()), time.monotonic()
         for number, (key, (point, entry)) in enumerate(fresh.items(), start=1):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 import shutil
+import sqlite3
 from datetime import UTC, datetime
 from hashlib import sha256
 from io import BytesIO
@@ -78,6 +79,18 @@ def test_a_scan_that_was_stopped_goes_on_where_it_was(
     assert again.history.points == whole.history.points
 
 
+def test_an_object_that_could_not_be_read_is_tried_again(repository: Path, tmp_path: Path) -> None:
+    pack = max((repository / "data").rglob("*"), key=lambda path: path.is_file() and path.stat().st_size)
+    content = pack.read_bytes()
+    pack.unlink()
+    damaged = scanned(repository, tmp_path / "estate.db")
+    pack.write_bytes(content)
+    again = scanned(repository, tmp_path / "estate.db")
+    assert any("object.unreadable" in o.reasons for point in damaged.history.points for o in point.objects)
+    assert 0 < again.new_objects < again.objects
+    assert again.history.points == scanned(repository, tmp_path / "other.db").history.points
+
+
 def test_a_restore_point_that_vanished_is_named_for_ever(repository: Path, tmp_path: Path) -> None:
     scanned(repository, tmp_path / "estate.db")
     gone = snapshots(repository)[1]
@@ -140,3 +153,23 @@ def test_the_command_says_what_was_read_and_fails_on_a_vanished_point(repository
     assert second.exit_code == 7
     assert (len(document["vanished"]), document["new_objects"]) == (1, 0)
     assert set(document["blake3"]) >= {"/data/README_RESTORE_FILES.txt"}
+
+
+def test_an_index_that_is_damaged_inside_is_refused_by_name(tmp_path: Path) -> None:
+    path = tmp_path / "estate.db"
+    with sqlite3.connect(path) as connection:
+        connection.execute("CREATE TABLE restore_point (id TEXT)")
+        connection.execute("PRAGMA user_version = 1")
+    index = EstateIndex(path)
+    for ask in (index.known, index.points):
+        with pytest.raises(IndexUnusable):
+            ask("dir:x")
+    index.close()
+
+
+def test_an_index_of_a_later_version_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "estate.db"
+    with sqlite3.connect(path) as connection:
+        connection.execute("PRAGMA user_version = 2")
+    with pytest.raises(IndexUnusable):
+        EstateIndex(path)
