@@ -27,6 +27,9 @@ from asepsis.domain.run import Run
 from asepsis.domain.snapshot import Manifest
 from asepsis.domain.source import Capability, Change, Entry, ExportedTable, Remark, RestorePoint
 from asepsis.domain.tokens import Token
+from asepsis.integrity.records.evidence import PairEvidence
+from asepsis.integrity.records.tickets import ChangeTicket
+from asepsis.integrity.records.values import Divergence
 from asepsis.ledger.checkpoint import Checkpoint
 from asepsis.sealing.erasure import SignedErasure
 from asepsis.sealing.manifest import SignedManifest
@@ -107,6 +110,41 @@ class ObjectIndex(Protocol):
 
     def add_points(self, source: str, points: Iterable[IndexedPoint]) -> None:
         """Keep restore points as they were first seen; known ones stay as they were."""
+
+
+class SnapshotPair(Protocol):
+    """Two snapshots that are open side by side."""
+
+    @property
+    def persons(self) -> str | None:
+        """The table that has one row per person, if there is one."""
+
+    def evidence(self) -> PairEvidence:
+        """Make the ledgers and measure them; comes before all others."""
+
+    def same_as(self, table: str, folders: Mapping[str, Path]) -> str | None:
+        """Which of some older snapshots held exactly what the newer one holds of a table."""
+
+    def detailed(self, divergence: Divergence) -> Divergence:
+        """The divergence with what its rows have in common."""
+
+    def days(self) -> list[tuple[str, str, str, int]]:
+        """(table, day of the event, change, rows) of every changed row whose table has dates."""
+
+    def write_rows(self, divergences: Sequence[Divergence], path: Path) -> int:
+        """Write the rows behind the divergences into a new file of their owner's."""
+
+    def revert_into(self, folder: Path) -> bytes:
+        """Write the revert patch, apply it to compare, and return the root that it gives."""
+
+
+class Forensics(Protocol):
+    """What opens snapshots side by side."""
+
+    def pair(
+        self, before: Path, after: Path, *, tickets: Sequence[ChangeTicket] = (), like: Path | None = None
+    ) -> AbstractContextManager[SnapshotPair]:
+        """Two folders of tables; what tables are like is learned from ``like``."""
 
 
 class RoomTables(Protocol):

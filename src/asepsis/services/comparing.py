@@ -5,12 +5,11 @@ The judgement needs no reading: it is made from counts, so that earlier pairs of
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
 from asepsis.domain.documents import Fields
 from asepsis.domain.source import Verdict
@@ -22,6 +21,7 @@ from asepsis.integrity.records.judging import judge
 from asepsis.integrity.records.rates import ENOUGH_DAYS
 from asepsis.integrity.records.tickets import ChangeTicket, read_ticket
 from asepsis.integrity.records.values import Divergence, Severity, TableLedger
+from asepsis.ports import Forensics
 from asepsis.sealing.canonical import canonical
 from asepsis.sealing.signing import Purpose, verify
 
@@ -30,41 +30,6 @@ _ROLLED_BACK: Final = 10
 """So many deletions make it worth asking whether a table was set back to an older state."""
 
 Step = Callable[[str], None]
-
-
-class Pair(Protocol):
-    """Two snapshots that are open side by side."""
-
-    @property
-    def persons(self) -> str | None:
-        """The table that has one row per person, if there is one."""
-
-    def evidence(self) -> PairEvidence:
-        """Make the ledgers and measure them; comes before all others."""
-
-    def same_as(self, table: str, folders: Mapping[str, Path]) -> str | None:
-        """Which of some older snapshots held exactly what the newer one holds of a table."""
-
-    def detailed(self, divergence: Divergence) -> Divergence:
-        """The divergence with what its rows have in common."""
-
-    def days(self) -> list[tuple[str, str, str, int]]:
-        """(table, day of the event, change, rows) of every changed row whose table has dates."""
-
-    def write_rows(self, divergences: Sequence[Divergence], path: Path) -> int:
-        """Write the rows behind the divergences into a new file of their owner's."""
-
-    def revert_into(self, folder: Path) -> bytes:
-        """Write the revert patch, apply it to compare, and return the root that it gives."""
-
-
-class Forensics(Protocol):
-    """What opens snapshots side by side."""
-
-    def pair(
-        self, before: Path, after: Path, *, tickets: Sequence[ChangeTicket] = (), like: Path | None = None
-    ) -> AbstractContextManager[Pair]:
-        """Two folders of tables; what tables are like is learned from ``like``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

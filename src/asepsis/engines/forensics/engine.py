@@ -1,4 +1,4 @@
-"""Snapshots compared in DuckDB: the port of the recovery services."""
+"""Snapshots compared in DuckDB, behind the port ``Forensics``."""
 
 from __future__ import annotations
 
