@@ -15,9 +15,7 @@ from typing import Final
 
 from anyascii import anyascii
 
-from asepsis.linkage.nicknames import CANONICAL
-from asepsis.linkage.phonetics import soundex
-from asepsis.linkage.words import NO_NAMES, NO_STREETS, PARTICLES, SUFFIXES, TITLES
+from asepsis.linkage.words import NO_NAMES, PARTICLES, SUFFIXES, TITLES
 
 _LETTERS: Final = str.maketrans(
     {"ł": "l", "ø": "o", "đ": "d", "ð": "d", "þ": "th", "æ": "ae", "œ": "oe", "\u0131": "i", "ħ": "h", "ŋ": "ng"},
@@ -29,7 +27,6 @@ _SIGNS: Final = re.compile(r"[^\W_]+")
 _NUMBER: Final = re.compile(r"\d+")
 _SEPARATORS: Final = re.compile(r"[^a-z0-9]+")
 _NO_DIGITS: Final = re.compile(r"\D+")
-_STREET_ENDS: Final = re.compile(r"(?<=\w{3})(strasse|str|gasse|weg|platz)$")
 _KNOWN_DUMMIES: Final = frozenset({"078051120", "219099999", "457555462"})
 """Numbers that were printed on sample cards and then used by thousands (US Social Security Administration)."""
 _DUMMY_BIRTHS: Final = frozenset({"19000101", "19010101", "18000101", "18500101", "99991231", "19700101"})
@@ -48,27 +45,23 @@ _SHORTEST_ID: Final = 6
 _SHORTEST_PHONE: Final = 7
 _PHONE_DIGITS: Final = 9
 _ZIP_PLUS_FOUR: Final = re.compile(r"\s*(\d{5})-?\d{4}\s*")
-_LAST_MONTH: Final = 12
 _SEXES: Final = {"f": "F", "female": "F", "w": "F", "2": "F", "m": "M", "male": "M", "1": "M"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FamilyName:
-    """A family name: the whole without particles, every form it may appear in, and how the whole sounds."""
+    """A family name: the whole without particles, and every form it may appear in."""
 
     whole: str
     forms: tuple[str, ...]
-    sound: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GivenName:
-    """Given names: the first, all of them, the form that stands for its short forms, and its sound."""
+    """Given names: the first, and all of them."""
 
     first: str
     every: str
-    canonical: str
-    sound: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,11 +74,10 @@ class Street:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Birth:
-    """A birth date as ``yymmdd``, the full year where the source gave one, and the date with day and month swapped."""
+    """A birth date as ``yymmdd``, and the full year where the source gave one."""
 
     day: str
     year: str | None
-    swapped: str | None
 
 
 def letters(text: str) -> str:
@@ -157,7 +149,7 @@ def family_name(text: str | None) -> FamilyName | None:
     if not whole or whole in NO_NAMES or all(part in NO_NAMES for part in parts):
         return None
     forms = dict.fromkeys([whole, "".join(words), *(part for part in parts if len(part) > 2)])  # noqa: PLR2004
-    return FamilyName(whole=whole, forms=tuple(forms), sound=soundex(whole))
+    return FamilyName(whole=whole, forms=tuple(forms))
 
 
 def given_name(text: str | None) -> GivenName | None:
@@ -165,13 +157,7 @@ def given_name(text: str | None) -> GivenName | None:
     words = [word for word in _words(text or "") if word not in TITLES]
     if not words or "".join(words) in NO_NAMES or words[0] in NO_NAMES:
         return None
-    first = words[0]
-    return GivenName(
-        first=first,
-        every=" ".join(words),
-        canonical=CANONICAL.get(first, first),
-        sound=soundex(first) if len(first) > 1 else None,
-    )
+    return GivenName(first=words[0], every=" ".join(words))
 
 
 def sex(text: str | None) -> str | None:
@@ -184,10 +170,8 @@ def birth(value: date | None, source: str | None) -> Birth | None:
     text = value.isoformat().replace("-", "") if value is not None else _full_date(source)
     if text is None or text in _DUMMY_BIRTHS:
         return None
-    year, month, day = text[2:4], text[4:6], text[6:8]
-    swapped = year + day + month if int(day) <= _LAST_MONTH and day != month else None
     is_short = source is not None and _SHORT_YEAR.fullmatch(source) is not None
-    return Birth(day=text[2:], year=None if is_short else text[:4], swapped=swapped)
+    return Birth(day=text[2:], year=None if is_short else text[:4])
 
 
 def _full_date(source: str | None) -> str | None:
@@ -241,13 +225,3 @@ def phone(text: str | None) -> str | None:
     digits = _NO_DIGITS.sub("", text or "")
     is_dummy = len(digits) < _SHORTEST_PHONE or len(set(digits)) < 3 or _is_run(digits)  # noqa: PLR2004
     return None if is_dummy else digits[-_PHONE_DIGITS:]
-
-
-def address(text: str | None) -> str | None:
-    """House number and first word of the street; ``None`` where either is missing."""
-    plain = letters(text or "")
-    number = _NUMBER.search(plain)
-    streets = [word for word in _words(plain) if len(word) > 1 and word not in NO_STREETS]
-    if number is None or not streets:
-        return None
-    return f"{number.group().lstrip('0')} {_STREET_ENDS.sub('', streets[0])}"

@@ -20,6 +20,3 @@ NO_NAMES: Final = _listed("""
     baby babyboy babygirl boy girl infant newborn neugeborenes bebe twin twina twinb
 """)
 """Written in place of a name; nobody is found by one."""
-NO_STREETS: Final = _listed("""
-    apt apartment suite ste unit flat floor fl room rm no nr number n s e w north south east west the po box
-""")

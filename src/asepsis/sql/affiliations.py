@@ -16,17 +16,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from asepsis.domain.catalogue import Use
-from asepsis.sql.canonical import conjunction
 from asepsis.sql.plan import (
     Appended,
     ColumnRef,
     Exists,
     Feature,
     Grouping,
-    Measure,
-    Missing,
     PerPerson,
-    Predicate,
     Projection,
     Relational,
     Rows,
@@ -34,6 +30,7 @@ from asepsis.sql.plan import (
     Source,
     TableScan,
 )
+from asepsis.sql.references import parts_of
 
 COLUMNS: Mapping[Use, str] = {Use.PROVIDER: "provider_", Use.SITE: "site_"}
 """The columns of the room's tables that name provider and site, of all owners apart."""
@@ -58,16 +55,16 @@ class Affiliation:
 
     def is_picked(self, grouping: Grouping) -> bool:
         """Whether a condition that is not one on the counted rows depends on it."""
-        features = [part for part in _parts(grouping) if isinstance(part, Exists | Feature)]
+        features = [part for part in parts_of(grouping) if isinstance(part, Exists | Feature)]
         named, arguments = self._named(grouping), [measure.argument for measure in grouping.measures]
         return any(
             isinstance(part, ColumnRef) and (part.source, part.name) in named
-            for part in _parts((*features, *arguments))
+            for part in parts_of((*features, *arguments))
         )
 
     def _named(self, grouping: Grouping) -> set[tuple[int, str]]:
         """The columns, by source, that hold it or follow from it: those of tables, then of stages over them."""
-        sources = [part for part in _parts(grouping) if isinstance(part, Source)]
+        sources = [part for part in parts_of(grouping) if isinstance(part, Source)]
         found = {
             (source.number, self.tables[source.relation.table])
             for source in sources
@@ -81,7 +78,9 @@ class Affiliation:
                     (source.number, f"c{place}")
                     for columns in _columns(source.relation)
                     for place, column in enumerate(columns)
-                    if any(isinstance(part, ColumnRef) and (part.source, part.name) in found for part in _parts(column))
+                    if not found.isdisjoint(
+                        (part.source, part.name) for part in parts_of(column) if isinstance(part, ColumnRef)
+                    )
                 }
         return found
 
@@ -105,7 +104,7 @@ class Affiliation:
         """The rows, joined to the persons' own records where nothing else says it."""
         if self.of_rows(rows) or self.own is None:
             return rows
-        number = 1 + max(part.number for part in _parts(rows) if isinstance(part, Source))
+        number = 1 + max(part.number for part in parts_of(rows) if isinstance(part, Source))
         return dataclasses.replace(rows, sources=(*rows.sources, Source(number=number, relation=self.own, outer=True)))
 
 
@@ -138,13 +137,6 @@ def slots(grouping: Grouping, affiliations: tuple[Affiliation, ...]) -> tuple[Sl
     )
 
 
-def rows_of(measure: Measure) -> Predicate:
-    """The rows that a measure is about."""
-    if measure.argument is None:
-        return measure.where
-    return conjunction([measure.where, Missing(argument=measure.argument, negated=True)])
-
-
 def _columns(relation: Relational) -> tuple[tuple[Scalar | Feature, ...], ...]:
     """The columns of a stage; of each of its parts."""
     match relation:
@@ -162,14 +154,3 @@ def _leaves(affiliation: Affiliation, rows: Rows) -> Iterator[bool]:
     for source in rows.sources:
         own = source.outer and source.relation == affiliation.own
         yield from [source.outer and not own] * affiliation.of(source.relation)
-
-
-def _parts(value: object) -> Iterator[object]:
-    """All values of a plan, at any depth."""
-    if isinstance(value, tuple):
-        for item in value:
-            yield from _parts(item)
-    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
-        yield value
-        for field in dataclasses.fields(value):
-            yield from _parts(getattr(value, field.name))

@@ -10,7 +10,21 @@ from datetime import date
 from enum import Enum
 
 from asepsis.domain.cells import Relation
-from asepsis.sql.plan import And, Compare, Exists, Listed, Literal, Member, Missing, Or, Predicate, Scalar, Truth, Value
+from asepsis.sql.plan import (
+    And,
+    Compare,
+    Exists,
+    Listed,
+    Literal,
+    Measure,
+    Member,
+    Missing,
+    Or,
+    Predicate,
+    Scalar,
+    Truth,
+    Value,
+)
 
 _OPPOSITE = {
     Relation.EQUAL: Relation.UNEQUAL,
@@ -139,3 +153,10 @@ def _values(part: Predicate, *, excluded: bool) -> tuple[Scalar | None, tuple[Va
 def flatten_and(item: Predicate) -> tuple[Predicate, ...]:
     """The conjuncts of a predicate."""
     return item.items if isinstance(item, And) else () if item == Truth(value=True) else (item,)
+
+
+def rows_of(measure: Measure) -> Predicate:
+    """The rows that a measure is about: of those of its condition, the ones with a value."""
+    if measure.argument is None:
+        return measure.where
+    return conjunction([measure.where, Missing(argument=measure.argument, negated=True)])

@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from asepsis.domain.cells import MeasureKind
-from asepsis.sql.affiliations import Affiliation, Slot, affiliated, rows_of, slots
-from asepsis.sql.canonical import disjunction, flatten_and
+from asepsis.sql.affiliations import Affiliation, Slot, affiliated, slots
+from asepsis.sql.canonical import disjunction, flatten_and, rows_of
 from asepsis.sql.dialects import DUCKDB, Dialect
 from asepsis.sql.plan import (
     LISTED,

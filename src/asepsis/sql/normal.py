@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from asepsis.sql.canonical import canonical_text, conjunction, disjunction, flatten_and
 from asepsis.sql.plan import And, Grouping, Or, Rows, Source
-from asepsis.sql.references import renumbered, sources_of
+from asepsis.sql.references import parts_of, renumbered, sources_of
 
 T = TypeVar("T")
 
@@ -52,13 +52,4 @@ def _ordered(rows: Rows) -> tuple[Source, ...]:
 
 def _numbers(value: object) -> list[int]:
     """The source numbers in the order of reading."""
-    found: list[int] = []
-    if isinstance(value, tuple):
-        for item in value:
-            found += _numbers(item)
-    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
-        if isinstance(value, Source):
-            found.append(value.number)
-        for field in dataclasses.fields(value):
-            found += _numbers(getattr(value, field.name))
-    return list(dict.fromkeys(found))
+    return list(dict.fromkeys(part.number for part in parts_of(value) if isinstance(part, Source)))

@@ -30,8 +30,8 @@ from asepsis.domain.cells import (
 )
 from asepsis.domain.release import Cell
 from asepsis.sql.aggregates import Call, Function, aggregate_of, has_aggregate
-from asepsis.sql.canonical import conjunction, negation
-from asepsis.sql.plan import Literal, Measure, Missing, Predicate, Scalar, Truth
+from asepsis.sql.canonical import conjunction, negation, rows_of
+from asepsis.sql.plan import Literal, Measure, Predicate, Scalar, Truth
 from asepsis.sql.predicates import bind_predicate, conjuncts, missing
 from asepsis.sql.refusals import RefusedError
 from asepsis.sql.scalars import bind_scalar
@@ -279,7 +279,7 @@ def _beside(part: Measure, other: Measure) -> bool:
     if other.argument is None:
         return True
     # avg(x) is over the same rows as count(x).
-    return conjunction([other.where, Missing(argument=other.argument, negated=True)]) != part.where
+    return rows_of(other) != part.where
 
 
 def bind_key(node: exp.Expr, outputs: Outputs) -> int | None:

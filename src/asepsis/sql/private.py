@@ -17,7 +17,7 @@ from asepsis.domain.finding import Finding
 from asepsis.domain.privacy import LARGEST_NORM, Bound, Privacy
 from asepsis.domain.private import Histogram, MeasureSource, PrivateBranch, PrivateShape, VectorKind, VectorSpec, finest
 from asepsis.domain.release import Cell
-from asepsis.sql.canonical import conjunction, digest
+from asepsis.sql.canonical import conjunction, digest, rows_of
 from asepsis.sql.plan import (
     Bin,
     Choice,
@@ -33,7 +33,6 @@ from asepsis.sql.plan import (
     LookupScan,
     Measure,
     Member,
-    Missing,
     PerPerson,
     Predicate,
     Projection,
@@ -226,7 +225,7 @@ class _Builder:
             case MeasureKind.SUM:
                 return MeasureSource(total=self._total(measure))
             case MeasureKind.MEAN:
-                return MeasureSource(total=self._total(measure), count=self._records(_present(measure)))
+                return MeasureSource(total=self._total(measure), count=self._records(rows_of(measure)))
             case MeasureKind.VARIANCE | MeasureKind.DEVIATION:
                 return self._spread(measure)
             case MeasureKind.QUANTILE:
@@ -263,7 +262,7 @@ class _Builder:
             Compare(relation=Relation.LESS, left=argument, right=Literal(value=(last + 1) * width)),
         )
         rows = self._grouping.rows
-        rows = dataclasses.replace(rows, where=conjunction([rows.where, _present(measure), *within]))
+        rows = dataclasses.replace(rows, where=conjunction([rows.where, rows_of(measure), *within]))
         keys = (*self._grouping.keys, Bin(argument=argument, width=width, scaled=False))
         grouping = Grouping(rows=rows, keys=keys, measures=())
         if all(len(values) <= MOST_FILTERED for values in domains):
@@ -285,7 +284,7 @@ class _Builder:
             self._add(
                 Vector(
                     spec=self._spec(VectorKind.TOTAL, min(most * self._most_records, LARGEST_NORM)),
-                    where=_present(measure),
+                    where=rows_of(measure),
                     argument=measure.argument,
                     low=bound.low,
                     high=bound.high,
@@ -296,7 +295,7 @@ class _Builder:
             for most, squared in ((far, False), (far * far, True))
         )
         root = measure.spec.kind is MeasureKind.DEVIATION
-        return MeasureSource(total=total, count=self._records(_present(measure)), squares=squares, root=root)
+        return MeasureSource(total=total, count=self._records(rows_of(measure)), squares=squares, root=root)
 
     def _persons(self, where: Predicate) -> int:
         for place, known in enumerate(self._vectors):
@@ -319,7 +318,7 @@ class _Builder:
         return self._add(
             Vector(
                 spec=self._spec(VectorKind.TOTAL, norm),
-                where=_present(measure),
+                where=rows_of(measure),
                 argument=measure.argument,
                 low=bound.low,
                 high=bound.high,
@@ -467,13 +466,6 @@ def _origin(column: ColumnRef, rows: Rows) -> tuple[str, str] | None:
 def _place(column: ColumnRef) -> int:
     """The place of a column of a stage."""
     return int(column.name.removeprefix("c"))
-
-
-def _present(measure: Measure) -> Predicate:
-    """The rows of a measure that have a value."""
-    if measure.argument is None:
-        return measure.where
-    return conjunction([measure.where, Missing(argument=measure.argument, negated=True)])
 
 
 def _root_above(cells: int) -> int:

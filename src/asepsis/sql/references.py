@@ -1,13 +1,25 @@
-"""Which sources a part of a plan refers to, and the renaming of sources."""
+"""The parts of a plan, which sources they refer to, and the renaming of sources."""
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
 from typing import TypeVar
 
 from asepsis.sql.plan import ColumnRef, Exists, Listed, Source, UnitRef
 
 T = TypeVar("T")
+
+
+def parts_of(value: object) -> Iterator[object]:
+    """All parts of a plan, at any depth, in the order of reading."""
+    if isinstance(value, tuple):
+        for item in value:
+            yield from parts_of(item)
+    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
+        yield value
+        for field in dataclasses.fields(value):
+            yield from parts_of(getattr(value, field.name))
 
 
 def sources_of(value: object) -> set[int]:

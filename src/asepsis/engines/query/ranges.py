@@ -7,13 +7,13 @@ measure adds up over disjoint ranges, and together they are all persons: cutting
 
 from __future__ import annotations
 
-import dataclasses
 from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
 from asepsis.sql.plan import Grouping, TableScan
+from asepsis.sql.references import parts_of
 
 DEFAULT_ROWS: Final = 368_640
 """Rows of a range to begin with: three row groups of DuckDB, whose person-cells fit into a cache."""
@@ -59,13 +59,7 @@ class Pace:
 
 def tables_of(value: object) -> frozenset[str]:
     """The tables of persons that a grouping reads, at any depth."""
-    if isinstance(value, TableScan):
-        return frozenset({value.table})
-    if isinstance(value, tuple):
-        return frozenset().union(*(tables_of(item) for item in value))
-    if dataclasses.is_dataclass(value):
-        return frozenset().union(*(tables_of(getattr(value, field.name)) for field in dataclasses.fields(value)))
-    return frozenset()
+    return frozenset(part.table for part in parts_of(value) if isinstance(part, TableScan))
 
 
 def pace(
