@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -27,7 +27,7 @@ from asepsis.errors.ledger import (
 from asepsis.ledger.checkpoint import Checkpoint, Cosignature, open_checkpoint
 from asepsis.ledger.entry import entry_bytes, parse_entry
 from asepsis.ledger.note import VerifierKey, parse_verifier_key
-from asepsis.ledger.shape import act_of
+from asepsis.ledger.shape import acts_of
 from asepsis.ledger.tree import Fold
 
 FORMAT: Final = "asepsis/ledger-bundle/1"
@@ -175,7 +175,7 @@ def _header(head: object, log_key: VerifierKey) -> set[VerifierKey]:
 
 def _fold(lines: list[bytes], earlier: Checkpoint | None) -> tuple[dict[Act, int], bytes]:
     """How often each act occurs, and the root; the lines are compared with the earlier checkpoint on the way."""
-    fold, acts = Fold(), dict(Counter(_acts(lines)))
+    fold, acts = Fold(), _counted(lines)
     if earlier is None:
         fold.extend(lines)
         return acts, fold.root()
@@ -186,9 +186,10 @@ def _fold(lines: list[bytes], earlier: Checkpoint | None) -> tuple[dict[Act, int
     return acts, fold.root()
 
 
-def _acts(lines: list[bytes]) -> Iterator[Act]:
-    for number, line in enumerate(lines):
-        try:
-            yield act_of(line)
-        except EntryMalformed:
-            raise BundleRefused(place=f"entry {number}") from None
+def _counted(lines: list[bytes]) -> dict[Act, int]:
+    acts: Counter[Act] = Counter()
+    try:
+        acts.update(acts_of(lines))
+    except EntryMalformed:
+        raise BundleRefused(place=f"entry {acts.total()}") from None
+    return dict(acts)

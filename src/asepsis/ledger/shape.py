@@ -9,6 +9,7 @@ which decides; so this only ever says yes where that says yes.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator
 from datetime import date
 from functools import lru_cache
 from typing import Final
@@ -19,22 +20,47 @@ from asepsis.ledger.entry import parse_entry
 _IDENTIFIER: Final = rb"[A-Za-z0-9][A-Za-z0-9._:@/+=-]{0,199}+"
 _DIGEST: Final = rb"[0-9a-f]{64}"
 _NUMBER: Final = rb"(?:0|-?[1-9][0-9]{0,14})"  # longer numbers may pass the largest one and are read in full
-_FACT: Final = rb'"[a-z_]++":(?:"' + _IDENTIFIER + rb'"|' + _NUMBER + rb")"
-_COMMITMENT: Final = rb'"[a-z_]++":"' + _DIGEST + rb'"'
+_VALUE: Final = rb'(?:"' + _IDENTIFIER + rb'"|' + _NUMBER + rb")"
+_COMMITMENT_VALUE: Final = rb'"' + _DIGEST + rb'"'
+_FACT: Final = rb'"[a-z_]++":' + _VALUE
+_COMMITMENT: Final = rb'"[a-z_]++":' + _COMMITMENT_VALUE
 
 
 def _list_of(item: bytes) -> bytes:
-    return rb"((?:" + item + rb"(?:," + item + rb")*+)?)"
+    return rb"(?:" + item + rb"(?:," + item + rb")*+)?"
 
 
-_ENTRY: Final = re.compile(
-    rb'\{"act":"([a-z_.]++)","actor":"' + _IDENTIFIER + rb'"'
-    rb',"at":"([0-9]{4}-[0-9]{2}-[0-9]{2})T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]\.[0-9]{6}Z"'
-    rb',"commitments":\{' + _list_of(_COMMITMENT) + rb'\},"facts":\{' + _list_of(_FACT) + rb"\}"
-    rb',"format":"' + re.escape(FORMAT.encode()) + rb'","subject":"' + _IDENTIFIER + rb'"\}'
-)
+_MOST_SHAPES: Final = 4
+"""How many narrower patterns are kept for one act; more would be slower than the wide one."""
+
+
+def _entry(act: bytes, *, commitments: bytes, facts: bytes) -> re.Pattern[bytes]:
+    return re.compile(
+        rb'\{"act":"(' + act + rb')","actor":"' + _IDENTIFIER + rb'"'
+        rb',"at":"([0-9]{4}-[0-9]{2}-[0-9]{2})T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]\.[0-9]{6}Z"'
+        rb',"commitments":\{(' + commitments + rb')\},"facts":\{(' + facts + rb")\}"
+        rb',"format":"' + re.escape(FORMAT.encode()) + rb'","subject":"' + _IDENTIFIER + rb'"\}'
+    )
+
+
+_ENTRY: Final = _entry(rb"[a-z_.]++", commitments=_list_of(_COMMITMENT), facts=_list_of(_FACT))
 _NAME: Final = re.compile(rb'"([a-z_]++)":')
 _ACTS: Final = {act.value.encode(): act for act in Act}
+_START: Final = len(b'{"act":"')
+
+
+def acts_of(lines: Iterable[bytes]) -> Iterator[Act]:
+    """The act of each entry; raises `EntryMalformed` at the first line where `parse_entry` does."""
+    learnt: dict[bytes, list[re.Pattern[bytes]]] = {}
+    for line in lines:
+        for pattern in learnt.get(line[_START : line.find(b'"', _START)], ()):
+            match = pattern.fullmatch(line)
+            if match is not None and _is_day(match[2]):
+                yield _ACTS[match[1]]
+                break
+        else:
+            yield act_of(line)
+            _learn(learnt, line)
 
 
 def act_of(line: bytes) -> Act:
@@ -46,6 +72,25 @@ def act_of(line: bytes) -> Act:
         if act is not None and _is_day(day) and _in_order(facts, FACTS) and _in_order(commitments, PERSONAL):
             return act
     return parse_entry(line).act
+
+
+def _learn(learnt: dict[bytes, list[re.Pattern[bytes]]], line: bytes) -> None:
+    """Remember what this entry, which was accepted, has for names."""
+    match = _ENTRY.fullmatch(line)
+    if match is None:
+        return
+    act, _, commitments, facts = match.groups()
+    patterns = learnt.setdefault(act, [])
+    if len(patterns) < _MOST_SHAPES:
+        patterns.append(_shape(act, _NAME.findall(commitments), _NAME.findall(facts)))
+
+
+def _shape(act: bytes, commitments: list[bytes], facts: list[bytes]) -> re.Pattern[bytes]:
+    return _entry(
+        re.escape(act),
+        commitments=b",".join(b'"' + name + b'":' + _COMMITMENT_VALUE for name in commitments),
+        facts=b",".join(b'"' + name + b'":' + _VALUE for name in facts),
+    )
 
 
 def _in_order(members: bytes, allowed: frozenset[str]) -> bool:
