@@ -27,7 +27,7 @@ _COMMITMENT: Final = rb'"[a-z_]++":' + _COMMITMENT_VALUE
 
 
 def _list_of(item: bytes) -> bytes:
-    return rb"(?:" + item + rb"(?:," + item + rb")*+)?"
+    return rb"((?:" + item + rb"(?:," + item + rb")*+)?)"
 
 
 _MOST_SHAPES: Final = 4
@@ -36,14 +36,14 @@ _MOST_SHAPES: Final = 4
 
 def _entry(act: bytes, *, commitments: bytes, facts: bytes) -> re.Pattern[bytes]:
     return re.compile(
-        rb'\{"act":"(' + act + rb')","actor":"' + _IDENTIFIER + rb'"'
+        rb'\{"act":"' + act + rb'","actor":"' + _IDENTIFIER + rb'"'
         rb',"at":"([0-9]{4}-[0-9]{2}-[0-9]{2})T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]\.[0-9]{6}Z"'
-        rb',"commitments":\{(' + commitments + rb')\},"facts":\{(' + facts + rb")\}"
+        rb',"commitments":\{' + commitments + rb'\},"facts":\{' + facts + rb"\}"
         rb',"format":"' + re.escape(FORMAT.encode()) + rb'","subject":"' + _IDENTIFIER + rb'"\}'
     )
 
 
-_ENTRY: Final = _entry(rb"[a-z_.]++", commitments=_list_of(_COMMITMENT), facts=_list_of(_FACT))
+_ENTRY: Final = _entry(rb"([a-z_.]++)", commitments=_list_of(_COMMITMENT), facts=_list_of(_FACT))
 _NAME: Final = re.compile(rb'"([a-z_]++)":')
 _ACTS: Final = {act.value.encode(): act for act in Act}
 _START: Final = len(b'{"act":"')
@@ -53,10 +53,11 @@ def acts_of(lines: Iterable[bytes]) -> Iterator[Act]:
     """The act of each entry; raises `EntryMalformed` at the first line where `parse_entry` does."""
     learnt: dict[bytes, list[re.Pattern[bytes]]] = {}
     for line in lines:
-        for pattern in learnt.get(line[_START : line.find(b'"', _START)], ()):
+        name = line[_START : line.find(b'"', _START)]
+        for pattern in learnt.get(name, ()):
             match = pattern.fullmatch(line)
-            if match is not None and _is_day(match[2]):
-                yield _ACTS[match[1]]
+            if match is not None and _is_day(match[1]):
+                yield _ACTS[name]
                 break
         else:
             yield act_of(line)

@@ -11,11 +11,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final, Protocol
 
 from asepsis.errors.ledger import ConsistencyRefused, InclusionRefused, TreeRangeRefused
 
 HASH_LENGTH: Final = 32
+_BLOCK_LEVEL: Final = 8
+_BLOCK: Final = 1 << _BLOCK_LEVEL
 EMPTY_ROOT: Final = hashlib.sha256(b"").digest()
 """Root of the tree without leaves (RFC 6962, section 2.1)."""
 
@@ -99,23 +102,25 @@ class Fold:
 
     def add(self, leaf: bytes) -> None:
         """Add the hash of the next leaf."""
-        level, current = 0, leaf
-        while self._complete and self._complete[-1][0] == level:
-            current = node_hash(self._complete.pop()[1], current)
-            level += 1
-        self._complete.append((level, current))
-        self.size += 1
+        self._push(leaf, level=0)
 
     def extend(self, entries: Iterable[bytes]) -> None:
-        """Add entries themselves, in order; the same as :meth:`add` of the hash of each."""
-        sha256, complete = hashlib.sha256, self._complete
-        for entry in entries:
-            level, current = 0, sha256(b"\x00" + entry).digest()
-            while complete and complete[-1][0] == level:
-                current = sha256(b"\x01" + complete.pop()[1] + current).digest()
-                level += 1
-            complete.append((level, current))
-            self.size += 1
+        """Add entries themselves, in order; the same as :meth:`add` of the hash of each, and quicker."""
+        sha256, rest = hashlib.sha256, iter(entries)
+        while leaves := [sha256(b"\x00" + entry).digest() for entry in islice(rest, _BLOCK - self.size % _BLOCK)]:
+            if len(leaves) == _BLOCK:
+                self._push(_whole(leaves), level=_BLOCK_LEVEL)
+            else:
+                for leaf in leaves:
+                    self.add(leaf)
+
+    def _push(self, subtree: bytes, *, level: int) -> None:
+        """Add a complete subtree; the leaves so far are a multiple of its own."""
+        self.size += 1 << level
+        while self._complete and self._complete[-1][0] == level:
+            subtree = node_hash(self._complete.pop()[1], subtree)
+            level += 1
+        self._complete.append((level, subtree))
 
     def root(self) -> bytes:
         """Root over the leaves so far."""
@@ -125,6 +130,15 @@ class Fold:
         for _, left in reversed(self._complete[:-1]):
             current = node_hash(left, current)
         return current
+
+
+def _whole(row: list[bytes]) -> bytes:
+    """The root over a whole block, level by level."""
+    sha256 = hashlib.sha256
+    while len(row) > 1:
+        pairs = iter(row)
+        row = [sha256(b"\x01" + left + right).digest() for left, right in zip(pairs, pairs, strict=True)]
+    return row[0]
 
 
 def root(nodes: Nodes, *, size: int) -> bytes:

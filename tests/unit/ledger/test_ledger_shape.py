@@ -127,10 +127,15 @@ def test_what_is_nearly_an_entry_is_judged_as_by_the_full_reading(change: str) -
     same(LINE.replace(old, new))
 
 
-@given(st.lists(st.binary(max_size=6), max_size=40))
-def test_adding_entries_is_adding_their_hashes(entries: list[bytes]) -> None:
+@given(st.lists(st.integers(0, 700), max_size=4), st.binary(max_size=6))
+@example([1, 255, 256, 1], b"")
+def test_adding_entries_is_adding_their_hashes(lengths: list[int], salt: bytes) -> None:
     one, other = Fold(), Fold()
-    one.extend(entries)
+    entries = [salt + bytes([number % 251]) for number in range(sum(lengths))]
+    start = 0
+    for length in lengths:
+        one.extend(entries[start : start + length])
+        start += length
     for entry in entries:
         other.add(leaf_hash(entry))
     assert (one.size, one.root()) == (other.size, other.root())
