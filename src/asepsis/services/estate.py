@@ -21,6 +21,9 @@ from asepsis.integrity.last_clean import Listing, assess_history
 from asepsis.integrity.reading import Pace, read_object
 from asepsis.ports import Clock, ObjectIndex, Source
 
+NOT_READ: Final = "estate.not_read"
+"""The reason of an object that a verdict from the index alone does not know."""
+
 _SECONDS: Final = 1.0
 """What was read in about this time is kept at once."""
 
@@ -46,6 +49,8 @@ class Estate:
     index: ObjectIndex
     clock: Clock
     pace: Pace = lambda _: None
+    reads: bool = True
+    """Whether objects that the index does not know are read; else they are unknown, and nothing is kept of them."""
 
     def scan(self, *, report: Report = lambda _: None) -> EstateScan:
         """Read what is new, judge everything, and compare the restore points with those seen before."""
@@ -56,11 +61,13 @@ class Estate:
         known = {key: item for key, item in self.index.known(name).items() if item.facts is not None}
         fresh = {key: found for key, found in wanted.items() if key not in known}
         for batch in self._read(fresh, report):
-            self.index.add(name, batch)
+            if self.reads:
+                self.index.add(name, batch)
             known |= {item.key: item for item in batch}
         now = {point.id: self._indexed(point, listings[point.id]) for point in points}
         inventory = compare_inventory(self.index.points(name), now)
-        self.index.add_points(name, list(now.values()))
+        if self.reads:
+            self.index.add_points(name, list(now.values()))
         history = _judged(points, listings, known)
         return EstateScan(
             history=history,
@@ -94,6 +101,8 @@ class Estate:
             yield batch
 
     def _object(self, key: str, point: RestorePointId, entry: Entry) -> IndexedObject:
+        if not self.reads:
+            return IndexedObject(key=key, size=entry.size, facts=None, fault=NOT_READ)
         try:
             with self.source.open(point, entry.path) as stream:
                 return read_object(stream, key=key, size=entry.size, pace=self.pace)

@@ -173,3 +173,18 @@ def test_an_index_of_a_later_version_is_refused(tmp_path: Path) -> None:
         connection.execute("PRAGMA user_version = 2")
     with pytest.raises(IndexUnusable):
         EstateIndex(path)
+
+
+def test_a_verdict_from_the_index_alone_reads_no_object_and_keeps_nothing(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(estate, "read_object", lambda *_, **__: pytest.fail("an object was read"))
+    quick = scanned(repository, tmp_path / "estate.db", reads=False)
+    assert quick.new_objects == quick.objects > 0
+    assert quick.history.last_clean is None
+    assert all(estate.NOT_READ in one.reasons for point in quick.history.points for one in point.objects)
+    monkeypatch.undo()
+    monkeypatch.setenv("ASEPSIS_RESTIC_PASSWORD", "northgate-demo")
+    full = scanned(repository, tmp_path / "estate.db")
+    assert full.new_objects == full.objects
+    assert scanned(repository, tmp_path / "estate.db", reads=False).history.points == full.history.points
