@@ -43,6 +43,11 @@ class Purpose(StrEnum):
     CERTIFICATE = "certificate"
     ERASURE = "erasure"
     CHANGE_TICKET = "change-ticket"
+    APPOINTMENT = "appointment"
+    INCIDENT_ACT = "incident-act"
+    RECOVERY = "recovery-certificate"
+    CONTINUITY_PACK = "continuity-pack"
+    DRILL_REPORT = "drill-report"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
