@@ -35,7 +35,6 @@ from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from asepsis.domain.analysis import AnalysisKind
 from asepsis.domain.budget import Charge
-from asepsis.domain.documents import Document
 from asepsis.domain.erasure import Erasure
 from asepsis.domain.keydesk import GrantedRun, Head, IssuedNonce, KeptLinks, KeptMemory, KeptSnapshot
 from asepsis.domain.ledger import LedgerEntry
@@ -44,7 +43,6 @@ from asepsis.domain.names import Digest, PartyId, RunId, SnapshotId
 from asepsis.domain.privacy import Loss, Spending
 from asepsis.domain.snapshot import Label
 from asepsis.domain.statements import Statement, StatementKind
-from asepsis.sealing.canonical import canonical, parse_canonical
 from asepsis.store.database import open_database, reading, writing
 from asepsis.store.erasure_tables import ErasureTables, add_erasure_table
 from asepsis.store.ledger_tables import LedgerTables, add_ledger_tables
@@ -230,19 +228,19 @@ class DeskTables:
         self._connection.execute(_USE_NONCE, {"used_up": nonce})
         return IssuedNonce(issued_at=_to_time(row.issued_at), used=bool(row.used))
 
-    def add_contract(self, contract: Digest, *, lineage: Digest, document: Document) -> None:
-        """Remember a contract text that the owner signed at this desk, as the newest version of its lineage."""
-        self._add(_CONTRACTS, contract=contract, document=canonical(document))
+    def add_contract(self, contract: Digest, *, lineage: Digest, text: bytes) -> None:
+        """Remember a contract's canonical text, which the owner signed here, as the newest version of its lineage."""
+        self._add(_CONTRACTS, contract=contract, document=text)
         self._add(_VERSIONS, contract=contract, lineage=lineage)
 
     def is_signed(self, contract: Digest) -> bool:
         """Whether the owner signed this contract text at this desk."""
         return self._connection.execute(_SIGNED, {"contract": contract}).one_or_none() is not None
 
-    def contract(self, contract: Digest) -> Document | None:
-        """The text of a contract that the owner signed at this desk."""
+    def contract(self, contract: Digest) -> bytes | None:
+        """The canonical text of a contract that the owner signed at this desk."""
         row = self._one(_CONTRACTS, contract=contract)
-        return None if row is None else parse_canonical(row.document)
+        return None if row is None else bytes(row.document)
 
     def versions(self, lineage: Digest) -> list[Digest]:
         """All versions of a lineage that the owner signed at this desk, oldest first."""

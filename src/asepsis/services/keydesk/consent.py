@@ -9,6 +9,7 @@ from __future__ import annotations
 import hmac
 import re
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Final
 
 from asepsis.domain.amendment import check_amendment
@@ -33,6 +34,7 @@ from asepsis.errors.desk import (
 from asepsis.errors.keys import KeyDestroyed
 from asepsis.sealing.agreement import contract_digest, contract_payload, lineage_of
 from asepsis.sealing.approval import approval_payload
+from asepsis.sealing.canonical import canonical, parse_canonical
 from asepsis.sealing.context import snapshot_binding
 from asepsis.sealing.links import LINKS
 from asepsis.sealing.manifest import SignedManifest, manifest_digest, verify_manifest
@@ -73,7 +75,7 @@ def sign_contract(office: Office, document: object) -> bytes:
             _check_lineage(records, contract)
             lineage = lineage_of(contract, digest=digest)
             require_named(office, records, contract, lineage=lineage)
-            records.add_contract(digest, lineage=lineage, document=contract.to_document())
+            records.add_contract(digest, lineage=lineage, text=canonical(contract.to_document()))
             office.write(records, Act.CONTRACT_SIGNED, subject=digest, level=contract.level)
     return office.keys.sign(Purpose.CONTRACT, contract_payload(contract))
 
@@ -97,10 +99,10 @@ def labels_of(records: DeskRecords, lineage: Digest) -> list[Label]:
 
 def signed_contract(office: Office, records: DeskRecords, digest: Digest) -> Contract:
     """A contract that the owner signed here. Raises ContractNotSignedHere."""
-    document = records.contract(digest)
-    if document is None:
+    contract = _kept_contract(records, digest)
+    if contract is None:
         raise ContractNotSignedHere(owner=office.owner)
-    return read_contract(document)
+    return contract
 
 
 def turn_switch(office: Office, *, stopped: bool, reason: str) -> None:
@@ -207,8 +209,19 @@ def budget_of(office: Office, records: DeskRecords, contract: Contract, *, diges
 
 
 def _versions(records: DeskRecords, lineage: Digest) -> list[Contract]:
-    documents = (records.contract(digest) for digest in records.versions(lineage))
-    return [read_contract(document) for document in documents if document is not None]
+    found = (_kept_contract(records, digest) for digest in records.versions(lineage))
+    return [contract for contract in found if contract is not None]
+
+
+def _kept_contract(records: DeskRecords, digest: Digest) -> Contract | None:
+    text = records.contract(digest)
+    return None if text is None else _read(text)
+
+
+@lru_cache(maxsize=16)
+def _read(text: bytes) -> Contract:
+    """The contract of a text; every run asks for all versions of its lineage."""
+    return read_contract(parse_canonical(text))
 
 
 def _check_lineage(records: DeskRecords, contract: Contract) -> None:
@@ -219,12 +232,12 @@ def _check_lineage(records: DeskRecords, contract: Contract) -> None:
     if contract.amends is None:
         return
     digest, lineage = contract.amends.contract, contract.amends.lineage
-    document = records.contract(digest) if digest in records.versions(lineage) else None
-    if document is None:
+    before = _kept_contract(records, digest) if digest in records.versions(lineage) else None
+    if before is None:
         raise AmendmentRefused(contract=contract.name, problem="the version that it names was not signed here")
     if any(erasure.clause is not Clause.RETENTION for erasure in _erasures(records, lineage)):
         raise AmendmentRefused(contract=contract.name, problem="the keys of its data were destroyed here")
-    check_amendment(contract, before=read_contract(document), digest=digest, lineage=lineage)
+    check_amendment(contract, before=before, digest=digest, lineage=lineage)
 
 
 def _erasures(records: DeskRecords, lineage: Digest) -> list[Erasure]:

@@ -8,7 +8,6 @@ from datetime import datetime
 from typing import Protocol
 
 from asepsis.domain.budget import Charge
-from asepsis.domain.documents import Document
 from asepsis.domain.erasure import Erasure
 from asepsis.domain.keydesk import GrantedRun, Head, IssuedNonce, KeptLinks, KeptMemory, KeptSnapshot, PublicKeys
 from asepsis.domain.ledger import LedgerEntry
@@ -89,16 +88,16 @@ class DeskRecords(Protocol):
         """Use a nonce up and say what it was before; nothing, if this desk did not issue it."""
         ...
 
-    def add_contract(self, contract: Digest, *, lineage: Digest, document: Document) -> None:
-        """Remember a contract text that the owner signed here, as the newest version of its lineage."""
+    def add_contract(self, contract: Digest, *, lineage: Digest, text: bytes) -> None:
+        """Remember a contract's canonical text, which the owner signed here, as the newest version of its lineage."""
         ...
 
     def is_signed(self, contract: Digest) -> bool:
         """Whether the owner signed this contract text here."""
         ...
 
-    def contract(self, contract: Digest) -> Document | None:
-        """The text of a contract that the owner signed here."""
+    def contract(self, contract: Digest) -> bytes | None:
+        """The canonical text of a contract that the owner signed here."""
         ...
 
     def versions(self, lineage: Digest) -> list[Digest]:
