@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Final
 
 from asepsis.domain.integrity import HistoryVerdict, ObjectFacts
 from asepsis.domain.names import RestorePointId
+
+NOT_READ: Final = "estate.not_read"
+"""The reason of an object that a verdict from the index alone does not know."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +70,12 @@ class EstateScan:
     new_bytes: int
     digests: Mapping[str, str] = field(default_factory=dict)
     """BLAKE3 of the objects that are not clean, by path of the newest restore point that holds them."""
+    roots: Mapping[RestorePointId, str] = field(default_factory=dict)
+    """The digest of each restore point's list of entries with their contents, as it is now."""
+    unread: int = 0
+    """Objects of which nothing is known: they cannot be read, or were not to be read now."""
+    unparsed: int = 0
+    """Objects of a format that nothing parses: only their names and their bytes were looked at."""
 
 
 Points = Mapping[RestorePointId, IndexedPoint]

@@ -12,17 +12,15 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final
 
-from asepsis.domain.estate import EstateScan, IndexedObject, IndexedPoint, compare_inventory
+from asepsis.domain.estate import NOT_READ, EstateScan, IndexedObject, IndexedPoint, compare_inventory
 from asepsis.domain.integrity import HistoryVerdict, ObjectFacts
 from asepsis.domain.names import RestorePointId
 from asepsis.domain.source import Entry, EntryType, RestorePoint, Verdict
 from asepsis.errors import AsepsisError
+from asepsis.integrity.formats import UNKNOWN
 from asepsis.integrity.last_clean import Listing, assess_history
 from asepsis.integrity.reading import Pace, read_object
 from asepsis.ports import Clock, ObjectIndex, Source
-
-NOT_READ: Final = "estate.not_read"
-"""The reason of an object that a verdict from the index alone does not know."""
 
 _SECONDS: Final = 1.0
 """What was read in about this time is kept at once."""
@@ -76,6 +74,9 @@ class Estate:
             new_objects=len(fresh),
             new_bytes=sum(entry.size for _, entry in fresh.values()),
             digests=_digests(history, listings, known),
+            roots={point.id: point.entries for point in now.values()},
+            unread=sum(known[key].facts is None for key in wanted),
+            unparsed=sum(_is_unparsed(known[key]) for key in wanted),
         )
 
     def _entries(self, point: RestorePoint) -> list[Entry] | AsepsisError:
@@ -113,6 +114,10 @@ class Estate:
         listed = [entries.code] if isinstance(entries, AsepsisError) else [f"{e.path}\0{_key(e)}" for e in entries]
         digest = sha256("\n".join(listed).encode(errors="surrogateescape"))
         return IndexedPoint(id=point.id, taken_at=point.taken_at, first_seen=self.clock(), entries=digest.hexdigest())
+
+
+def _is_unparsed(item: IndexedObject) -> bool:
+    return item.facts is not None and item.facts.format == UNKNOWN
 
 
 def _key(entry: Entry) -> str:

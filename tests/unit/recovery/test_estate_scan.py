@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 
 from asepsis.bootstrap.backups import look_into
 from asepsis.cli.main import app
+from asepsis.domain.estate import NOT_READ
 from asepsis.domain.names import RestorePointId
 from asepsis.errors.estate import IndexUnusable
 from asepsis.integrity.reading import read_object
@@ -180,11 +181,13 @@ def test_a_verdict_from_the_index_alone_reads_no_object_and_keeps_nothing(
 ) -> None:
     monkeypatch.setattr(estate, "read_object", lambda *_, **__: pytest.fail("an object was read"))
     quick = scanned(repository, tmp_path / "estate.db", reads=False)
-    assert quick.new_objects == quick.objects > 0
+    assert quick.new_objects == quick.unread == quick.objects > 0
     assert quick.history.last_clean is None
-    assert all(estate.NOT_READ in one.reasons for point in quick.history.points for one in point.objects)
+    assert all(NOT_READ in one.reasons for point in quick.history.points for one in point.objects)
     monkeypatch.undo()
     monkeypatch.setenv("ASEPSIS_RESTIC_PASSWORD", "northgate-demo")
     full = scanned(repository, tmp_path / "estate.db")
-    assert full.new_objects == full.objects
+    assert (full.new_objects, full.unread) == (full.objects, 0)
+    assert full.unparsed > 0
+    assert full.roots == quick.roots
     assert scanned(repository, tmp_path / "estate.db", reads=False).history.points == full.history.points
