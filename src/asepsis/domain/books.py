@@ -20,6 +20,7 @@ _COLUMNS: Final = ("landed", "accepted", "merged", "quarantined", "excluded", "h
 class FileBooks:
     """The account of one file; all numbers are records except ``size`` and ``landed_bytes`` (bytes).
 
+    ``digest`` is BLAKE3 of the file as it is stored.
     ``header`` are records that belong to the format itself (headers, terminators), ``context`` are read together with
     other records (the patient segment of a message), ``residue`` are bytes outside any record, kept in quarantine.
     ``emitted`` counts rows per target table: one record may become several rows. ``declared`` is what the source says

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -21,7 +21,6 @@ from asepsis.engines.harmonise.guard import connect
 from asepsis.engines.harmonise.land import HashedStream, create_landed, land
 from asepsis.engines.harmonise.split import create_code_tables, settle
 from asepsis.harmonise.entries import FileEntry, read_entry
-from asepsis.harmonise.expressions import quote_text
 from asepsis.harmonise.extraction import extract, landed_table
 from asepsis.harmonise.jsonpaths import compile_paths
 from asepsis.harmonise.mapping import Mapping
@@ -40,6 +39,7 @@ PATHS = {
     "system": "code.coding[system=s].code",
     "second": "component[1].valueQuantity.value",
 }
+SIMPLE = {name: path for name, path in PATHS.items() if "=" not in path}
 WHOLE = (
     b'{"id":"a","status":"final","code":{"coding":[{"system":"s","code":"1"}]},"valueQuantity":{"value":%s}}\n',
     b'{"id":"b","component":[{},{"valueQuantity":{"value":%s}}]}\n',
@@ -76,40 +76,40 @@ RESOURCES = st.one_of(
 )
 
 
-def entry() -> FileEntry:
+def entry(paths: dict[str, str]) -> FileEntry:
     values: dict[str, Any] = {
         "reader": "ndjson",
         "pattern": "*.x",
         "extract_date": dt.date(2020, 1, 1),
         "encoding": "utf-8",
-        "paths": PATHS,
+        "paths": paths,
     }
     return read_entry(Section(values, file="source.yaml", key="files.x"), "x", {})
 
 
-def landed(data: bytes) -> tuple[duckdb.DuckDBPyConnection, FileEntry]:
-    found = entry()
+def landed(data: bytes, paths: dict[str, str]) -> tuple[duckdb.DuckDBPyConnection, FileEntry]:
+    found = entry(paths)
     connection = connect(Path(":memory:"), scratch=Path("/nonexistent"), memory="256MB", threads=1)
     create_landed(connection, found)
     land(connection, found, file=(0, "f"), opener=partial(io.BytesIO, data), progress=lambda _: None)
     return connection, found
 
 
-def fields_at_once(data: bytes) -> list[tuple[Any, ...]]:
-    connection, found = landed(data)
+def fields_at_once(data: bytes, paths: dict[str, str] = PATHS) -> list[tuple[Any, ...]]:
+    connection, found = landed(data, paths)
     try:
-        names = ", ".join(f'"f.{name}"' for name in PATHS)
+        names = ", ".join(f'"f.{name}"' for name in paths)
         return connection.execute(f"SELECT rec_no, defects, {names} FROM ({extract(found)}) ORDER BY 1").fetchall()
     finally:
         connection.close()
 
 
-def fields_alone(data: bytes) -> list[tuple[Any, ...]]:
+def fields_alone(data: bytes, paths: dict[str, str]) -> list[tuple[Any, ...]]:
     """Each record parsed by a statement of its own, out of its landed text."""
-    connection, _ = landed(data)
-    view = compile_paths(PATHS, file="source.yaml")
-    taken = f"try(json_transform(t, {quote_text(view.structure)}))"
-    parsed = f"SELECT CASE WHEN starts_with(ltrim(t), '{{') THEN {taken} END AS j FROM (SELECT ?::VARCHAR AS t)"
+    connection, _ = landed(data, paths)
+    view = compile_paths(paths, file="source.yaml")
+    taken = f"CASE WHEN starts_with(ltrim(text), '{{') THEN try({view.taken}) END"
+    parsed = f"SELECT {taken} AS j FROM (SELECT ?::VARCHAR AS text)"
     try:
         rows = []
         records = f"SELECT rec_no, defects, text FROM {landed_table('x')} WHERE kind = 'data' ORDER BY 1"
@@ -123,10 +123,66 @@ def fields_alone(data: bytes) -> list[tuple[Any, ...]]:
 
 
 @settings(max_examples=15, deadline=None)
-@given(st.lists(RESOURCES, min_size=5, max_size=20))
-def test_resources_parsed_at_once_have_the_fields_of_each_alone(resources: list[bytes]) -> None:
+@given(st.lists(RESOURCES, min_size=5, max_size=20), st.sampled_from([PATHS, SIMPLE]))
+def test_resources_parsed_at_once_have_the_fields_of_each_alone(resources: list[bytes], paths: dict[str, str]) -> None:
     data = b"".join(resources)
-    assert fields_at_once(data) == fields_alone(data)
+    assert fields_at_once(data, paths) == fields_alone(data, paths)
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.lists(RESOURCES, min_size=5, max_size=20))
+def test_paths_give_the_same_alone_and_beside_one_with_a_condition(resources: list[bytes]) -> None:
+    """A number beyond 1e20 is written in one of two ways."""
+    data = b"".join(resources)
+    system = 2 + list(PATHS).index("system")
+    rows = [(*row[:system], *row[system + 1 :]) for row in fields_at_once(data)]
+    assert [comparable(row) for row in rows] == [comparable(row) for row in fields_at_once(data, SIMPLE)]
+
+
+def comparable(row: Sequence[Any]) -> list[Any]:
+    """Long numbers by their value."""
+    return [float(value) if isinstance(value, str) and value[:3] in {"123", "1.2"} else value for value in row]
+
+
+LARGE = b"".join(WHOLE[0] % str(number).encode() for number in range(50))
+
+
+@pytest.mark.parametrize(
+    ("odd", "ways"),
+    [
+        (b"", ["quick", "quick"]),
+        (b"\n", ["careful", "quick"]),
+        (b"[]\n", ["careful", "quick"]),
+        (b" {}\n", ["careful", "quick"]),
+        (b'{"id":\n', ["quick", "careful", "careful"]),
+    ],
+)
+def test_the_quick_way_is_left_where_a_record_is_odd_and_for_good_where_one_is_broken(
+    odd: bytes, ways: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(landing, "_ROW_GROUP", 1)
+    monkeypatch.setattr(lines, "_BLOCK", len(LARGE + odd))
+    statements: list[str] = []
+
+    class Listening:
+        def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+            self._connection = connection
+
+        def execute(self, sql: str) -> Any:
+            statements.append("careful" if "try(" in sql else "quick")
+            return self._connection.execute(sql)
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._connection, name)
+
+    found = entry(PATHS)
+    with connect(Path(":memory:"), scratch=Path("/nonexistent"), memory="256MB", threads=1) as connection:
+        create_landed(connection, found)
+        data = partial(io.BytesIO, LARGE + odd + LARGE)
+        listening = cast("duckdb.DuckDBPyConnection", Listening(connection))
+        land(listening, found, file=(0, "f"), opener=data, progress=lambda _: None)
+        count = connection.execute(f"SELECT count(*) FROM {landed_table('x')}").fetchone()
+    assert (count, statements) == ((100 + bool(odd),), ways)
 
 
 def test_what_is_no_resource_is_known_by_its_reason() -> None:

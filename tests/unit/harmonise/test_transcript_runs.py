@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import hashlib
 import io
 from functools import partial
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from blake3 import blake3
 
 from asepsis.engines.harmonise import HarmonisedRun, Resources, harmonise, load_mapping
 from asepsis.errors.harmonise import TableFileDamaged
@@ -115,7 +115,7 @@ def test_rows_of_a_workbook_and_of_an_spss_file_become_tables_and_books(folder: 
 def test_the_digest_in_the_books_is_that_of_the_file_as_stored(folder: Path) -> None:
     files = {file.path: file for file in run(folder).books.files}
     for path in (folder / "export").iterdir():
-        assert str(files[path.name].digest) == hashlib.sha256(path.read_bytes()).hexdigest()
+        assert str(files[path.name].digest) == blake3(path.read_bytes()).hexdigest()
 
 
 def test_a_damaged_file_ends_the_run_and_nothing_of_it_stays(folder: Path) -> None:

@@ -7,9 +7,9 @@ Invariant: the byte ranges of a file's records tile the file; a gap or an overla
 
 from __future__ import annotations
 
-import hashlib
 import io
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -18,6 +18,7 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from blake3 import blake3
 
 from asepsis.domain.names import Digest
 from asepsis.engines.harmonise.guard import guarded
@@ -26,7 +27,7 @@ from asepsis.engines.transcripts.transcribing import transcribe
 from asepsis.errors.harmonise import BooksDoNotBalance
 from asepsis.harmonise.entries import FileEntry
 from asepsis.harmonise.expressions import quote_name
-from asepsis.harmonise.extraction import landed_fields, landed_table, take, taken_fields
+from asepsis.harmonise.extraction import landed_fields, landed_table, take, take_objects, taken_fields
 from asepsis.harmonise.readers.batch import Batch
 from asepsis.harmonise.readers.gunzip import gunzip
 from asepsis.harmonise.readers.record import RecordKind, read_into
@@ -35,13 +36,14 @@ _CHUNK: Final = 1 << 20
 _ROW_GROUP: Final = 122_880
 _MOST_WAITING: Final = 48 << 20
 _KINDS: Final = tuple(RecordKind)
+_OBJECT: Final = ord("{")
 
 Opener = Callable[[], BinaryIO]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Landed:
-    """One landed file: what it is (digest of the stored bytes) and how many bytes were read and landed."""
+    """One landed file: what it is (BLAKE3 of the stored bytes) and how many bytes were read and landed."""
 
     file_id: int
     path: str
@@ -54,11 +56,11 @@ class Landed:
 
 
 class HashedStream(io.RawIOBase):
-    """Reads through to a stream and takes the digest of every byte that passes."""
+    """Reads through to a stream and takes the BLAKE3 digest of every byte that passes."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
-        self._hash = hashlib.sha256()
+        self._hash = blake3()
 
     def readable(self) -> bool:
         """It can be read."""
@@ -152,15 +154,21 @@ def insert(connection: duckdb.DuckDBPyConnection, entry: FileEntry, batch: Batch
 
 
 class _Landing:
-    """Puts batches into a landed table, several at once: fewer rows than a row group are written twice by DuckDB."""
+    """Puts batches into a landed table, several at once: fewer rows than a row group are written twice by DuckDB.
+
+    JSON is taken out of its text in the quick way while every record begins as an object and none of them is broken.
+    """
 
     def __init__(self, connection: duckdb.DuckDBPyConnection, entry: FileEntry, file_id: int) -> None:
         self._connection = connection
         self._entry = entry
-        source = take(entry, f"SELECT {file_id} AS file_id, * FROM batch")
-        self._sql = f"INSERT INTO {landed_table(entry.name)} BY NAME {source}"
+        source, target = f"SELECT {file_id} AS file_id, * FROM batch", landed_table(entry.name)
+        self._sql = f"INSERT INTO {target} BY NAME {take(entry, source)}"
+        self._quick = f"INSERT INTO {target} BY NAME {take_objects(entry, source)}"
+        self._is_quick = bool(taken_fields(entry))
         self._waiting: list[pa.Table] = []
         self._rows = self._bytes = 0
+        self._are_objects = True
 
     def add(self, batch: Batch) -> None:
         """Take a batch; it may wait for others."""
@@ -169,6 +177,7 @@ class _Landing:
             self.finish()
         self._waiting.append(table)
         self._rows, self._bytes = self._rows + len(batch), self._bytes + len(batch.data)
+        self._are_objects = self._are_objects and self._is_quick and _are_objects(batch)
         if self._rows >= _ROW_GROUP or self._bytes >= _MOST_WAITING:
             self.finish()
 
@@ -178,9 +187,25 @@ class _Landing:
             return
         with guarded("land"):
             self._connection.register("batch", pa.concat_tables(self._waiting))
-            self._connection.execute(self._sql)
+            if not (self._are_objects and self._try_quick()):
+                self._connection.execute(self._sql)
             self._connection.unregister("batch")
-        self._waiting, self._rows, self._bytes = [], 0, 0
+        self._waiting, self._rows, self._bytes, self._are_objects = [], 0, 0, True
+
+    def _try_quick(self) -> bool:
+        """Whether the quick way went well; once it failed, it is not tried for the rest of the file."""
+        self._is_quick = False
+        with suppress(duckdb.InvalidInputException):
+            self._connection.execute(self._quick)
+            self._is_quick = True
+        return self._is_quick
+
+
+def _are_objects(batch: Batch) -> bool:
+    """Whether every record is a data record whose text is its bytes and begins as a JSON object."""
+    starts = np.concatenate((np.zeros(1, np.int32), batch.ends[:-1]))
+    begins = np.frombuffer(batch.data, np.uint8)[starts] == _OBJECT
+    return not batch.kinds and not batch.texts and bool(begins.all())
 
 
 @dataclass(slots=True)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
+
+from blake3 import blake3
 
 from asepsis.domain.books import Books, books_from_dict
 from asepsis.domain.names import Digest, RunId
@@ -53,8 +54,8 @@ class HarmonisedRun:
 
 
 def file_digest(path: Path) -> str:
-    """SHA-256 of a file, lower-case hex."""
-    digest = hashlib.sha256()
+    """BLAKE3 of a file, lower-case hex."""
+    digest = blake3()
     with path.open("rb") as stream:
         while chunk := stream.read(_CHUNK):
             digest.update(chunk)

@@ -28,7 +28,7 @@ from asepsis.harmonise.mapping import Mapping as SourceMapping
 from asepsis.harmonise.staging import EntryPlan
 
 _KEY_BYTES: Final = 32
-_FORMAT: Final = 1
+_FORMAT: Final = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
