@@ -45,6 +45,7 @@ from asepsis.domain.snapshot import Label
 from asepsis.domain.statements import Statement, StatementKind
 from asepsis.store.database import open_database, reading, writing
 from asepsis.store.erasure_tables import ErasureTables, add_erasure_table
+from asepsis.store.hold_tables import HoldTables, add_hold_table
 from asepsis.store.ledger_tables import LedgerTables, add_ledger_tables
 
 _NONCES_KEPT: Final = timedelta(days=1)
@@ -54,6 +55,7 @@ _MICROSECOND: Final = timedelta(microseconds=1)
 TABLES: Final = MetaData()
 add_ledger_tables(TABLES)
 add_erasure_table(TABLES)
+add_hold_table(TABLES)
 _SWITCH: Final = Table(
     "switch",
     TABLES,
@@ -197,6 +199,7 @@ class DeskTables:
         self._connection = connection
         self.ledger = LedgerTables(connection)
         self._erasures = ErasureTables(connection, TABLES)
+        self._holds = HoldTables(connection, TABLES)
 
     def append(self, entries: Sequence[LedgerEntry]) -> range:
         """Add entries to the desk's own ledger and return their positions."""
@@ -350,6 +353,18 @@ class DeskTables:
     def erasures(self, lineage: Digest, *, done: bool) -> list[Erasure]:
         """The erasures under a lineage that are done, or that are not, oldest first."""
         return self._erasures.of(lineage, done=done)
+
+    def add_hold(self, incident: str) -> bool:
+        """Hold all keys for an incident; says whether it is new."""
+        return self._holds.add(incident)
+
+    def lift_hold(self, incident: str) -> bool:
+        """End a hold, for ever; says whether there was one until now."""
+        return self._holds.lift(incident)
+
+    def holds(self) -> list[str]:
+        """The incidents that hold all keys, oldest first."""
+        return self._holds.current()
 
     def last_lease(self, contracts: Sequence[Digest]) -> datetime | None:
         """When the last lease under any of these contracts ends, or ended."""

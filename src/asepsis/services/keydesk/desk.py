@@ -19,9 +19,10 @@ from asepsis.domain.privacy import Account
 from asepsis.domain.snapshot import Manifest
 from asepsis.domain.statements import StatementKind
 from asepsis.sealing.erasure import SignedErasure
+from asepsis.sealing.incident import SignedAct, SignedAppointment
 from asepsis.sealing.manifest import SignedManifest
 from asepsis.sealing.statement import SignedStatement
-from asepsis.services.keydesk import consent, erasure, grants, linkmap, memories, recovery, witness
+from asepsis.services.keydesk import consent, erasure, grants, holds, linkmap, memories, recovery, witness
 from asepsis.services.keydesk.office import Office
 from asepsis.services.keydesk.privacy import accounts
 
@@ -124,6 +125,17 @@ class KeyDesk:
     def erase(self, contract: Digest, *, statements: Sequence[object] = ()) -> tuple[SignedErasure, ...]:
         """Destroy the keys of what may not be kept any longer under a contract; returns all its erasures so far."""
         return erasure.erase(self._office, contract, statements=statements)
+
+    def heed_incident(
+        self, acts: Sequence[SignedAct], *, appointments: Sequence[SignedAppointment], room: str
+    ) -> None:
+        """Hold all keys while an incident of the owner is frozen, and let go when it is closed."""
+        holds.heed_incident(self._office, acts, appointments=appointments, room=room)
+
+    def holds(self) -> list[str]:
+        """The incidents that hold all keys, oldest first."""
+        with self._office.state.reading() as records:
+            return records.holds()
 
     def approve_referral(self, analysis_digest: Digest, *, contract: Digest) -> bytes:
         """Approve exactly one referral; returns the owner's signature over it."""

@@ -28,6 +28,7 @@ from asepsis.sealing.memory import MEMORY, memory_id
 from asepsis.sealing.signing import Purpose
 from asepsis.sealing.statement import read_statements
 from asepsis.services.keydesk.consent import signed_contract
+from asepsis.services.keydesk.holds import require_nothing_held
 from asepsis.services.keydesk.office import Office
 from asepsis.services.keydesk.ports import DeskRecords
 
@@ -51,16 +52,21 @@ def erase(office: Office, contract: Digest, *, statements: Sequence[object] = ()
 
     Raises:
         ContractNotSignedHere: the owner did not sign that contract here.
+        KeysHeld: an incident of the owner holds all keys.
         RequestMalformed, StatementNotTrusted: a statement is not what it should be.
         KeysUnwritable: a secret cannot be destroyed; the intent stays, and asking again goes on.
     """
     with office.acting() as records:
         agreement = Agreement(contract=signed_contract(office, records, contract), digest=contract)
         _hear(office, records, agreement, statements)
+    with office.acting() as records:
+        require_nothing_held(office, records)
         _intend(office, records, agreement)
     with office.state.reading() as records:
         open_ones = records.erasures(agreement.lineage, done=False)
     for erasure in open_ones:
+        with office.state.reading() as records:
+            require_nothing_held(office, records)
         for key in erasure.keys:
             office.keys.destroy(binding=_binding(office, key))
         with office.acting() as records:

@@ -168,6 +168,18 @@ class DeskRecords(Protocol):
         """The erasures under a lineage that are done, or that are not, oldest first."""
         ...
 
+    def add_hold(self, incident: str) -> bool:
+        """Hold all keys for an incident; says whether it is new."""
+        ...
+
+    def lift_hold(self, incident: str) -> bool:
+        """End a hold, for ever; says whether there was one until now."""
+        ...
+
+    def holds(self) -> list[str]:
+        """The incidents that hold all keys, oldest first."""
+        ...
+
     def last_lease(self, contracts: Sequence[Digest]) -> datetime | None:
         """When the last lease under any of these contracts ends, or ended."""
         ...
