@@ -32,6 +32,7 @@ from asepsis.integrity.records.tickets import ChangeTicket
 from asepsis.integrity.records.values import Divergence
 from asepsis.ledger.checkpoint import Checkpoint
 from asepsis.sealing.erasure import SignedErasure
+from asepsis.sealing.incident import SignedAct, SignedAppointment
 from asepsis.sealing.manifest import SignedManifest
 from asepsis.sealing.signing import Purpose
 from asepsis.sealing.statement import SignedStatement
@@ -145,6 +146,25 @@ class Forensics(Protocol):
         self, before: Path, after: Path, *, tickets: Sequence[ChangeTicket] = (), like: Path | None = None
     ) -> AbstractContextManager[SnapshotPair]:
         """Two folders of tables; what tables are like is learned from ``like``."""
+
+
+class IncidentRecords(Protocol):
+    """What a hospital keeps of its incidents at home; every write is durable before it returns."""
+
+    def add_appointment(self, signed: SignedAppointment) -> None:
+        """Keep an appointment."""
+
+    def appointments(self) -> Sequence[SignedAppointment]:
+        """All appointments, oldest first."""
+
+    def add_act(self, incident: str, signed: SignedAct) -> None:
+        """Keep an act. Raises IncidentStepRefused where somebody else kept one of that number meanwhile."""
+
+    def acts(self, incident: str) -> Sequence[SignedAct]:
+        """The acts of an incident, in the order of their numbers."""
+
+    def incidents(self) -> Sequence[str]:
+        """The names of all incidents."""
 
 
 class RoomTables(Protocol):
