@@ -23,8 +23,13 @@ JSON: Final = "json"
 XML: Final = "xml"
 SQL: Final = "sql"
 COPYBOOK: Final = "copybook"
+X12: Final = "x12"
+FHIR: Final = "fhir"
+CCDA: Final = "ccda"
 
-TEXT_FORMATS: Final = frozenset({TEXT, HL7, JSON, XML, SQL, COPYBOOK})
+TEXT_FORMATS: Final = frozenset({TEXT, HL7, JSON, XML, SQL, COPYBOOK, X12, FHIR, CCDA})
+STRUCTURED: Final = (frozenset({HL7}), frozenset({X12}), frozenset({JSON, FHIR}), frozenset({XML, CCDA}))
+"""Text whose kind shows from its beginning; those in one set are of one kind."""
 
 _MAGIC: Final[tuple[tuple[str, int, bytes], ...]] = (
     (GZIP, 0, b"\x1f\x8b\x08"),
@@ -44,6 +49,17 @@ _MAGIC: Final[tuple[tuple[str, int, bytes], ...]] = (
     ("access", 0, b"\x00\x01\x00\x00Standard ACE DB\x00"),
     ("ole", 0, b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"),
     ("dicom", 128, b"DICM"),
+    ("sas7bdat", 0, bytes(12) + b"\xc2\xea\x81\x60"),
+    ("xport", 0, b"HEADER RECORD*******LIB"),
+    ("spss", 0, b"$FL2"),
+    ("spss", 0, b"$FL3"),
+    ("stata", 0, b"<stata_dta>"),
+    ("orc", 0, b"ORC"),
+    ("avro", 0, b"Obj\x01"),
+    ("arrow", 0, b"ARROW1"),
+    ("qcow2", 0, b"QFI\xfb"),
+    ("vmdk", 0, b"KDMV"),
+    ("vhdx", 0, b"vhdxfile"),
     (TAR, 257, b"ustar"),
 )
 
@@ -66,12 +82,29 @@ _PROMISES: Final[Mapping[str, frozenset[str]]] = {
     "sqlite": frozenset({"sqlite"}),
     "parquet": frozenset({"parquet"}),
     "dcm": frozenset({"dicom"}),
+    "pptx": frozenset({"zip"}),
+    "odt": frozenset({"zip"}),
+    "ods": frozenset({"zip"}),
+    "ppt": frozenset({"ole"}),
+    "db3": frozenset({"sqlite"}),
+    "bz2": frozenset({"bzip2"}),
+    "sas7bdat": frozenset({"sas7bdat"}),
+    "sav": frozenset({"spss"}),
+    "zsav": frozenset({"spss"}),
+    "orc": frozenset({"orc"}),
+    "avro": frozenset({"avro"}),
+    "qcow2": frozenset({"qcow2"}),
+    "vhdx": frozenset({"vhdx"}),
     "zst": frozenset({"zstd"}),
     "xz": frozenset({"xz"}),
     "hl7": frozenset({HL7}),
-    "json": frozenset({JSON}),
-    "ndjson": frozenset({JSON}),
-    "xml": frozenset({XML}),
+    "json": frozenset({JSON, FHIR}),
+    "ndjson": frozenset({JSON, FHIR}),
+    "xml": frozenset({XML, CCDA}),
+    "x12": frozenset({X12}),
+    "edi": TEXT_FORMATS,
+    "835": TEXT_FORMATS,
+    "837": TEXT_FORMATS,
     "sql": TEXT_FORMATS,
     "cpy": TEXT_FORMATS,
     "csv": TEXT_FORMATS,
@@ -82,6 +115,7 @@ _PROMISES: Final[Mapping[str, frozenset[str]]] = {
 }
 
 _DBASE_VERSIONS: Final = frozenset(b"\x02\x03\x04\x05\x30\x31\x32\x43\x63\x7b\x83\x8b\x8c\xcb\xe5\xf5\xfb")
+_X12_BEGIN: Final = re.compile(rb"(?:\xef\xbb\xbf)?\s*ISA([^\w\s])..\1.{10}\1..\1.{10}\1..\1", re.DOTALL)
 _HL7_BEGIN: Final = re.compile(rb"(?:\xef\xbb\xbf)?[\x0b\r\n]*(?:MSH|FHS|BHS)[^\w\s]")
 _JSON_BEGIN: Final = re.compile(rb"(?:\xef\xbb\xbf)?\s*[{\[]\s*[\"{\[\]}\-0-9tfn]")
 _XML_BEGIN: Final = re.compile(rb"(?:\xef\xbb\xbf)?\s*<(?:\?xml|!DOCTYPE|!--|[A-Za-z_][\w:.-]*[\s/>])")
@@ -90,6 +124,11 @@ _SQL_BEGIN: Final = re.compile(
 )
 _COPYBOOK_BEGIN: Final = re.compile(rb"(?im)^.{0,7}\s*\d\d\s+[\w-]+(?:\s+PIC\s|\s*\.)")
 _FIRST_FIELD: Final = re.compile(rb"[ -~\x80-\xff][ -~\x80-\xff\0]{10}[CNDLFMGBITYPOVWQ@+0]", re.DOTALL)
+_CLINICAL: Final[Mapping[str, str]] = {XML: CCDA, JSON: FHIR}
+_CLINICAL_MARKS: Final = {
+    XML: re.compile(rb"<(?:\w+:)?ClinicalDocument[\s>]"),
+    JSON: re.compile(rb"\"resourceType\"\s*:"),
+}
 _SMALLEST_DBASE: Final = 33
 _DBASE_END_OF_FIELDS: Final = 0x0D
 
@@ -121,9 +160,9 @@ def binary_format(head: bytes) -> str | None:
 
 def text_format(head: bytes) -> str:
     """Which text format begins so; plain text when none of them."""
-    for name, pattern in ((HL7, _HL7_BEGIN), (XML, _XML_BEGIN), (JSON, _JSON_BEGIN)):
+    for name, pattern in ((HL7, _HL7_BEGIN), (X12, _X12_BEGIN), (XML, _XML_BEGIN), (JSON, _JSON_BEGIN)):
         if pattern.match(head):
-            return name
+            return _CLINICAL[name] if name in _CLINICAL and _CLINICAL_MARKS[name].search(head[:8192]) else name
     if _SQL_BEGIN.search(head[:8192]):
         return SQL
     return COPYBOOK if _COPYBOOK_BEGIN.search(head[:8192]) else TEXT

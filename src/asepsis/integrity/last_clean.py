@@ -28,6 +28,11 @@ An ``AsepsisError`` makes the object unknown, as its code does.
 MASS: Final = 0.5
 """Share of the previous restore point's files that makes a change a mass change."""
 
+STANDING: Final = frozenset(
+    {"format.truncated", "format.record_count_wrong", "format.unreadable_json", "format.unreadable_xml"}
+)
+"""Reasons that a file may have had for ever: it was never well-formed."""
+
 FEWEST: Final = 3
 """So many files at least: with fewer, half of them is no mass."""
 
@@ -61,11 +66,13 @@ def assess_history(listings: Iterable[Listing], look: Look) -> HistoryVerdict:
 class _Baseline:
     """What later points are compared with: the files of the last clean point, the last clean facts of each path.
 
-    Never a version under suspicion: damage that stays for several points would excuse itself.
+    Never a version under suspicion: damage that stays for several points would excuse itself. ``standing`` are the
+    faults of structure that files had in the oldest point: they say nothing about what came later.
     """
 
     entries: dict[str, Entry] = field(default_factory=dict)
     facts: dict[str, ObjectFacts] = field(default_factory=dict)
+    standing: dict[str, frozenset[str]] = field(default_factory=dict)
 
 
 class _Reading:
@@ -104,17 +111,22 @@ def _assess(listing: Listing, baseline: _Baseline, reading: _Reading) -> Restore
     objects = []
     for path, entry in entries.items():
         facts = reading.facts(listing.point.id, entry)
-        objects.append(_judged(path, facts, before=baseline.facts.get(origins[path])))
+        objects.append(_judged(path, facts, baseline, was=origins[path]))
         if isinstance(facts, ObjectFacts) and objects[-1].verdict is Verdict.CLEAN:
             baseline.facts[path] = facts
+    if not baseline.entries:
+        baseline.standing = {item.path: frozenset(item.reasons) for item in objects if item.verdict is Verdict.SUSPECT}
     verdict = _point_verdict(listing.point, objects, _signals(entries, baseline.entries, origins, objects))
     if verdict.verdict is Verdict.CLEAN or not baseline.entries:
         baseline.entries = entries
     return verdict
 
 
-def _judged(path: str, facts: ObjectFacts | str, *, before: ObjectFacts | None) -> ObjectVerdict:
-    return unreadable(path, code=facts) if isinstance(facts, str) else judge(path, facts, before=before)
+def _judged(path: str, facts: ObjectFacts | str, baseline: _Baseline, *, was: str) -> ObjectVerdict:
+    if isinstance(facts, str):
+        return unreadable(path, code=facts)
+    standing = baseline.standing.get(path, frozenset())
+    return judge(path, facts, before=baseline.facts.get(was), standing=STANDING & standing)
 
 
 def _origin(path: str, now: Mapping[str, Entry], before: Mapping[str, Entry]) -> str:

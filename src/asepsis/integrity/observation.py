@@ -6,10 +6,9 @@ is a hint only (medical archives and images look random); what a format says abo
 
 from __future__ import annotations
 
-import json
-import zlib
-from collections import Counter
-from collections.abc import Iterator
+import codecs
+import math
+from collections.abc import Callable, Iterator, Mapping
 from typing import BinaryIO, Final
 
 import numpy as np
@@ -17,17 +16,17 @@ import numpy as np
 from asepsis.domain.integrity import ObjectFacts
 from asepsis.integrity import formats
 from asepsis.integrity.notes import phrases_in
+from asepsis.integrity.structure import documents, images, office, packed, tables
+from asepsis.integrity.structure.cursor import LARGEST_HELD, Cursor
+from asepsis.integrity.structure.dicom import dicom_faults
+from asepsis.integrity.structure.noise import NoiseCount, is_noise
+from asepsis.integrity.structure.tar import tar_faults
+from asepsis.integrity.structure.text import BLOCK, TextTest, is_mostly_text, marked_encoding
+from asepsis.integrity.structure.zipped import zip_faults
 
 HEAD: Final = 64 << 10
-BLOCK: Final = 4096
 _PIECE: Final = 256 * BLOCK
-_LARGEST_UNPACKED: Final = 64 << 30
 
-# Control bytes that text of no code page built on ASCII contains; tab, line ends, form feed, HL7's vertical tab
-# and file separator, escape (ISO 2022) and DOS end of file are ordinary.
-_CONTROLS: Final = bytes(byte for byte in range(32) if byte not in b"\t\n\x0b\x0c\r\x1a\x1b\x1c\x1d\x1e") + b"\x7f"
-_CONTROL_SHARE: Final = 0.02
-_FEW: Final = 3
 # Space, letters, digits and common marks in cp037: the share that only EBCDIC text reaches.
 _EBCDIC_TEXT: Final = " .<(+&!$*);-/,%_>?:#@'=\"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789".encode(
     "cp037"
@@ -35,13 +34,36 @@ _EBCDIC_TEXT: Final = " .<(+&!$*);-/,%_>?:#@'=\"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdef
 _EBCDIC_SHARE: Final = 0.6
 _EBCDIC_BLOCK_SHARE: Final = 0.45
 _NEARLY_ALL_VALUES: Final = 240
-_UTF_16: Final = (b"\xff\xfe", b"\xfe\xff")
-
-# Chi-square over 256 values has mean 255 and standard deviation 22.6 for noise; text, tables and code lie in
-# the thousands and beyond (Davies et al., Entropy 24(10):1503, 2022).
-_NOISE_AT_MOST: Final = 400.0
-_NOISE_AT_LEAST: Final = 130.0
 _SMALLEST_SAMPLE: Final = 512
+
+_Check = Callable[[Cursor, int], tuple[str, ...]]
+_BINARY: Final[Mapping[str, _Check]] = {
+    formats.GZIP: lambda cursor, _: packed.gzip_faults(cursor),
+    "xz": lambda cursor, _: packed.xz_faults(cursor),
+    "bzip2": lambda cursor, _: packed.bzip2_faults(cursor),
+    "zstd": lambda cursor, _: packed.zstd_faults(cursor),
+    "zip": lambda cursor, _: zip_faults(cursor),
+    "png": lambda cursor, _: images.png_faults(cursor),
+    "jpeg": lambda cursor, _: images.jpeg_faults(cursor),
+    "dicom": lambda cursor, _: dicom_faults(cursor),
+    formats.TAR: lambda cursor, _: tar_faults(cursor),
+    formats.DBASE: lambda cursor, size: tables.dbase_faults(cursor, size=size),
+    "sqlite": lambda cursor, size: tables.sqlite_faults(cursor, size=size),
+    "parquet": lambda cursor, size: tables.parquet_faults(cursor, size=size),
+    "pdf": lambda cursor, size: office.pdf_faults(cursor, size=size),
+    "ole": lambda cursor, size: office.ole_faults(cursor, size=size),
+}
+_HELD: Final = frozenset({"parquet", "pdf", "ole"})
+_GRAMMARS: Final[Mapping[str, Callable[[bytes], tuple[str, ...]]]] = {
+    formats.JSON: documents.json_faults,
+    formats.FHIR: documents.json_faults,
+    formats.XML: documents.xml_faults,
+    formats.CCDA: documents.xml_faults,
+    formats.HL7: documents.hl7_faults,
+    formats.X12: documents.x12_faults,
+}
+_PACKED: Final = frozenset({formats.GZIP, "xz", "bzip2", "zstd", "zip", "7z", "png", "jpeg", "parquet", "pdf"})
+"""Sound content of these is noise to any measure."""
 
 
 def observe(stream: BinaryIO, *, size: int) -> ObjectFacts:
@@ -53,121 +75,74 @@ def observe(stream: BinaryIO, *, size: int) -> ObjectFacts:
     if not head:
         return ObjectFacts(format=formats.EMPTY, size=size)
     known = formats.binary_format(head)
-    rest = _pieces(stream, head)
+    pieces = _pieces(stream, head)
     if known is not None:
-        return ObjectFacts(format=known, size=size, faults=_binary_faults(known, head, rest, size=size))
-    return _text_or_noise(head, rest, size=size)
+        return _binary(known, pieces, size=size)
+    encoding = marked_encoding(head)
+    if encoding is None and _is_ebcdic(head):
+        return ObjectFacts(format=formats.EBCDIC, size=size, faults=_ebcdic_faults(pieces), is_checked=True)
+    if encoding is not None or is_mostly_text(head):
+        return _text(head, pieces, encoding, size=size)
+    return _unknown(head, pieces, size=size)
 
 
-def chi_square(sample: bytes) -> float:
-    """Pearson's chi-square of the byte values of a sample against equal shares (255 degrees of freedom)."""
-    expected = len(sample) / 256
-    counts = Counter(sample)
-    return sum((counts[value] - expected) ** 2 for value in range(256)) / expected
+def _binary(name: str, pieces: Iterator[bytes], *, size: int) -> ObjectFacts:
+    noise = NoiseCount()
+    pieces = pieces if name in _PACKED else noise.watch(pieces)
+    check = _BINARY.get(name)
+    faults: tuple[str, ...] = ()
+    if check is not None:
+        try:
+            faults = check(Cursor(pieces), size)
+        except EOFError:
+            faults = ("format.truncated",)
+    for _ in pieces:
+        pass
+    is_checked = check is not None and (name not in _HELD or size <= LARGEST_HELD)
+    return ObjectFacts(format=name, size=size, faults=faults, noise_blocks=noise.blocks, is_checked=is_checked)
 
 
-def is_noise(sample: bytes) -> bool:
-    """Whether the byte values of a sample are spread as evenly as those of encrypted data."""
-    if len(sample) < _SMALLEST_SAMPLE:
-        return False
-    return _NOISE_AT_LEAST <= chi_square(sample) <= _NOISE_AT_MOST
+def _unknown(head: bytes, pieces: Iterator[bytes], *, size: int) -> ObjectFacts:
+    noise = NoiseCount()
+    for _ in noise.watch(pieces):
+        pass
+    return ObjectFacts(
+        format=formats.UNKNOWN,
+        size=size,
+        is_random=is_noise(head),
+        noise_blocks=max(noise.blocks, is_noise(head[:_SMALLEST_SAMPLE])),
+        head_entropy=_entropy(head),
+    )
 
 
-def _text_or_noise(head: bytes, rest: Iterator[bytes], *, size: int) -> ObjectFacts:
-    if head.startswith(_UTF_16):
-        return ObjectFacts(format=formats.TEXT, size=size, faults=_utf16_faults(rest))
-    if _is_ebcdic(head):
-        return ObjectFacts(format=formats.EBCDIC, size=size, faults=_ebcdic_faults(rest))
-    blocks = list(_blocks(head))
-    if sum(map(_is_text, blocks)) * 2 > len(blocks):
-        return _text(head, rest, size=size)
-    return ObjectFacts(format=formats.UNKNOWN, size=size, is_random=is_noise(head))
-
-
-def _text(head: bytes, rest: Iterator[bytes], *, size: int) -> ObjectFacts:
+def _text(head: bytes, pieces: Iterator[bytes], encoding: str | None, *, size: int) -> ObjectFacts:
     name = formats.text_format(head)
-    faults = set()
-    if not all(_is_text_throughout(piece) for piece in rest):
-        faults.add("format.unreadable_text")
-    if name == formats.JSON and not _begins_with_json(head, is_whole=size <= len(head)):
-        faults.add("format.unreadable_json")
-    return ObjectFacts(format=name, size=size, faults=tuple(sorted(faults)), note_words=phrases_in(head))
+    test = TextTest(encoding or _stated_encoding(name, head))
+    grammar = _GRAMMARS.get(name)
+    is_parsed = grammar is not None and size <= documents.LARGEST_PARSED
+    held = [piece for piece in test.watch(pieces) if is_parsed]
+    faults = test.faults
+    if grammar is not None and is_parsed and not faults:
+        faults = {*faults, *grammar(b"".join(held))}
+    return ObjectFacts(
+        format=name,
+        size=size,
+        faults=tuple(sorted(faults)),
+        note_words=phrases_in(head),
+        head_entropy=_entropy(head),
+        is_checked=is_parsed or grammar is None,
+    )
 
 
-def _binary_faults(name: str, head: bytes, rest: Iterator[bytes], *, size: int) -> tuple[str, ...]:
-    if name == formats.GZIP:
-        return _gzip_faults(rest)
-    if name == formats.DBASE:
-        return _dbase_faults(head, rest, size=size)
-    if name == formats.TAR and not _is_tar_header(head[:512]):
-        return ("format.header_damaged",)
-    return ()
-
-
-def _gzip_faults(pieces: Iterator[bytes]) -> tuple[str, ...]:
-    """Unpack the whole stream: its CRC covers every byte (RFC 1952, section 2.3.1)."""
-    unpacker = zlib.decompressobj(31)
-    unpacked = 0
+def _stated_encoding(name: str, head: bytes) -> str | None:
+    """What a text says itself, or its format demands; ``None`` for what Python cannot decode."""
+    if name in {formats.JSON, formats.FHIR}:
+        return "utf-8"
+    stated = documents.declared_encoding(head) if name in {formats.XML, formats.CCDA} else None
     try:
-        for piece in pieces:
-            waiting = piece
-            while waiting:
-                unpacked += len(unpacker.decompress(waiting, _PIECE))
-                waiting = unpacker.unconsumed_tail
-                if unpacked > _LARGEST_UNPACKED:
-                    return ("format.too_large",)
-                if unpacker.eof:
-                    waiting = unpacker.unused_data.lstrip(b"\0")
-                    unpacker = zlib.decompressobj(31) if waiting else unpacker
-    except zlib.error:
-        return ("format.checksum_wrong",)
-    return () if unpacker.eof else ("format.truncated",)
-
-
-def _dbase_faults(head: bytes, rest: Iterator[bytes], *, size: int) -> tuple[str, ...]:
-    """The table's own arithmetic: records fill the file, each begins with its deletion mark, the fields fill it."""
-    count = int.from_bytes(head[4:8], "little")
-    start, length = int.from_bytes(head[8:10], "little"), int.from_bytes(head[10:12], "little")
-    faults = set()
-    if size < start + count * length:
-        faults.add("format.truncated")
-    elif size > start + count * length + BLOCK:
-        faults.add("format.record_count_wrong")
-    if _dbase_field_lengths(head, start) + 1 != length and head[0] == 3:  # noqa: PLR2004  dBase III
-        faults.add("format.header_damaged")
-    if not _marks_are_sound(rest, start=start, length=length, count=count):
-        faults.add("format.records_damaged")
-    return tuple(sorted(faults))
-
-
-def _dbase_field_lengths(head: bytes, start: int) -> int:
-    return sum(head[at + 16] for at in range(32, min(start, len(head)) - 32, 32) if head[at] != 0x0D)  # noqa: PLR2004
-
-
-def _marks_are_sound(pieces: Iterator[bytes], *, start: int, length: int, count: int) -> bool:
-    """Every record begins with a space or an asterisk; pieces are looked at where records begin in them."""
-    position, end = 0, start + count * length
-    for piece in pieces:
-        first = start if position <= start else position + (start - position) % length
-        marks = piece[first - position : max(end - position, 0) : length]
-        if marks.strip(b" *"):
-            return False
-        position += len(piece)
-    return True
-
-
-def _is_tar_header(header: bytes) -> bool:
-    try:
-        stated = int(header[148:156].strip(b"\0 "), 8)
-    except ValueError:
-        return False
-    return stated == sum(header[:148]) + sum(header[156:512]) + 8 * ord(" ")
-
-
-def _utf16_faults(pieces: Iterator[bytes]) -> tuple[str, ...]:
-    """In UTF-16 text of Western records nearly every other byte is zero; noise has few."""
-    sound = all(block.count(0) * 8 > len(block) for piece in pieces for block in _blocks(piece))
-    return () if sound else ("format.unreadable_text",)
+        return None if stated is None else codecs.lookup(stated).name
+    except LookupError:
+        return None
 
 
 def _is_ebcdic(head: bytes) -> bool:
@@ -176,7 +151,12 @@ def _is_ebcdic(head: bytes) -> bool:
 
 
 def _ebcdic_faults(pieces: Iterator[bytes]) -> tuple[str, ...]:
-    blocks = (block for piece in pieces for block in _blocks(piece) if len(block) >= _SMALLEST_SAMPLE)
+    blocks = (
+        piece[at : at + BLOCK]
+        for piece in pieces
+        for at in range(0, len(piece), BLOCK)
+        if len(piece) - at >= _SMALLEST_SAMPLE
+    )
     return () if all(map(_is_ebcdic_block, blocks)) else ("format.uneven_text",)
 
 
@@ -186,44 +166,15 @@ def _is_ebcdic_block(block: bytes) -> bool:
     return _share(block, _EBCDIC_TEXT) >= _EBCDIC_BLOCK_SHARE and not has_all_values
 
 
-def _begins_with_json(head: bytes, *, is_whole: bool) -> bool:
-    """Whether the whole head, or its first line, parses; a first line longer than the head is not judged."""
-    line, end, _ = head.partition(b"\n")
-    candidates = [head] if is_whole else []
-    if end or is_whole:
-        candidates.append(line)
-    if not candidates or line.strip() in {b"{", b"["}:
-        return not is_whole or _parses(head)
-    return any(_parses(candidate) for candidate in candidates) or not is_whole
-
-
-def _parses(text: bytes) -> bool:
-    try:
-        json.loads(text)
-    except (ValueError, RecursionError):
-        return False
-    return True
-
-
-def _is_text_throughout(piece: bytes) -> bool:
-    """Whether every block is text; a piece with as few controls as one block may have is done with at once."""
-    values = np.frombuffer(piece, dtype=np.uint8)
-    controls = np.count_nonzero(values < 9) + np.count_nonzero(values - 14 < 12)  # noqa: PLR2004 - those of _CONTROLS
-    controls += np.count_nonzero(values == 31) + np.count_nonzero(values == 127)  # noqa: PLR2004
-    return bool(controls <= _FEW) or all(map(_is_text, _blocks(piece)))
-
-
-def _is_text(block: bytes) -> bool:
-    controls = len(block) - len(block.translate(None, _CONTROLS))
-    return controls <= max(_FEW, len(block) * _CONTROL_SHARE)
-
-
 def _share(sample: bytes, values: bytes) -> float:
     return (len(sample) - len(sample.translate(None, values))) / len(sample)
 
 
-def _blocks(piece: bytes) -> Iterator[bytes]:
-    return (piece[at : at + BLOCK] for at in range(0, len(piece), BLOCK))
+def _entropy(sample: bytes) -> float:
+    """Shannon's, in bits per byte."""
+    counts = np.bincount(np.frombuffer(sample, dtype=np.uint8), minlength=256)
+    shares = [float(count) / len(sample) for count in counts.tolist() if count]
+    return round(-math.fsum(share * math.log2(share) for share in shares), 3) + 0.0
 
 
 def _pieces(stream: BinaryIO, head: bytes) -> Iterator[bytes]:

@@ -44,14 +44,18 @@ def a_tar() -> bytes:
 
 
 LINES = b"".join(b"1008%04d;04.01.1985;HDL;\xc4rzte;52,1;mg/dL;;\r\n" % number for number in range(600))
-MESSAGES = b"FHS|^~\\&|X\rBHS|^~\\&|X\r" + b"MSH|^~\\&|ADT1|X|Y||1998||ADT^A04|M1|P|2.3\rPID|1||100\r" * 300
+MESSAGES = (
+    b"FHS|^~\\&|X\rBHS|^~\\&|X\r"
+    + b"MSH|^~\\&|ADT1|X|Y||1998||ADT^A04|M1|P|2.3\rPID|1||100\r" * 300
+    + b"BTS|300\rFTS|1\r"
+)
 SAMPLES: dict[str, tuple[str, bytes]] = {
     "LAB.CSV": ("text", LINES),
     "DX.DBF": ("dbase", dbase()),
     "x.ndjson.gz": ("gzip", gzip.compress(LINES, mtime=0)),
     "x.tar": ("tar", a_tar()),
     "adt.hl7": ("hl7v2", MESSAGES),
-    "p.ndjson": ("json", b'{"resourceType":"Patient","id":"1"}\n' * 500),
+    "p.ndjson": ("fhir", b'{"resourceType":"Patient","id":"1"}\n' * 500),
     "bundle.json": ("json", json.dumps({"entry": list(range(20_000))}).encode()),
     "doc.xml": ("xml", b'<?xml version="1.0" encoding="ISO-8859-1"?>\n<a>' + b"<b>\xe9</b>" * 3000 + b"</a>"),
     "dump.sql": ("sql", b"-- MySQL dump 10.9\nINSERT INTO `rx` VALUES " + b"(1,'x'),\n" * 2000),

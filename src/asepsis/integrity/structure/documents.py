@@ -1,0 +1,119 @@
+"""Text formats with a grammar: JSON and FHIR, XML and C-CDA, HL7 v2, X12. Held in memory, hence up to a size.
+
+RFC 8259; XML 1.0; HL7 v2.5.1, chapter 2; ASC X12.5 and X12.6.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Final
+
+from lxml import etree
+
+LARGEST_PARSED: Final = 16 << 20
+"""Larger texts are judged by their blocks and their encoding only."""
+
+_SEGMENT: Final = re.compile(rb"[A-Z][A-Z0-9]{2}(?:[^A-Za-z0-9]|$)")
+_XML_ENCODING: Final = re.compile(rb"<\?xml[^>]*?encoding\s*=\s*[\"']([A-Za-z][A-Za-z0-9._-]*)[\"']")
+_ISA_LENGTH: Final = 106
+_BAD_RECORDS: Final = ("format.records_damaged",)
+_UNREADABLE: Final = ("format.unreadable_xml",)
+_FRAGMENT: Final = frozenset({etree.ErrorTypes.ERR_DOCUMENT_END, etree.ErrorTypes.ERR_RESERVED_XML_NAME})
+_CUT: Final = frozenset({etree.ErrorTypes.ERR_TAG_NOT_FINISHED, etree.ErrorTypes.ERR_DOCUMENT_EMPTY})
+_BAD_COUNT: Final = ("format.record_count_wrong",)
+_TRUNCATED: Final = ("format.truncated",)
+
+
+def json_faults(content: bytes) -> tuple[str, ...]:
+    """One value, or one in every line that is not empty."""
+    if _parses(content):
+        return ()
+    lines = [line for line in content.splitlines() if line.strip()]
+    if lines and _parses(lines[0]) and all(map(_parses, lines[1:-1])):
+        return () if _parses(lines[-1]) else _TRUNCATED
+    return ("format.unreadable_json",)
+
+
+def _parses(text: bytes) -> bool:
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def declared_encoding(head: bytes) -> str | None:
+    """The encoding that an XML declaration names, as it is written there; the parser knows it or refuses it."""
+    found = _XML_ENCODING.match(head.removeprefix(b"\xef\xbb\xbf").lstrip()[:200])
+    return found.group(1).decode("ascii").lower() if found else None
+
+
+def xml_faults(content: bytes) -> tuple[str, ...]:
+    """Well-formed, in its declared encoding; entities are not followed and nothing is loaded.
+
+    Undeclared prefixes and several roots are passed over: pieces of documents are kept as files, too.
+    """
+    parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False, recover=True)
+    try:
+        etree.fromstring(content.lstrip(), parser)
+    except (etree.XMLSyntaxError, LookupError, ValueError):
+        return _UNREADABLE
+    found = {error.type for error in parser.error_log if error.domain != etree.ErrorDomains.NAMESPACE} - _FRAGMENT
+    if found & _CUT:
+        return _TRUNCATED
+    return _UNREADABLE if found else ()
+
+
+def hl7_faults(content: bytes) -> tuple[str, ...]:
+    """Every line is a segment or goes on with text, and a file or batch that opens closes."""
+    lines = [line.lstrip(b"\x0b\x1c") for line in re.split(rb"[\r\n]+", content.removeprefix(b"\xef\xbb\xbf"))]
+    names = [line[:3] for line in lines if _SEGMENT.match(line)]
+    for opening, closing in ((b"FHS", b"FTS"), (b"BHS", b"BTS")):
+        if names.count(closing) < names.count(opening) and closing not in names:
+            return _TRUNCATED
+    last = next((line for line in reversed(lines) if line), b"")
+    return _BAD_RECORDS if names and len(last) < 3 and not _SEGMENT.match(last) else ()  # noqa: PLR2004
+
+
+def x12_faults(content: bytes) -> tuple[str, ...]:
+    """Every envelope that opens closes, under the same control number, and counts what is in it."""
+    content = content.removeprefix(b"\xef\xbb\xbf").lstrip()
+    if len(content) < _ISA_LENGTH:
+        return _TRUNCATED
+    element, end = content[3:4], content[_ISA_LENGTH - 1 : _ISA_LENGTH]
+    segments = [part.strip().split(element) for part in content.split(end) if part.strip()]
+    opened: list[tuple[bytes, bytes]] = []
+    counts = dict.fromkeys(_ENVELOPES, 0)
+    for segment in segments:
+        name = segment[0]
+        if not re.fullmatch(rb"[A-Z][A-Z0-9]{1,2}", name):
+            return _BAD_RECORDS
+        counts["SE"] += 1
+        if name in _OPENING:
+            opened.append((name, segment[_OPENING[name]] if len(segment) > _OPENING[name] else b""))
+        if name == b"ST":
+            counts["SE"] = 1
+        if name in _CLOSING and not _closes(segment, opened, counts):
+            return _BAD_COUNT
+    return _TRUNCATED if opened else ()
+
+
+_ENVELOPES: Final = ("SE", "GE", "IEA")
+_OPENING: Final = {b"ISA": 13, b"GS": 6, b"ST": 2}
+_CLOSING: Final = {b"IEA": b"ISA", b"GE": b"GS", b"SE": b"ST"}
+
+
+def _closes(segment: list[bytes], opened: list[tuple[bytes, bytes]], counts: dict[str, int]) -> bool:
+    name = segment[0].decode("ascii")
+    if len(segment) < 3 or not opened or not segment[1].isdigit():  # noqa: PLR2004 - name, count, control number
+        return False
+    kind, control = opened.pop()
+    is_right = (
+        kind == _CLOSING[segment[0]] and control.strip() == segment[2].strip() and int(segment[1]) == counts[name]
+    )
+    counts[name] = 0
+    outer = {"SE": "GE", "GE": "IEA"}.get(name)
+    if outer is not None:
+        counts[outer] += 1
+    return is_right
