@@ -9,72 +9,14 @@ as few layers as their use allows.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
 
-from asepsis.harmonise.expressions import quote_name, quote_text
+from asepsis.harmonise.expressions import quote_name
+from asepsis.harmonise.said import Findings
 
 _WORD: Final = re.compile(r'"((?:[^"]|"")*)"|\b([a-z_]+)\b')
-
-Finding = tuple[str, str]
-"""A condition, and the list of what is found where it holds."""
-
-
-class Reason(NamedTuple):
-    """A condition, and the one literal that is found where it holds."""
-
-    condition: str
-    literal: str
-
-
-def when(condition: str, reason: str) -> Reason:
-    """One reason where the condition holds."""
-    return Reason(condition, quote_text(reason))
-
-
-def any_of(found: Sequence[Finding]) -> str:
-    """Whether anything is found."""
-    return " OR ".join(f"({condition})" for condition in dict.fromkeys(item[0] for item in found)) or "FALSE"
-
-
-def joined(found: Sequence[Finding], sql_type: str = "VARCHAR[]") -> str:
-    """All that was found, sorted and once each. Lists are built only for the few records that have something.
-
-    Literals are sorted and merged here, so that only lists that come from the data are sorted per record.
-    """
-    literals = _by_literal([item for item in found if isinstance(item, Reason)])
-    lists = [item for item in found if not isinstance(item, Reason)]
-    named = ", ".join(f"CASE WHEN {condition} THEN {literal} END" for literal, condition in sorted(literals.items()))
-    known = f"list_filter([{named}], lambda x: x IS NOT NULL)" if literals else "[]"
-    whens = []
-    if lists:
-        parts = ", ".join([*(item for _, item in lists), known])
-        whens.append(f"WHEN {any_of(lists)} THEN list_sort(list_distinct(flatten([{parts}])))::{sql_type}")
-    if literals:
-        conditions = " OR ".join(f"({condition})" for condition in literals.values())
-        whens.append(f"WHEN {conditions} THEN {known}::{sql_type}")
-    return f"CASE {' '.join(whens)} ELSE []::{sql_type} END" if whens else f"[]::{sql_type}"
-
-
-def _by_literal(reasons: Sequence[Reason]) -> dict[str, str]:
-    """One condition for each literal."""
-    found: dict[str, list[str]] = {}
-    for reason in reasons:
-        found.setdefault(reason.literal, []).append(f"({reason.condition})")
-    return {literal: " OR ".join(dict.fromkeys(conditions)) for literal, conditions in found.items()}
-
-
-@dataclass(slots=True)
-class Findings:
-    """What can be found about a record, by where it leads."""
-
-    quarantine: list[Finding] = field(default_factory=list)
-    last_resort: list[Finding] = field(default_factory=list)
-    exclude: list[Finding] = field(default_factory=list)
-    flags: list[Finding] = field(default_factory=list)
-    repairs: list[Finding] = field(default_factory=list)
-    rejects: list[Finding] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from asepsis.harmonise.entries import FileEntry
 from asepsis.harmonise.expressions import Expressions, quote_name, quote_text
 from asepsis.harmonise.mapping import Column, Join, OnFail, Rule, TableSpec
-from asepsis.harmonise.query import Query, Reason, when
+from asepsis.harmonise.query import Query
+from asepsis.harmonise.said import Reason
 
 
 def code_table(name: str) -> str:
@@ -76,7 +77,7 @@ class SpecColumns:
         self._add_joins()
         for join in spec.joins:
             several = quote_name(f"{spec.name}~{join.name}~n")
-            self._query.found.quarantine.append(when(f"coalesce({several} > 1, FALSE)", "ambiguous_join"))
+            self._query.found.quarantine.append(Reason(f"coalesce({several} > 1, FALSE)", "ambiguous_join"))
         for column in spec.let:
             self._add_column(column, f"let.{column.name}", None)
         self._query.add(f"{spec.name}>person", f"({self._compile(spec.person, 'person')})::VARCHAR")
@@ -170,7 +171,7 @@ class SpecColumns:
         names = {**self._names, column.name: written}
         is_wrong = self._compile(column.repair.when, f"{key}.repair.when", names)
         self._query.add(f"{name}~fix", f"coalesce({is_wrong}, FALSE)")
-        self._query.found.repairs.append(when(fix, column.repair.reason))
+        self._query.found.repairs.append(Reason(fix, column.repair.reason))
         return f"CASE WHEN {fix} THEN {self._compile(column.repair.to, f'{key}.repair.to', names)} ELSE {written} END"
 
     def _add_concept(self, column: Column, key: str) -> None:
@@ -181,8 +182,8 @@ class SpecColumns:
         columns = {name: concept, f"{name}~grade": "t.grade"}
         self._query.look_up(columns, table=code_table(str(column.code_map)), key="source_code", value=code)
         flags = self._query.found.flags
-        flags.append(when(f"{code} IS NOT NULL AND {grade} IS NULL", f"unmapped_{column.name}"))
-        flags.append(when(f"{grade} = 'not_mapped'", f"not_mapped_{column.name}"))
+        flags.append(Reason(f"{code} IS NOT NULL AND {grade} IS NULL", f"unmapped_{column.name}"))
+        flags.append(Reason(f"{grade} = 'not_mapped'", f"not_mapped_{column.name}"))
         self._grades.append(grade)
 
     def _add_person(self, column: Column, key: str) -> None:
@@ -196,9 +197,9 @@ class SpecColumns:
         if not self._defines_persons:
             found = {f"{spec.name}>id": "t.person_id"}
             self._query.look_up(found, table="persons", key="person_key", value=person_column(spec))
-            quarantine.append(when(f"{id_column(spec)} IS NULL", "unknown_person"))
+            quarantine.append(Reason(f"{id_column(spec)} IS NULL", "unknown_person"))
         elif spec.table == "person":
-            quarantine.append(when(f"{person_column(spec)} IS NULL", "person_key_missing"))
+            quarantine.append(Reason(f"{person_column(spec)} IS NULL", "person_key_missing"))
 
     def _add_rule_repairs(self) -> None:
         """Replace what a requirement says how to repair; all requirements are then checked on what came of it."""
@@ -211,7 +212,7 @@ class SpecColumns:
             to, sql_type = self._compile(rule.to, f"{key}.to"), self._spec.target.columns[rule.field]
             fixed = f"CASE WHEN {quote_name(failed)} THEN try_cast({to} AS {sql_type}) ELSE {before} END"
             self._query.add(repaired, fixed)
-            self._query.found.repairs.append(when(quote_name(failed), rule.reason))
+            self._query.found.repairs.append(Reason(quote_name(failed), rule.reason))
             self._names[rule.field] = quote_name(repaired)
 
     def _add_rules(self) -> None:
@@ -247,12 +248,11 @@ class SpecColumns:
         quarantine = found.quarantine if is_declared else found.last_resort
         kinds = {OnFail.QUARANTINE: quarantine, OnFail.REPAIR: quarantine, OnFail.EXCLUDE: found.exclude}
         kind = kinds.get(rule.on_fail, found.flags)
-        kind.append(when(failed, rule.reason))
+        kind.append(Reason(failed, rule.reason))
 
     def _reject(self, failed: str, name: str, reason: str) -> None:
-        self._query.found.flags.append(when(failed, reason))
-        struct = f"{{'field': {quote_text(name)}, 'reason': {quote_text(reason)}}}"
-        self._query.found.rejects.append(Reason(failed, struct))
+        self._query.found.flags.append(Reason(failed, reason))
+        self._query.found.rejects.append(Reason(failed, f"{reason}@{name}"))
 
     def _add_emitted(self) -> None:
         spec, values = self._spec, {}

@@ -19,7 +19,8 @@ from asepsis.harmonise.entries import FileEntry
 from asepsis.harmonise.expressions import quote_name
 from asepsis.harmonise.extraction import extract, landed_fields, landed_table, taken_fields
 from asepsis.harmonise.mapping import Mapping, TableSpec
-from asepsis.harmonise.query import Finding, Query, any_of, joined, when
+from asepsis.harmonise.query import Query
+from asepsis.harmonise.said import Kind, Reason, any_of, list_of, said, said_besides
 from asepsis.harmonise.spec_columns import (
     SpecColumns,
     add_where,
@@ -34,15 +35,19 @@ from asepsis.harmonise.views.compile import PRELUDE
 __all__ = ["EntryPlan", "code_table", "final_table", "settled_table"]
 
 _PLACE: Final = {"file_id": "INTEGER", "rec_no": "BIGINT", "byte_off": "BIGINT"}
-_REJECTS: Final = "STRUCT(field VARCHAR, reason VARCHAR)[]"
-_LISTS: Final = ("exclude_reasons", "quarantine_reasons", "flags", "repairs")
+_LISTS: Final = {
+    "exclude_reasons": Kind.EXCLUDED,
+    "quarantine_reasons": Kind.QUARANTINED,
+    "flags": Kind.FLAGGED,
+    "repairs": Kind.REPAIRED,
+    "rejects": Kind.FIELD_REFUSED,
+}
+"""What a settled record shows of what is said about it."""
 _DEFECTS: Final = {
     "whole": "NOT contains(d, '@') AND d[1] NOT IN ('+', '-') AND d <> 'deleted'",
     "left_out": "d[1] = '-' OR d = 'deleted'",
-    "repaired": "d[1] = '+'",
-    "on_field": "contains(d, '@') AND d[1] NOT IN ('+', '-')",
 }
-"""The kinds of defects of a record, as conditions on the word ``d``."""
+"""The kinds of defects that settle a record, as conditions on the word ``d``."""
 _FIRST: Final = "STRUCT(file_id INTEGER, rec_no BIGINT)"
 
 Asked = tuple[bool, ...]
@@ -154,7 +159,11 @@ class EntryPlan:
                 for name, sql_type in types.items()
             )
             parts.append(f"SELECT {columns} FROM {part}")
-        return (*create, f"CREATE OR REPLACE VIEW {self._settled} AS {' UNION ALL '.join(parts)}")
+        shown = ", ".join(f"{list_of(kind)} AS {name}" for name, kind in _LISTS.items())
+        return (
+            *create,
+            f"CREATE OR REPLACE VIEW {self._settled} AS SELECT *, {shown} FROM ({' UNION ALL '.join(parts)})",
+        )
 
     def everything(self) -> Asked:
         """The answers of a record that every table file asks for."""
@@ -186,7 +195,7 @@ class EntryPlan:
         grade = quote_name(f"{spec.name}>grade")
         return (
             f"SELECT {person}, {', '.join([*values, 's.file_id'])}, s.rec_no, s.byte_off, s.{grade} AS grade, "
-            f"s.flags, s.repairs FROM {source} WHERE s.state = 'accepted' AND s.{quote_name(f'{spec.name}?emit')}"
+            f"s.said FROM {source} WHERE s.state = 'accepted' AND s.{quote_name(f'{spec.name}?emit')}"
         )
 
     def emits(self) -> str:
@@ -232,7 +241,7 @@ class EntryPlan:
         columns = dict(_PLACE)
         for spec in self._specs:
             columns |= self._spec_columns(spec, Query("")).settled()
-        columns |= dict.fromkeys(_LISTS, "VARCHAR[]") | {"rejects": _REJECTS, "state": "VARCHAR", "first": _FIRST}
+        columns |= {"said": "VARCHAR", "state": "VARCHAR", "first": _FIRST}
         if self._entry.duplicates:
             columns |= {"content": "UBIGINT"} | dict.fromkeys(self._compared_fields(), "VARCHAR")
         return columns
@@ -281,42 +290,29 @@ class EntryPlan:
             self._spec_columns(spec, query).add()
         if not specs and self._conditional:
             unharmed = "NOT defects_whole AND NOT defects_left_out"
-            query.found.exclude.append(when(unharmed, "no_table_asks_for_it"))
+            query.found.exclude.append(Reason(unharmed, "no_table_asks_for_it"))
         self._add_state(query)
         return query
 
     def _add_defects(self, query: Query) -> None:
         """Most records have no defect, which one comparison of a length tells. See ``readers.batch`` for the words."""
-        found = query.found
         query.add("has_defects", "len(defects) > 0")
         for name, kind in _DEFECTS.items():
             some = f"len(list_filter(defects, lambda d: {kind})) > 0"
             query.add(f"defects_{name}", f"CASE WHEN has_defects THEN {some} ELSE FALSE END")
-        found.quarantine.append(_listed("whole", "d"))
-        found.exclude.append(_listed("left_out", "CASE WHEN d = 'deleted' THEN 'deleted_in_source' ELSE d[2:] END"))
-        found.repairs.append(_listed("repaired", "d[2:]"))
-        found.flags.append(_listed("on_field", "split_part(d, '@', 1)"))
-        reject = "{'field': split_part(d, '@', 2), 'reason': split_part(d, '@', 1)}"
-        found.rejects.append(_listed("on_field", reject))
 
     def _add_state(self, query: Query) -> None:
         """Left out, set aside, or in; that a required value is missing is said if nothing else is."""
         found = query.found
-        query.add("is_excluded", any_of(found.exclude))
-        query.add("is_named", any_of(found.quarantine))
+        query.add("is_excluded", f"defects_left_out OR {any_of(found.exclude)}")
+        query.add("is_named", f"defects_whole OR {any_of(found.quarantine)}")
         query.add("is_incomplete", any_of(found.last_resort))
-        named, other = joined(found.quarantine), joined(found.last_resort)
-        lists = {
-            "exclude_reasons": joined(found.exclude),
-            "quarantine_reasons": f"CASE WHEN is_named THEN {named} ELSE {other} END",
-            "flags": joined(found.flags),
-            "repairs": joined(found.repairs),
-            "rejects": joined(found.rejects, _REJECTS),
-            "state": "CASE WHEN is_excluded THEN 'excluded' WHEN is_named OR is_incomplete THEN 'quarantined' "
+        query.add("said", said(found))
+        query.add(
+            "state",
+            "CASE WHEN is_excluded THEN 'excluded' WHEN is_named OR is_incomplete THEN 'quarantined' "
             "ELSE 'accepted' END",
-        }
-        for name, sql in lists.items():
-            query.add(name, sql)
+        )
 
     def _content(self) -> str:
         """A hash of what two records must have in common to be one: the fields that the mapping names, or all bytes."""
@@ -369,7 +365,7 @@ class EntryPlan:
         named = f"{self._settled} WHERE state = 'accepted' AND {person} IS NOT NULL"
         known = f"{person} IN (SELECT person_key FROM persons)"
         ordered = f"SELECT file_id, rec_no, {order} AS n, {known} AS known FROM {named}"
-        update = self._update("state = 'quarantined', quarantine_reasons = ['repeated_person']", "repeats")
+        update = self._update(_set_aside("repeated_person"), "repeats")
         repeated = f"SELECT * FROM ({ordered}) WHERE n > 1 OR known"
         return f"CREATE OR REPLACE TEMP TABLE repeats AS {repeated}", *update
 
@@ -387,7 +383,7 @@ class EntryPlan:
             return ()
         nobody = f"state = 'accepted' AND {person} IS NULL AND ({' OR '.join(lost)})"
         repeats = f"SELECT file_id, rec_no FROM {self._settled} WHERE {nobody}"
-        update = self._update("state = 'quarantined', quarantine_reasons = ['unknown_person']", "repeats")
+        update = self._update(_set_aside("unknown_person"), "repeats")
         return f"CREATE OR REPLACE TEMP TABLE repeats AS {repeats}", *update
 
 
@@ -402,8 +398,5 @@ def _emitted(spec: TableSpec, name: str, *, is_filled: bool) -> str:
     return f"({value})::{spec.target.columns[name]} AS {name}"
 
 
-def _listed(kind: str, word: str) -> Finding:
-    """The defects of a kind, each as a word written from ``d``."""
-    of_kind = f"list_filter(defects, lambda d: {_DEFECTS[kind]})"
-    column = f"defects_{kind}"
-    return column, f"CASE WHEN {column} THEN list_transform({of_kind}, lambda d: {word}) ELSE [] END"
+def _set_aside(reason: str) -> str:
+    return f"state = 'quarantined', said = {said_besides(Kind.QUARANTINED, reason)}"

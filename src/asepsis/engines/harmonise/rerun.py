@@ -25,6 +25,7 @@ from asepsis.engines.harmonise.land import Landed, create_landed
 from asepsis.engines.harmonise.result import HarmonisedRun, file_digest, read_result, write_result
 from asepsis.engines.harmonise.run import Resources, choose_files, make_partial, publish, seal_of
 from asepsis.engines.harmonise.split import (
+    NOTED,
     clinical,
     copy_all,
     create_code_tables,
@@ -43,10 +44,11 @@ from asepsis.harmonise.expressions import quote_name, quote_text
 from asepsis.harmonise.extraction import landed_fields, landed_table, take
 from asepsis.harmonise.mapping import Mapping
 from asepsis.harmonise.omop import PERIOD, TARGETS
+from asepsis.harmonise.said import said_of
 from asepsis.harmonise.staging import EntryPlan, final_table
 
 _KEPT: Final = ("quarantine", "excluded", "merged", "provenance", "quarantined_records", "persons")
-_ORIGIN: Final = "rec_no, byte_off, grade, flags, repairs"
+_ORIGIN: Final = "rec_no, byte_off, grade"
 _TWINS: Final = "twins"
 
 
@@ -190,7 +192,7 @@ class _Rerun:
     def _together(self, table: str) -> tuple[str, ...]:
         """Earlier rows and new ones in their final order, numbered."""
         columns = _columns(table)
-        listed = ", ".join(("person_id", *columns, "file_id", "rec_no", "byte_off", "grade", "flags", "repairs"))
+        listed = ", ".join(("person_id", *columns, "file_id", "rec_no", "byte_off", "grade", "said"))
         run, mapping = quote_text(self.run), quote_text(str(self.mapping.digest))
         new = emitted(self.mapping, table, columns)
         parts = [f"SELECT {listed}, {run} AS run, {mapping} AS mapping, tie FROM ({new})"] if new else []
@@ -210,8 +212,9 @@ class _Rerun:
         rows = f"SELECT *, row_number() OVER (ORDER BY {order}) AS tie FROM {written}"
         place = "target_id, file_row_number" if not target.counted else "target_id"
         source = quote_text(str(self.earlier.folder / "provenance.parquet"))
+        noted = said_of(flagged="flags", repaired="repairs")
         origins = (
-            f"SELECT f.file_id, {_ORIGIN}, run, mapping, row_number() OVER (ORDER BY {place}) AS tie "
+            f"SELECT f.file_id, {_ORIGIN}, {noted} AS said, run, mapping, row_number() OVER (ORDER BY {place}) AS tie "
             f"FROM read_parquet({source}, file_row_number = true) JOIN files f USING (file) "
             f"WHERE target_table = {quote_text(table)}"
         )
@@ -241,11 +244,11 @@ def _columns(table: str) -> tuple[str, ...]:
 def _provenance(tables: Sequence[str]) -> str:
     parts = " UNION ALL ".join(
         f"SELECT {quote_text(table)} AS target_table, {'n' if TARGETS[table].counted else 'person_id'} AS target_id, "
-        f"file_id, {_ORIGIN}, run, mapping FROM {final_table(table)}"
+        f"file_id, {_ORIGIN}, said, run, mapping FROM {final_table(table)}"
         for table in tables
     )
     return (
-        "SELECT target_table, target_id::BIGINT AS target_id, run, f.file, rec_no, byte_off, grade, flags, repairs, "
+        f"SELECT target_table, target_id::BIGINT AS target_id, run, f.file, rec_no, byte_off, grade, {NOTED}, "
         f"mapping FROM ({parts}) JOIN files f USING (file_id)"
     )
 

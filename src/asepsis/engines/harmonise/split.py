@@ -24,12 +24,15 @@ from asepsis.harmonise.expressions import quote_name, quote_text
 from asepsis.harmonise.extraction import landed_fields, landed_table
 from asepsis.harmonise.mapping import Mapping
 from asepsis.harmonise.omop import IDENTITY, PERIOD, TARGETS, Target
+from asepsis.harmonise.said import Kind, list_of
 from asepsis.harmonise.staging import EntryPlan, code_table, final_table, settled_table
 
+NOTED: Final = f"{list_of(Kind.FLAGGED)} AS flags, {list_of(Kind.REPAIRED)} AS repairs"
+"""What provenance shows of what is said about the record of a row."""
 _PERSON_BATCH: Final = 50_000
 _ID_BYTES: Final = 8
 _DROPPED_BITS: Final = 2
-_ORIGIN: Final = ("file_id", "rec_no", "byte_off", "grade", "flags", "repairs")
+_ORIGIN: Final = ("file_id", "rec_no", "byte_off", "grade", "said")
 
 
 def create_code_tables(connection: duckdb.DuckDBPyConnection, mapping: Mapping) -> None:
@@ -240,7 +243,7 @@ def _provenance(tables: Sequence[str], mapping: Mapping, run: str) -> str:
     )
     return (
         f"SELECT target_table, target_id::BIGINT AS target_id, {quote_text(run)} AS run, f.file, rec_no, byte_off, "
-        f"grade, flags, repairs, {quote_text(mapping.digest)} AS mapping FROM ({parts}) JOIN files f USING (file_id)"
+        f"grade, {NOTED}, {quote_text(mapping.digest)} AS mapping FROM ({parts}) JOIN files f USING (file_id)"
     )
 
 
