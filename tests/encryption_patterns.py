@@ -156,13 +156,13 @@ def zip_of(dice: random.Random) -> bytes:
 
 
 def png_of(dice: random.Random) -> bytes:
-    """A grey picture of 300 x 200 points."""
+    """A grey picture of 150 x 100 points."""
 
     def chunk(kind: bytes, body: bytes) -> bytes:
         return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
 
-    lines = b"".join(b"\0" + bytes(min(255, x // 2 + dice.randrange(20)) for x in range(300)) for _ in range(200))
-    header = struct.pack(">IIBBBBB", 300, 200, 8, 0, 0, 0, 0)
+    lines = b"".join(b"\0" + bytes(min(255, x + dice.randrange(20)) for x in range(150)) for _ in range(100))
+    header = struct.pack(">IIBBBBB", 150, 100, 8, 0, 0, 0, 0)
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(lines)) + chunk(b"IEND", b"")
 
 
@@ -214,7 +214,7 @@ def element(group: int, number: int, vr: bytes, value: bytes) -> bytes:
 
 
 def dicom_of(dice: random.Random, *, jpeg: bool = False) -> bytes:
-    """A picture of 200 x 200 points of twelve bits, or the same as JPEG in one fragment."""
+    """A picture of 100 x 100 points of twelve bits, or the same as JPEG in one fragment."""
     uid = b"1.2.840.10008.1.2.4.50" if jpeg else b"1.2.840.10008.1.2.1"
     syntax = element(2, 0x10, b"UI", uid)
     meta = element(2, 0, b"UL", struct.pack("<I", len(syntax))) + syntax
@@ -225,7 +225,7 @@ def dicom_of(dice: random.Random, *, jpeg: bool = False) -> bytes:
     )
     sequence = struct.pack("<HH2s2xI", 8, 0x1032, b"SQ", 0xFFFFFFFF) + item + struct.pack("<HHI", 0xFFFE, 0xE0DD, 0)
     named = element(8, 0x20, b"DA", b"20130201") + sequence + element(0x10, 0x10, b"PN", b"Doe^Jane")
-    size = element(0x28, 0x10, b"US", struct.pack("<H", 200)) + element(0x28, 0x11, b"US", struct.pack("<H", 200))
+    size = element(0x28, 0x10, b"US", struct.pack("<H", 100)) + element(0x28, 0x11, b"US", struct.pack("<H", 100))
     spacing = element(0x28, 0x30, b"DS", b"0.5\\0.5")
     if jpeg:
         image = jpeg_of(dice)
@@ -233,7 +233,7 @@ def dicom_of(dice: random.Random, *, jpeg: bool = False) -> bytes:
         pixels = struct.pack("<HH2s2xI", 0x7FE0, 0x10, b"OB", 0xFFFFFFFF) + struct.pack("<HHI", 0xFFFE, 0xE000, 0)
         pixels += struct.pack("<HHI", 0xFFFE, 0xE000, len(image)) + image + struct.pack("<HHI", 0xFFFE, 0xE0DD, 0)
     else:
-        points = [min(4095, abs(int(dice.gauss(1000 + x, 30)))) for _ in range(200) for x in range(200)]
+        points = [min(4095, abs(int(dice.gauss(1000 + x, 30)))) for _ in range(100) for x in range(100)]
         pixels = element(0x7FE0, 0x10, b"OW", struct.pack(f"<{len(points)}H", *points))
     return bytes(128) + b"DICM" + meta + named + size + spacing + pixels
 

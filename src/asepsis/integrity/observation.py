@@ -80,7 +80,7 @@ def observe(stream: BinaryIO, *, size: int) -> ObjectFacts:
         return _binary(known, pieces, size=size)
     encoding = marked_encoding(head)
     if encoding is None and _is_ebcdic(head):
-        return ObjectFacts(format=formats.EBCDIC, size=size, faults=_ebcdic_faults(pieces), is_checked=True)
+        return _ebcdic(head, pieces, size=size)
     if encoding is not None or is_mostly_text(head):
         return _text(head, pieces, encoding, size=size)
     return _unknown(head, pieces, size=size)
@@ -113,6 +113,13 @@ def _unknown(head: bytes, pieces: Iterator[bytes], *, size: int) -> ObjectFacts:
         noise_blocks=max(noise.blocks, is_noise(head[:_SMALLEST_SAMPLE])),
         head_entropy=_entropy(head),
     )
+
+
+def _ebcdic(head: bytes, pieces: Iterator[bytes], *, size: int) -> ObjectFacts:
+    noise = NoiseCount()
+    faults = _ebcdic_faults(noise.watch(pieces))
+    blocks = max(noise.blocks, is_noise(head[:_SMALLEST_SAMPLE]))
+    return ObjectFacts(format=formats.EBCDIC, size=size, faults=faults, noise_blocks=blocks, is_checked=True)
 
 
 def _text(head: bytes, pieces: Iterator[bytes], encoding: str | None, *, size: int) -> ObjectFacts:
