@@ -20,12 +20,12 @@ def scan_estate(uri: str, *, index: Path, rate: int | None, report: Callable[[Pr
     """
     opened = EstateIndex(index)
     try:
-        return Estate(source=look_into(uri), index=opened, clock=now, pace=_pace(rate)).scan(report=report)
+        return Estate(source=look_into(uri), index=opened, clock=now, pace=pace(rate)).scan(report=report)
     finally:
         opened.close()
 
 
-def _pace(rate: int | None) -> Callable[[int], None]:
+def pace(rate: int | None) -> Callable[[int], None]:
     """Waits so that on the average no more than ``rate`` bytes a second are read."""
     started, read = time.monotonic(), 0
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from asepsis.cli.new_files import refuse_existing, write_new
 from asepsis.cli.options import DEFAULT_ROOM, AsOption, JsonOption, RoomOption
 from asepsis.cli.report import emit, reported, table
 from asepsis.cli.steps import end_steps, step_line
@@ -61,8 +61,7 @@ def compare(
         from asepsis.domain.source import Verdict
         from asepsis.services.comparing import Outputs
 
-        for path in (rows, timeline, html):
-            _refuse_existing(path)
+        refuse_existing(rows, timeline, html)
         if after is None:
             _alone(before, before_point, memory=memory, as_json=as_json)
             return
@@ -99,16 +98,15 @@ def sign_ticket(
         from asepsis.errors.recovery import TicketRefused
 
         public = out.with_name(out.name + ".pub")
-        for path in (out, public):
-            _refuse_existing(path)
+        refuse_existing(out, public)
         try:
             document = json.loads(file.read_text("utf-8"))
         except (OSError, ValueError):
             raise TicketRefused(ticket=str(file), problem="it cannot be read as JSON") from None
         keys = open_room(room).keys(PartyId(party))
         signed = signed_ticket(document, keys, name=str(file))
-        _write(out, json.dumps(signed, indent=2, ensure_ascii=False) + "\n")
-        _write(public, keys.public().signing.hex() + "\n")
+        write_new(out, json.dumps(signed, indent=2, ensure_ascii=False) + "\n")
+        write_new(public, keys.public().signing.hex() + "\n")
         emit({"ticket": str(out), "public_key": str(public)}, as_json=as_json, text=f"signed: {out}, key: {public}")
 
 
@@ -159,10 +157,10 @@ def _write_beside(document: dict[str, Any], compared: Compared, *, html: Path | 
     from asepsis.integrity.records.report import timeline as events
 
     if html is not None:
-        _write(html, comparison_page(document, compared.days))
+        write_new(html, comparison_page(document, compared.days))
     if timeline is not None:
         lines = events(compared.divergences, compared.days, found_at=now(), source=str(document["after"]))
-        _write(timeline, "".join(f"{line}\n" for line in lines))
+        write_new(timeline, "".join(f"{line}\n" for line in lines))
 
 
 def _text(document: dict[str, Any]) -> str:
@@ -185,21 +183,3 @@ def _text(document: dict[str, Any]) -> str:
     if document["restored_root"]:
         lines.append(f"revert patch: it gives the older snapshot back exactly (root {document['restored_root']})")
     return "\n".join([*lines, f"verdict: {document['verdict']}"])
-
-
-def _refuse_existing(path: Path | None) -> None:
-    from asepsis.errors.recovery import OutputExists
-
-    if path is not None and path.exists():
-        raise OutputExists(path=str(path))
-
-
-def _write(path: Path, text: str) -> None:
-    from asepsis.errors.recovery import OutputUnwritable
-
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as out:
-            out.write(text)
-    except OSError:
-        raise OutputUnwritable(path=str(path)) from None

@@ -34,14 +34,15 @@ def scan(
         from asepsis.bootstrap.estates import scan_estate
 
         rate = None if limit is None else int(limit * 1_000_000)
-        found = scan_estate(uri, index=index, rate=rate, report=_progress(quiet=as_json))
+        found = scan_estate(uri, index=index, rate=rate, report=scan_progress(quiet=as_json))
         end_steps(quiet=as_json)
         emit(_document(found), as_json=as_json, text=_text(found))
         if found.history.last_clean is None or not found.inventory.is_as_expected:
             raise typer.Exit(7)
 
 
-def _progress(*, quiet: bool) -> Callable[[Progress], None]:
+def scan_progress(*, quiet: bool) -> Callable[[Progress], None]:
+    """Says how far a scan is, on one line."""
     started = time.monotonic()
 
     def show(progress: Progress) -> None:

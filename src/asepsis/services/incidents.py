@@ -30,6 +30,8 @@ from asepsis.sealing.signing import Purpose
 from asepsis.services.audit import Audit
 
 _NONCE: Final = 16
+RECORDED_AS: Final = {step: act for step in Step for act in Act if act.value == f"incident.{step.value}"}
+"""The entry that tells of each step."""
 
 Sign = Callable[[Purpose, bytes], bytes]
 
@@ -157,7 +159,7 @@ class Incidents:
         entry = LedgerEntry(
             at=newest.act.at,
             actor=self.party,
-            act=Act(f"incident.{newest.act.step.value}"),
+            act=RECORDED_AS[newest.act.step],
             subject=state.id,
             facts={"digest": newest.digest, "sequence": newest.act.number},
         )
@@ -174,4 +176,4 @@ class Incidents:
 
 
 def _is_act_of(entry: LedgerEntry, incident: str) -> bool:
-    return entry.subject == incident and entry.act.value.startswith("incident.")
+    return entry.subject == incident and entry.act in RECORDED_AS.values()

@@ -31,7 +31,7 @@ from asepsis.sealing.incident import (
 )
 from asepsis.sealing.signing import Purpose, verify
 from asepsis.services.audit import LedgerKeys, witness_key
-from asepsis.services.incidents import Incidents, Sign
+from asepsis.services.incidents import RECORDED_AS, Incidents, Sign
 
 KEYS_FORMAT: Final = "asepsis/recovery-keys/1"
 _SIGNATURE: Final = 64
@@ -200,9 +200,9 @@ def _require_recorded(
     certificate: str,
 ) -> None:
     """The witnessed ledger has every person appointed before they act, the acts in order, and the certificate last."""
-    acted = [(index, entry) for index, entry in entries if entry.act.value.startswith("incident.")]
-    wanted = [_entry(incident, f"incident.{one.act.step.value}", one.digest, one.act.number) for one in acts]
-    last = _entry(incident, Act.RECOVERY_CERTIFIED.value, certificate, incident.acts)
+    acted = [(index, entry) for index, entry in entries if entry.act in RECORDED_AS.values()]
+    wanted = [_entry(incident, RECORDED_AS[one.act.step], one.digest, one.act.number) for one in acts]
+    last = _entry(incident, Act.RECOVERY_CERTIFIED, certificate, incident.acts)
     places = [index for index, _ in entries]
     is_whole = (
         places == sorted(set(places))
@@ -228,10 +228,10 @@ def _is_appointed_first(
     return all(appointed.get(one.act.person, place) < place for one, place in zip(acts, places, strict=True))
 
 
-def _entry(incident: Incident, act: str, name: str, number: int) -> tuple[object, ...]:
-    count = "count" if act == Act.RECOVERY_CERTIFIED.value else "sequence"
+def _entry(incident: Incident, act: Act, name: str, number: int) -> tuple[object, ...]:
+    count = "count" if act is Act.RECOVERY_CERTIFIED else "sequence"
     return (incident.party, act, incident.id, {"digest": name, count: number})
 
 
 def _told(entry: LedgerEntry) -> tuple[object, ...]:
-    return (entry.actor, entry.act.value, entry.subject, dict(entry.facts))
+    return (entry.actor, entry.act, entry.subject, dict(entry.facts))
