@@ -103,7 +103,8 @@ def certify(incidents: Incidents, incident: Incident, *, tool: Mapping[str, str]
     with incidents.state.acting(entry):
         pass
     appointments = incidents.records.appointments()
-    proven = incidents.audit.trail({incident.id, *(one.digest for one in appointments)})
+    trail = incidents.audit.trail({incident.id, *(one.digest for one in appointments)})
+    proven = [(one, proof) for one, proof in trail if one.act is not Act.RECOVERY_CERTIFIED or one == entry]
     return canonical(
         {
             "format": FORMAT,
@@ -199,33 +200,29 @@ def _require_recorded(
     appointments: Sequence[SignedAppointment],
     certificate: str,
 ) -> None:
-    """The witnessed ledger has every person appointed before they act, the acts in order, and the certificate last."""
+    """The witnessed ledger has exactly these appointments and acts in this order, and the certificate last.
+
+    Nobody acts before the ledger knows of their appointment.
+    """
+    appointed = [(index, entry) for index, entry in entries if entry.act is Act.PERSON_APPOINTED]
     acted = [(index, entry) for index, entry in entries if entry.act in RECORDED_AS.values()]
-    wanted = [_entry(incident, RECORDED_AS[one.act.step], one.digest, one.act.number) for one in acts]
-    last = _entry(incident, Act.RECOVERY_CERTIFIED, certificate, incident.acts)
     places = [index for index, _ in entries]
     is_whole = (
         places == sorted(set(places))
-        and [_told(entry) for _, entry in acted] == wanted
-        and _told(entries[-1][1]) == last
-        and _is_appointed_first(entries, acts, [index for index, _ in acted], appointments)
+        and len(entries) == len(appointments) + len(acts) + 1
+        and [(entry.actor, entry.subject) for _, entry in appointed]
+        == [(incident.party, one.digest) for one in appointments]
+        and [_told(entry) for _, entry in acted]
+        == [_entry(incident, RECORDED_AS[one.act.step], one.digest, one.act.number) for one in acts]
+        and _told(entries[-1][1]) == _entry(incident, Act.RECOVERY_CERTIFIED, certificate, incident.acts)
     )
     if not is_whole:
         raise CertificateRefused(problem="the ledger tells something else")
-
-
-def _is_appointed_first(
-    entries: Sequence[tuple[int, LedgerEntry]],
-    acts: Sequence[SignedAct],
-    places: Sequence[int],
-    appointments: Sequence[SignedAppointment],
-) -> bool:
-    names = {str(one.digest): one.appointment.person for one in appointments}
-    appointed: dict[str, int] = {}
-    for index, entry in entries:
-        if entry.act is Act.PERSON_APPOINTED and entry.subject in names:
-            appointed.setdefault(names[entry.subject], index)
-    return all(appointed.get(one.act.person, place) < place for one, place in zip(acts, places, strict=True))
+    since: dict[str, int] = {}
+    for (index, _), one in zip(appointed, appointments, strict=True):
+        since.setdefault(one.appointment.person, index)
+    if any(since[one.act.person] > index for (index, _), one in zip(acted, acts, strict=True)):
+        raise CertificateRefused(problem="somebody acted before the ledger knew of their appointment")
 
 
 def _entry(incident: Incident, act: Act, name: str, number: int) -> tuple[object, ...]:
