@@ -13,7 +13,8 @@ from typing import Final, NamedTuple
 
 from asepsis.harmonise.expressions import quote_text
 
-_SEPARATOR: Final = "chr(31)"
+_MARK: Final = "\x1f"
+_SEPARATOR: Final = f"chr({ord(_MARK)})"
 
 
 class Kind(StrEnum):
@@ -102,6 +103,11 @@ def list_of(kind: Kind) -> str:
     if kind is Kind.FIELD_REFUSED:
         return _listed(kind, "{'field': split_part(w[2:], '@', 2), 'reason': split_part(w[2:], '@', 1)}", REJECTS)
     return _listed(kind, "w[2:]", "VARCHAR[]")
+
+
+def reasons_in(text: str, kind: Kind) -> list[str]:
+    """The reasons of a kind in one such text."""
+    return [word[1:] for word in text.split(_MARK) if word.startswith(kind)]
 
 
 def _listed(kind: Kind, value: str, sql_type: str) -> str:

@@ -4,10 +4,11 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping as MappingOf
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 
 import duckdb
@@ -24,6 +25,7 @@ from asepsis.harmonise.expressions import quote_name, quote_text
 from asepsis.harmonise.extraction import landed_table
 from asepsis.harmonise.mapping import Mapping
 from asepsis.harmonise.omop import TARGETS
+from asepsis.harmonise.said import Kind, reasons_in
 from asepsis.harmonise.staging import EntryPlan, final_table, settled_table
 
 
@@ -107,28 +109,31 @@ class _FileAccount:
     def close(self) -> FileBooks:
         item, entry = self._item, self._mapping.files[self._item.entry]
         kinds = self._count(f"SELECT kind, count(*) FROM {landed_table(entry.name)} {self._mine} GROUP BY 1")
-        states = self._count(f"SELECT state, count(*) FROM {settled_table(entry.name)} {self._mine} GROUP BY 1")
+        settled = self._settled()
+        states: Counter[str] = Counter()
+        for state, _, count in settled:
+            states[state] += count
         return FileBooks(
             path=item.path,
             digest=item.digest,
             size=item.size,
             landed_bytes=item.landed_bytes,
             landed=sum(kinds.values()),
-            accepted=states.get("accepted", 0),
-            merged=states.get("merged", 0),
-            quarantined=states.get("quarantined", 0),
-            excluded=states.get("excluded", 0),
+            accepted=states["accepted"],
+            merged=states["merged"],
+            quarantined=states["quarantined"],
+            excluded=states["excluded"],
             header=kinds.get("header", 0),
             context=kinds.get("context", 0),
             residue=kinds.get("residue", 0),
             accepted_without_row=self._without_row(),
             declared=entry.records if item.declared is None else item.declared,
             counted=item.counted,
-            emitted=self._emitted(),
-            reasons=self._listed("quarantine_reasons", "quarantined"),
-            exclusions=self._listed("exclude_reasons", "excluded"),
-            flags=self._listed("flags", "accepted"),
-            repairs=self._listed("repairs", "accepted"),
+            emitted=self._emitted,
+            reasons=_listed(settled, Kind.QUARANTINED, "quarantined"),
+            exclusions=_listed(settled, Kind.EXCLUDED, "excluded"),
+            flags=_listed(settled, Kind.FLAGGED, "accepted"),
+            repairs=_listed(settled, Kind.REPAIRED, "accepted"),
         )
 
     @property
@@ -138,11 +143,13 @@ class _FileAccount:
     def _count(self, sql: str) -> dict[str, int]:
         return {str(name): int(count) for name, count in self._connection.execute(sql).fetchall()}
 
-    def _listed(self, column: str, state: str) -> dict[str, int]:
-        settled = settled_table(self._item.entry)
-        sql = f"SELECT unnest({column}) AS name FROM {settled} {self._mine} AND state = '{state}'"
-        return self._count(f"SELECT name, count(*) FROM ({sql}) GROUP BY 1 ORDER BY 1")
+    def _settled(self) -> list[tuple[str, str, int]]:
+        """How many records have each state together with each text of what is said about them."""
+        source = f"{settled_table(self._item.entry)} {self._mine}"
+        rows = self._connection.execute(f"SELECT state, said, count(*) FROM {source} GROUP BY ALL").fetchall()
+        return [(str(state), str(said), int(count)) for state, said, count in rows]
 
+    @cached_property
     def _emitted(self) -> dict[str, int]:
         """Rows that came of this file, counted in the tables that were written."""
         emitted: dict[str, int] = {}
@@ -160,10 +167,19 @@ class _FileAccount:
         return (int(row[0]) if row is not None else 0) + self._lost_rows(accepted)
 
     def _lost_rows(self, accepted: str) -> int:
-        lost, emitted = 0, self._emitted()
+        lost, emitted = 0, self._emitted
         for table in emitted:
             specs = [spec for spec in self._mapping.specs_of(self._item.entry) if spec.table == table]
             counts = " + ".join(f"count(*) FILTER ({quote_name(f'{spec.name}?emit')})" for spec in specs)
             row = self._connection.execute(f"SELECT {counts} FROM {accepted}").fetchone()
             lost += abs((int(row[0]) if row is not None else 0) - emitted[table])
         return lost
+
+
+def _listed(settled: Sequence[tuple[str, str, int]], kind: Kind, state: str) -> dict[str, int]:
+    """How many records in a state have each reason of a kind."""
+    found: Counter[str] = Counter()
+    for own, said, count in settled:
+        if own == state:
+            found.update(dict.fromkeys(reasons_in(said, kind), count))
+    return dict(sorted(found.items()))
