@@ -9,10 +9,13 @@ the result does not depend on the order of the pairs.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import log2
 from typing import Final
+
+import numpy as np
+import numpy.typing as npt
 
 CONTRADICTION: Final = -3.0
 """Bits below which a pair must not be in one cluster."""
@@ -25,8 +28,44 @@ AHEAD: Final = 3.0
 _SURE: Final = 6.0
 _MOST_GAIN: Final = 4.0
 
+Numbers = npt.NDArray[np.int32] | npt.NDArray[np.uint8]
+Flags = npt.NDArray[np.bool_]
 Edge = tuple[int, int, float]
 """Two nodes and the bits for their being one person."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Edges:
+    """Pairs of nodes with the bits for their being one person; each pair once."""
+
+    left: Numbers
+    right: Numbers
+    weight: npt.NDArray[np.float64]
+
+    @classmethod
+    def of(cls, edges: Iterable[Edge]) -> Edges:
+        """The edges of a list."""
+        listed = list(edges)
+        left, right, weight = zip(*listed, strict=True) if listed else ((), (), ())
+        return cls(left=np.array(left, np.int32), right=np.array(right, np.int32), weight=np.array(weight, np.float64))
+
+    def __len__(self) -> int:
+        """How many edges."""
+        return len(self.left)
+
+    def __iter__(self) -> Iterator[Edge]:
+        """The edges one by one."""
+        return zip(self.left.tolist(), self.right.tolist(), self.weight.tolist(), strict=True)
+
+    def where(self, kept: Flags) -> Edges:
+        """Those edges alone."""
+        return Edges(left=self.left[kept], right=self.right[kept], weight=self.weight[kept])
+
+    def alone(self) -> Flags:
+        """Which edges share no node with another."""
+        counts = np.bincount(np.concatenate([self.left, self.right]))
+        found: Flags = (counts[self.left] == 1) & (counts[self.right] == 1)
+        return found
 
 
 @dataclass(slots=True, kw_only=True)
@@ -52,77 +91,86 @@ class Partition:
         self.cluster_of.update(dict.fromkeys([*small, *large], name))
         self.joined.append(edge)
 
+    def join_alone(self, edges: Edges) -> None:
+        """Make a cluster of each edge; no node of theirs is in a cluster."""
+        lefts, rights = edges.left.tolist(), edges.right.tolist()
+        self.cluster_of.update(zip(lefts, lefts, strict=True))
+        self.cluster_of.update(zip(rights, lefts, strict=True))
+        self.members.update((left, [left, right]) for left, right in zip(lefts, rights, strict=True))
+        self.joined.extend(edges)
+
     def at(self, weight: float) -> dict[int, int]:
         """The cluster of every linked node when only joins of at least ``weight`` bits count."""
-        finer = Partition()
-        for edge in self.joined:
-            if edge[2] >= weight:
-                finer.join(edge)
-        return finer.cluster_of
+        cluster_of: dict[int, int] = {}
+        members: dict[int, list[int]] = {}
+        for left, right, bits in self.joined:
+            if bits < weight:
+                continue
+            large, small = cluster_of.get(left, left), cluster_of.get(right, right)
+            if len(members.get(large, ())) < len(members.get(small, ())):
+                large, small = small, large
+            moved = members.pop(small, [small])
+            members.setdefault(large, [large]).extend(moved)
+            cluster_of[large] = large
+            for node in moved:
+                cluster_of[node] = large
+        return cluster_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Acceptable:
     """The edges that may be links, and for which of them nothing else comes near."""
 
-    edges: list[Edge]
-    clear: frozenset[tuple[int, int]]
+    edges: Edges
+    is_clear: Flags
     gain: float
     """Bits that being clear is worth: how much more often it is true of sure pairs than of poor ones."""
 
 
-def acceptable(edges: Iterable[Edge], *, owners: Sequence[int], free: frozenset[int], threshold: float) -> Acceptable:
-    """The edges that may be links: at least ``threshold`` bits; less where they are clear and both owners in ``free``.
+def acceptable(edges: Edges, *, owners: Numbers, is_free: Flags, threshold: float) -> Acceptable:
+    """The edges that may be links: at least ``threshold`` bits; less where they are clear and both owners are free.
 
-    ``owners`` gives the owner of each node; an edge inside an owner in ``free`` is no link. An edge is clear where it
-    is ``AHEAD`` bits ahead of every other edge of its two nodes to the same owners.
+    ``owners`` gives the owner of each node, ``is_free`` whether it lists each person once; an edge inside such an owner
+    is no link. An edge is clear where it is ``AHEAD`` bits ahead of every other one of its two nodes to the same owners.
     """
-    kept = [edge for edge in edges if owners[edge[0]] != owners[edge[1]] or owners[edge[0]] not in free]
-    best = _best(kept, owners)
-    clear = {edge[:2] for edge in kept if _is_clear(edge, owners, free, best)}
-    least = min(CLEAR, threshold)
-    found = [edge for edge in kept if edge[2] >= (least if edge[:2] in clear else threshold)]
-    sure, poor = [1, 2], [1, 2]
-    for edge in kept:
-        if edge[2] >= _SURE or edge[2] < CONTRADICTION:
-            count = sure if edge[2] >= _SURE else poor
-            count[0] += edge[:2] in clear
-            count[1] += 1
-    gain = log2(sure[0] / sure[1]) - log2(poor[0] / poor[1])
-    return Acceptable(edges=found, clear=frozenset(clear), gain=max(0.0, min(_MOST_GAIN, gain)))
+    inside = owners[edges.left] == owners[edges.right]
+    is_kept = ~(inside & is_free[edges.left])
+    kept, inside = edges.where(is_kept), inside[is_kept]
+    is_clear = ~inside & is_free[kept.left] & is_free[kept.right] & (_leads(kept, owners) >= AHEAD)
+    is_found = kept.weight >= np.where(is_clear, min(CLEAR, threshold), threshold)
+    sure, poor = kept.weight >= _SURE, kept.weight < CONTRADICTION
+    gain = _share(is_clear, sure) - _share(is_clear, poor)
+    return Acceptable(edges=kept.where(is_found), is_clear=is_clear[is_found], gain=max(0.0, min(_MOST_GAIN, gain)))
 
 
-def _best(edges: Iterable[Edge], owners: Sequence[int]) -> dict[tuple[int, int], list[float]]:
-    """The two best weights of every node to every owner."""
-    best: dict[tuple[int, int], list[float]] = {}
-    for left, right, weight in edges:
-        for key in ((left, owners[right]), (right, owners[left])):
-            top = best.get(key)
-            if top is None:
-                best[key] = [weight, float("-inf")]
-            elif weight > top[0]:
-                top[0], top[1] = weight, top[0]
-            elif weight > top[1]:
-                top[1] = weight
-    return best
+def _share(is_clear: Flags, among: Flags) -> float:
+    """The logarithm of how often an edge is clear, of one more that is and one more that is not."""
+    return log2((1 + int(np.count_nonzero(is_clear & among))) / (2 + int(np.count_nonzero(among))))
 
 
-def _is_clear(
-    edge: Edge, owners: Sequence[int], free: frozenset[int], best: Mapping[tuple[int, int], Sequence[float]]
-) -> bool:
-    left, right, weight = edge
-    if owners[left] == owners[right] or owners[left] not in free or owners[right] not in free:
-        return False
-    return min(_lead(weight, best[left, owners[right]]), _lead(weight, best[right, owners[left]])) >= AHEAD
-
-
-def _lead(weight: float, top: Sequence[float]) -> float:
-    """By how many bits an edge is ahead of the best other one; negative where it is not the best."""
-    return weight - (top[1] if weight >= top[0] else top[0])
+def _leads(edges: Edges, owners: Numbers) -> npt.NDArray[np.float64]:
+    """By how many bits each edge leads over the best other one of its nodes; negative where it is not the best."""
+    many = int(owners.max(initial=0)) + 1
+    here = np.concatenate([edges.left, edges.right]).astype(np.int64) * many
+    side = here + owners[np.concatenate([edges.right, edges.left])]
+    weight = np.concatenate([edges.weight, edges.weight])
+    order = np.lexsort((-weight, side))
+    ordered, ranked = side[order], weight[order]
+    first = np.concatenate([[True], ordered[1:] != ordered[:-1]]) if len(order) else np.array([], dtype=np.bool_)
+    group = np.cumsum(first) - 1
+    best = ranked[first]
+    second = np.full(len(best), -np.inf)
+    runner_up = (
+        np.flatnonzero(~first & np.concatenate([[False], first[:-1]])) if len(order) else np.array([], dtype=int)
+    )
+    second[group[runner_up]] = ranked[runner_up]
+    lead = np.empty(len(side))
+    lead[order] = ranked - np.where(ranked >= best[group], second[group], best[group])
+    return np.minimum(*np.split(lead, 2))
 
 
 def cluster_pairs(
-    edges: Sequence[Edge],
+    edges: Edges,
     *,
     owners: Sequence[int],
     free: frozenset[int],
@@ -130,16 +178,15 @@ def cluster_pairs(
 ) -> Partition:
     """Join the acceptable ``edges`` best first. ``weights`` has the bits of pairs (smaller node first) known at all."""
     partition = Partition()
-    ordered = sorted(edges, key=lambda edge: (-edge[2], edge[0], edge[1]))
+    is_alone = edges.alone()
+    partition.join_alone(edges.where(is_alone))
+    ordered = sorted(edges.where(~is_alone), key=lambda edge: (-edge[2], edge[0], edge[1]))
     rivals: dict[int, list[tuple[int, float]]] = defaultdict(list)
     for left, right, weight in ordered:
         rivals[left].append((right, weight))
         rivals[right].append((left, weight))
     for edge in ordered:
         left, right, _ = edge
-        if len(rivals[left]) == len(rivals[right]) == 1:
-            partition.join(edge)
-            continue
         if partition.cluster_of.get(left, left) == partition.cluster_of.get(right, right):
             continue
         reason = _refusal(partition, edge, owners, free, weights)

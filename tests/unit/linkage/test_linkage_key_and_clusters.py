@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from asepsis.domain.names import Digest, PartyId
 from asepsis.errors.linkage import LinkShareMissing, LinkShareRefused
 from asepsis.linkage import quality
-from asepsis.linkage.best_first import acceptable, cluster_pairs
+from asepsis.linkage.best_first import Edges, acceptable, cluster_pairs
 from asepsis.linkage.history import compare_maps, stable_links
 from asepsis.linkage.key import LinkKey, commitment, derive
 
@@ -86,7 +87,8 @@ def test_the_secret_is_in_no_repr() -> None:
 
 def partition(edges: list[Any], owners: list[int], **options: Any) -> set[frozenset[int]]:
     free = frozenset(options.get("free", owners))
-    found = acceptable(edges, owners=owners, free=free, threshold=0.0)
+    is_free = np.array([owner in free for owner in owners])
+    found = acceptable(Edges.of(edges), owners=np.array(owners, np.int32), is_free=is_free, threshold=0.0)
     done = cluster_pairs(found.edges, owners=owners, free=free, weights=options.get("weights", {}))
     return {frozenset(members) for members in done.members.values()}
 

@@ -7,12 +7,15 @@ so every key has a budget of pairs that its smallest blocks are taken into first
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
 
-import duckdb
+import numpy as np
+import numpy.typing as npt
 
-from asepsis.engines.linkage.guard import one_number
+from asepsis.engines.linkage.blocks import Blocks, Places
+from asepsis.engines.linkage.lines import Flags, Ids, Lines
 
 LARGEST_BLOCK: Final = 126
 """Records that may share one key value: 63 of one owner and 63 of another make 4,000 pairs."""
@@ -93,53 +96,89 @@ class KeyUse:
     crowded: int
 
 
-def find_candidates(connection: duckdb.DuckDBPyConnection, *, records: int, condition: str) -> list[KeyUse]:
-    """Fill the table ``candidate`` (i, j, keys, is_late) from ``rec``; ``condition`` says which pairs are looked at.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pairs:
+    """Pairs of lines, the lower line first."""
 
-    ``keys`` holds the keys that found the pair, as bits in the order of ``KEYS``.
+    i: Ids
+    j: Ids
+    keys: npt.NDArray[np.uint64]
+    """The keys that found the pair, as bits in the order of ``KEYS``."""
+    is_late: Flags
+    """Whether late keys alone found it."""
+
+    def __len__(self) -> int:
+        """How many pairs."""
+        return len(self.i)
+
+
+def find_candidates(lines: Lines, *, threads: int) -> tuple[Pairs, list[KeyUse]]:
+    """The pairs of lines that share a key and may be one person: not two lines of one owner that lists everybody once.
+
+    The keys are used side by side on ``threads``.
     """
-    connection.execute("CREATE TABLE found (i INTEGER, j INTEGER, key UTINYINT)")
-    keys = [(number, key) for number, key in enumerate(KEYS) if records <= SMALL or not key.is_late]
-    uses = [_use(connection, number, key, records, condition) for number, key in keys]
-    early = sum(1 << number for number, key in enumerate(KEYS) if not key.is_late)
-    connection.execute(_CANDIDATES.format(early=early))
-    connection.execute("DROP TABLE found")
-    return uses
+    numbers = [number for number, key in enumerate(KEYS) if len(lines) <= SMALL or not key.is_late]
+    with ThreadPoolExecutor(threads) as pool:
+        found, uses = zip(*pool.map(lambda number: _use(lines, number), numbers), strict=True)
+    return _united(np.concatenate(found), len(lines)), list(uses)
 
 
-def _use(connection: duckdb.DuckDBPyConnection, number: int, key: Key, records: int, condition: str) -> KeyUse:
-    connection.execute(_keyed(key))
-    sizes = connection.execute("SELECT n, count(*) FROM keyed_size GROUP BY n ORDER BY n").fetchall()
+def _use(lines: Lines, number: int) -> tuple[npt.NDArray[np.int64], KeyUse]:
+    """The pairs of one key, each as one number: the lower line, the higher line and the key."""
+    key = KEYS[number]
+    held, keys = _keyed(lines, key.columns)
+    side = np.zeros(len(held), dtype=np.bool_)
+    if key.other is not None:
+        other, other_keys = _keyed(lines, key.other)
+        side = np.repeat([False, True], [len(held), len(other)])
+        held, keys = np.concatenate([held, other]), np.concatenate([keys, other_keys])
+    blocks = Blocks(keys)
     share = SECONDARY_PAIRS_PER_RECORD if key.is_secondary else PAIRS_PER_RECORD
-    budget = max(FLOOR, records * share)
-    largest, crowded = _largest(sizes, budget)
-    before = one_number(connection, "SELECT count(*) FROM found")
-    if largest:
-        order = "l.line < r.line AND " if key.other is None else ""
-        connection.execute(
-            f"INSERT INTO found SELECT least(l.line, r.line), greatest(l.line, r.line), {number} "  # noqa: S608
-            "FROM (SELECT keyed.* FROM keyed SEMI JOIN (FROM keyed_size WHERE n <= ?) USING (k)) l "
-            f"JOIN {'keyed' if key.other is None else 'keyed_other'} r ON l.k = r.k AND {order}{condition}",
-            [largest],
-        )
-    pairs = one_number(connection, "SELECT count(*) FROM found") - before
-    return KeyUse(key=key, pairs=pairs, largest=largest, crowded=crowded)
+    largest, crowded = _largest(blocks.by_size(), max(FLOOR, len(lines) * share))
+    found = [np.array([], dtype=np.int64)]
+    for left, right in blocks.pairs(largest):
+        is_kept = _may_be_one(lines, held[left], held[right])
+        if key.other is not None:
+            is_kept &= side[left] != side[right]
+        one, two = held[left[is_kept]], held[right[is_kept]]
+        found.append((np.minimum(one, two) * len(lines) + np.maximum(one, two)) * len(KEYS) + number)
+    codes = np.concatenate(found)
+    return codes, KeyUse(key=key, pairs=len(codes), largest=largest, crowded=crowded)
 
 
-def _keyed(key: Key) -> str:
-    first, other = _hashed(key.columns), _hashed(key.other or key.columns)
-    union = "keyed" if key.other is None else "(FROM keyed UNION ALL FROM keyed_other)"
-    return f"""
-    CREATE OR REPLACE TEMP TABLE keyed AS {first};
-    CREATE OR REPLACE TEMP TABLE keyed_other AS {other if key.other is not None else first + " LIMIT 0"};
-    CREATE OR REPLACE TEMP TABLE keyed_size AS
-    SELECT k, count(*) AS n FROM {union} GROUP BY k HAVING count(*) > 1;
-    """  # noqa: S608 - columns are constants
+def _keyed(lines: Lines, columns: Sequence[str]) -> tuple[Places, npt.NDArray[np.uint64]]:
+    """The lines that have all columns, and one number for the values of each."""
+    values = [lines.columns[name] for name in columns]
+    held = np.flatnonzero(np.logical_and.reduce([column > 0 for column in values]))
+    keys = np.zeros(len(held), dtype=np.uint64)
+    for column in values:
+        keys = (keys ^ column[held].astype(np.uint64)) * _ODD
+        keys ^= keys >> _HALF
+    return held, keys
 
 
-def _hashed(columns: Sequence[str]) -> str:
-    present = " AND ".join(f"{column} IS NOT NULL" for column in columns)
-    return f"SELECT hash({', '.join(columns)}) AS k, line, node, owner FROM rec WHERE {present}"  # noqa: S608
+_ODD: Final = np.uint64(0x9E3779B97F4A7C15)
+_HALF: Final = np.uint64(32)
+
+
+def _may_be_one(lines: Lines, left: Places, right: Places) -> Flags:
+    one, two = lines.node[left], lines.node[right]
+    may: Flags = (one != two) & ((lines.owner_of[one] != lines.owner_of[two]) | ~lines.is_free[one])
+    return may
+
+
+def _united(codes: npt.NDArray[np.int64], lines: int) -> Pairs:
+    """Every pair once, with all its keys."""
+    codes.sort()
+    pairs, numbers = np.divmod(codes, len(KEYS))
+    starts = np.flatnonzero(np.concatenate([[True], pairs[1:] != pairs[:-1]])) if len(pairs) else np.array([], int)
+    bits = np.left_shift(np.uint64(1), numbers.astype(np.uint64))
+    keys = np.bitwise_or.reduceat(bits, starts) if len(starts) else bits
+    i, j = np.divmod(pairs[starts], max(1, lines))
+    return Pairs(i=i.astype(np.int32), j=j.astype(np.int32), keys=keys, is_late=(keys & _EARLY) == 0)
+
+
+_EARLY: Final = np.uint64(sum(1 << number for number, key in enumerate(KEYS) if not key.is_late))
 
 
 def _largest(sizes: Sequence[tuple[int, int]], budget: float) -> tuple[int, int]:
@@ -151,9 +190,3 @@ def _largest(sizes: Sequence[tuple[int, int]], budget: float) -> tuple[int, int]
             break
         largest, taken = size, taken + blocks
     return largest, sum(blocks for _, blocks in sizes) - taken
-
-
-_CANDIDATES: Final = """
-CREATE TABLE candidate AS
-SELECT i, j, bit_or(1::UBIGINT << key::UBIGINT) AS keys, keys & {early} = 0 AS is_late FROM found GROUP BY i, j
-"""

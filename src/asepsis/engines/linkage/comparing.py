@@ -1,146 +1,239 @@
-"""Compares candidates: one level of agreement per comparison, packed into a pattern.
+"""Compares pairs of lines: one level of agreement per comparison, packed into a pattern.
 
 A pattern has three bits per comparison, in the order of ``COMPARISONS``: the level plus one, zero for missing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
-import duckdb
+import numpy as np
+import numpy.typing as npt
 
-from asepsis.engines.linkage.guard import one_number
-from asepsis.linkage.classes import COMPARISONS
+from asepsis.engines.linkage.lines import Flags, Forms, Ids, Lines
+from asepsis.engines.linkage.near import NEAR, Levels, Nearness
+from asepsis.linkage.classes import COMPARISONS, MISSING
+from asepsis.linkage.token_fields import DOMAIN_OF, Domain
 
 BITS: Final = 3
-CHUNK: Final = 2_000_000
+CHUNK: Final = 1 << 19
 """Pairs compared at a time; it bounds the memory."""
+EQUAL: Final = 4
+"""The highest level of a name."""
 
 
-def compare(
-    connection: duckdb.DuckDBPyConnection,
-    *,
-    source: str,
-    target: str,
-    near: Callable[[duckdb.DuckDBPyConnection], None],
-) -> None:
-    """Fill ``target`` (i, j, is_late, pattern, given, family) from the pairs (i, j, is_late) of ``source``.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compared:
+    """The pattern of every pair, and the names that it agrees in; 0 where it does not, or crosswise only."""
 
-    ``near`` fills the near tables for the values of the table ``pair``.
-    """
-    packed = " + ".join(
-        f"(({comparison.name}_level + 1)::UINTEGER << {BITS * at})" for at, comparison in enumerate(COMPARISONS)
+    pattern: npt.NDArray[np.uint32]
+    given: Ids
+    family: Ids
+
+
+def compare(lines: Lines, i: Ids, j: Ids, *, near: Nearness, threads: int) -> Compared:
+    """Compare every line of ``i`` with the one at the same place of ``j``, in chunks side by side on ``threads``."""
+
+    def part(start: int) -> Compared:
+        return _compared(_Beside(lines, i[start : start + CHUNK], j[start : start + CHUNK], near))
+
+    with ThreadPoolExecutor(threads) as pool:
+        parts = list(pool.map(part, range(0, max(1, len(i)), CHUNK)))
+    return Compared(
+        pattern=np.concatenate([each.pattern for each in parts]),
+        given=np.concatenate([each.given for each in parts]),
+        family=np.concatenate([each.family for each in parts]),
     )
-    connection.execute(_TARGET.format(target=target))
-    pairs = one_number(connection, f"SELECT count(*) FROM {source}")  # noqa: S608 - a constant
-    for start in range(0, pairs, CHUNK):
-        connection.execute(_PAIRS.format(source=source, start=start, end=start + CHUNK))
-        near(connection)
-        connection.execute(f"INSERT INTO {target} {_LEVELS.format(packed=packed)}")
-
-
-def patterns(connection: duckdb.DuckDBPyConnection, *, source: str) -> tuple[list[int], list[int]]:
-    """The distinct patterns of ``source``, and how often each occurs among the pairs that are not late."""
-    rows = connection.execute(
-        f"SELECT pattern, count_if(NOT is_late) FROM {source} GROUP BY pattern ORDER BY pattern"  # noqa: S608
-    ).fetchall()
-    return [row[0] for row in rows], [row[1] for row in rows]
 
 
 def unpacked(pattern: int) -> tuple[int, ...]:
-    """The levels of a pattern, -1 for missing."""
+    """The levels of a pattern, ``MISSING`` for missing."""
     return tuple((pattern >> (BITS * at) & (1 << BITS) - 1) - 1 for at in range(len(COMPARISONS)))
 
 
-_TARGET: Final = """
-CREATE OR REPLACE TABLE {target} (
-    i INTEGER, j INTEGER, is_late BOOLEAN, pattern UINTEGER, given UBIGINT, family UBIGINT
-)
-"""
-_PAIRS: Final = """
-CREATE OR REPLACE TEMP TABLE pair AS
-SELECT i, j, is_late, a.given AS ag, b.given AS bg, a.family AS af, b.family AS bf,
-        a.given_canonical = b.given_canonical AS nick, a.given_sound = b.given_sound AS given_sounds,
-        a.given_initial = b.given_initial AS initials, a.is_initial OR b.is_initial AS one_initial,
-        a.family_sound = b.family_sound AS family_sounds, a.family_four = b.family_four AS family_begins,
-        a.given_forms AS agf, b.given_forms AS bgf, a.family_forms AS aff, b.family_forms AS bff,
-        a.birth AS ad, b.birth AS bd,
-        a.birth_short_year IS NULL OR b.birth_short_year IS NULL AS no_birth,
-        a.year IS NOT NULL AND b.year IS NOT NULL AND a.year <> b.year AS other_century,
-        coalesce(a.birth_short_year = b.birth_short_year, false) AS same_year,
-        coalesce(a.birth_year_month = b.birth_year_month, false) AS same_year_month,
-        coalesce(a.birth_year_day = b.birth_year_day, false) AS same_year_day,
-        coalesce(a.birth_month_day = b.birth_month_day, false) AS same_month_day,
-        coalesce(a.birth_sorted = b.birth_sorted, false) AS same_sorted,
-        a.sex AS ax, b.sex AS bx, a.number AS an, b.number AS bn, a.street AS ast, b.street AS bst,
-        a.second_line AS a2, b.second_line AS b2, a.city AS ac, b.city AS bc,
-        a.postal_code AS ap, b.postal_code AS bp, a.state AS asta, b.state AS bsta,
-        a.phone AS aph, b.phone AS bph, a.national_id AS aid, b.national_id AS bid
-    FROM (FROM {source} WHERE rowid >= {start} AND rowid < {end}) JOIN rec a ON a.line = i JOIN rec b ON b.line = j
-"""
-_LEVELS: Final = """
-WITH near AS (
-    SELECT pair.*,
-        CASE WHEN ag IS NULL OR bg IS NULL THEN -1 WHEN ag = bg THEN 4 WHEN nick THEN 3
-            WHEN ng.level = 3 OR (agf IS NOT NULL OR bgf IS NOT NULL)
-                AND list_has_any(coalesce(agf, [ag]), coalesce(bgf, [bg])) THEN 3
-            WHEN one_initial THEN CASE WHEN initials THEN 2 ELSE 0 END
-            WHEN given_sounds OR ng.level = 2 THEN 2 WHEN initials OR ng.level = 1 THEN 1 ELSE 0 END AS g,
-        CASE WHEN af IS NULL OR bf IS NULL THEN -1 WHEN af = bf THEN 4
-            WHEN nf.level = 3 OR (aff IS NOT NULL OR bff IS NOT NULL)
-                AND list_has_any(coalesce(aff, [af]), coalesce(bff, [bf])) THEN 3
-            WHEN family_sounds OR nf.level = 2 THEN 2 WHEN family_begins OR nf.level = 1 THEN 1 ELSE 0 END AS f,
-        CASE WHEN ag = bf THEN 4 WHEN x1.level = 3 THEN 3 ELSE 0 END AS gx,
-        CASE WHEN af = bg THEN 4 WHEN x2.level = 3 THEN 3 ELSE 0 END AS fx,
-        CASE WHEN no_birth THEN -1 WHEN ad = bd AND NOT other_century THEN 5
-            WHEN other_century AND coalesce(ad = bd, false) THEN 1
-            WHEN ad IS NULL OR bd IS NULL THEN CASE WHEN same_year_month THEN 2 WHEN same_year THEN 1 ELSE 0 END
-            WHEN same_sorted THEN 4 WHEN nd.level IS NOT NULL THEN 3
-            WHEN same_year_month OR same_year_day OR same_month_day THEN 2 WHEN same_year THEN 1 ELSE 0 END AS d,
-        CASE WHEN ast IS NULL OR bst IS NULL THEN -1 WHEN ast = bst THEN 2 WHEN nst.level IS NOT NULL THEN 1
-            WHEN ast = b2 OR a2 = bst OR n12.level IS NOT NULL OR n21.level IS NOT NULL THEN 1 ELSE 0 END AS street,
-        greatest(
-            CASE WHEN ap IS NULL OR bp IS NULL THEN -1 WHEN ap = bp THEN 2 WHEN np.level IS NOT NULL THEN 1 ELSE 0 END,
-            CASE WHEN ac IS NULL OR bc IS NULL THEN -1 WHEN ac = bc THEN 2 WHEN nc.level IS NOT NULL THEN 1 ELSE 0 END
-        ) AS area,
-        coalesce(an = bn, false) AS number,
-        CASE WHEN a2 IS NULL OR b2 IS NULL THEN -1 WHEN a2 = b2 THEN 2 WHEN n22.level IS NOT NULL THEN 1
-            WHEN ast = b2 OR a2 = bst OR n12.level IS NOT NULL OR n21.level IS NOT NULL THEN 1 ELSE 0 END AS second,
-        CASE WHEN aph IS NULL OR bph IS NULL THEN -1 WHEN aph = bph THEN 2
-            WHEN nph.level IS NOT NULL THEN 1 ELSE 0 END AS phone_level,
-        CASE WHEN aid IS NULL OR bid IS NULL THEN -1 WHEN aid = bid THEN 2
-            WHEN nid.level IS NOT NULL THEN 1 ELSE 0 END AS national_id_level
-    FROM pair
-    LEFT JOIN near_name ng ON ng.l = ag AND ng.r = bg
-    LEFT JOIN near_name nf ON nf.l = af AND nf.r = bf
-    LEFT JOIN near_name x1 ON x1.l = ag AND x1.r = bf
-    LEFT JOIN near_name x2 ON x2.l = af AND x2.r = bg
-    LEFT JOIN near_birth nd ON nd.l = ad AND nd.r = bd
-    LEFT JOIN near_street nst ON nst.l = ast AND nst.r = bst
-    LEFT JOIN near_street n12 ON n12.l = ast AND n12.r = b2
-    LEFT JOIN near_street n21 ON n21.l = a2 AND n21.r = bst
-    LEFT JOIN near_street n22 ON n22.l = a2 AND n22.r = b2
-    LEFT JOIN near_city nc ON nc.l = ac AND nc.r = bc
-    LEFT JOIN near_postal_code np ON np.l = ap AND np.r = bp
-    LEFT JOIN near_phone nph ON nph.l = aph AND nph.r = bph
-    LEFT JOIN near_national_id nid ON nid.l = aid AND nid.r = bid
-), crossed AS (
-    SELECT *, g < 2 AND f < 2 AND gx >= 3 AND fx >= 3 AS is_crossed FROM near
-), levels AS (
-    SELECT i, j, is_late, ag, af, is_crossed, CASE WHEN is_crossed THEN gx ELSE g END AS given_level,
-        CASE WHEN is_crossed THEN fx ELSE f END AS family_level, d AS birth_level,
-        CASE WHEN ax IS NULL OR bx IS NULL THEN -1 WHEN ax = bx THEN 1 ELSE 0 END AS sex_level,
-        CASE WHEN street = -1 AND area = -1 THEN -1 WHEN street = 2 AND number AND area = 2 THEN 5
-            WHEN street = 2 AND number AND area >= 1 THEN 4 WHEN street >= 1 AND (number OR area >= 1) THEN 3
-            WHEN street >= 1 OR (number AND area = 2) THEN 2 WHEN area >= 1 THEN 1 ELSE 0 END AS address_level,
-        phone_level, second AS second_line_level,
-        CASE WHEN asta IS NULL OR bsta IS NULL THEN -1 WHEN asta = bsta THEN 1 ELSE 0 END AS state_level,
-        national_id_level
-    FROM crossed
-)
-SELECT i, j, is_late, ({packed})::UINTEGER AS pattern,
-    CASE WHEN given_level = 4 AND NOT is_crossed THEN ag END AS given,
-    CASE WHEN family_level = 4 AND NOT is_crossed THEN af END AS family
-FROM levels
-"""
+class _Beside:
+    """The values of two lines beside each other, for all pairs of a chunk."""
+
+    def __init__(self, lines: Lines, i: Ids, j: Ids, near: Nearness) -> None:
+        self.lines, self.i, self.j, self._near = lines, i, j, near
+        self._held: dict[str, tuple[Ids, Ids]] = {}
+
+    def both(self, name: str) -> tuple[Ids, Ids]:
+        """The two values of a column."""
+        if name not in self._held:
+            column = self.lines.columns[name]
+            self._held[name] = column[self.i], column[self.j]
+        return self._held[name]
+
+    def equal(self, name: str) -> Flags:
+        """Whether both have the same value."""
+        return _same(*self.both(name))
+
+    def near(self, name: str, other: str | None = None, *, where: Flags | None = None) -> Levels:
+        """How near two different values are: of one column, or of one column of each."""
+        left, right = self.both(name)[0], self.both(other or name)[1]
+        asked = (left != right) & (left > 0) & (right > 0)
+        places = np.flatnonzero(asked if where is None else asked & where)
+        levels = np.zeros(len(left), dtype=np.int8)
+        levels[places] = self._near(Domain(DOMAIN_OF[name]), left[places], right[places])
+        return levels
+
+    @cached_property
+    def is_at_home(self) -> Flags:
+        """Whether any part of the address but the street is equal."""
+        return self.equal("number") | self.equal("city") | self.equal("postal_code")
+
+    @cached_property
+    def is_line_crossed(self) -> Flags:
+        """Whether the street of one is or is near the second line of the other."""
+        street, second = self.both("street"), self.both("second_line")
+        where = self.is_at_home & (street[0] > 0) & (street[1] > 0) & (street[0] != street[1])
+        crossed = _same(street[0], second[1]) | _same(second[0], street[1])
+        crossed |= self.near("street", "second_line", where=where) > 0
+        crossed |= self.near("second_line", "street", where=where) > 0
+        return crossed
+
+
+def _compared(pairs: _Beside) -> Compared:
+    given, family, is_crossed = _names(pairs)
+    second = _levels(pairs, "second_line")
+    street = _levels(pairs, "street", where=pairs.is_at_home)
+    for line in (second, street):
+        line[(line == 0) & pairs.is_line_crossed] = 1
+    area = np.maximum(_levels(pairs, "postal_code"), _levels(pairs, "city"))
+    levels: Mapping[str, Levels] = {
+        "given": given,
+        "family": family,
+        "birth": _birth(pairs),
+        "sex": _yes_or_no(pairs, "sex"),
+        "address": _address(street, area, pairs.equal("number")),
+        "phone": _levels(pairs, "phone"),
+        "second_line": second,
+        "state": _yes_or_no(pairs, "state"),
+        "national_id": _levels(pairs, "national_id"),
+    }
+    pattern = np.zeros(len(pairs.i), dtype=np.uint32)
+    for at, comparison in enumerate(COMPARISONS):
+        pattern |= (levels[comparison.name] + 1).astype(np.uint32) << np.uint32(BITS * at)
+    return Compared(
+        pattern=pattern,
+        given=np.where((given == EQUAL) & ~is_crossed, pairs.both("given")[0], 0),
+        family=np.where((family == EQUAL) & ~is_crossed, pairs.both("family")[0], 0),
+    )
+
+
+def _levels(pairs: _Beside, name: str, *, where: Flags | None = None) -> Levels:
+    """0 different, 1 near, 2 equal."""
+    left, right = pairs.both(name)
+    levels: Levels = (pairs.near(name, where=where) > 0).astype(np.int8)
+    levels[left == right] = 2
+    levels[(left == 0) | (right == 0)] = MISSING
+    return levels
+
+
+def _yes_or_no(pairs: _Beside, name: str) -> Levels:
+    left, right = pairs.both(name)
+    levels: Levels = (left == right).astype(np.int8)
+    levels[(left == 0) | (right == 0)] = MISSING
+    return levels
+
+
+def _names(pairs: _Beside) -> tuple[Levels, Levels, Flags]:
+    """The levels of given and family name, and whether they agree only when one is held against the other."""
+    nick = pairs.equal("given_canonical")
+    initials = pairs.equal("given_initial")
+    given = _name(pairs, "given", weak=initials, sound=pairs.equal("given_sound"), nick=nick)
+    left, right = pairs.lines.is_initial[pairs.i], pairs.lines.is_initial[pairs.j]
+    only_initial = (left | right) & (given >= 0) & (given < NEAR)
+    given[only_initial] = np.where(initials[only_initial], 2, 0)
+    family = _name(pairs, "family", weak=pairs.equal("family_four"), sound=pairs.equal("family_sound"), nick=None)
+    (given_left, given_right), (family_left, family_right) = pairs.both("given"), pairs.both("family")
+    one, other = _same(given_left, family_right), _same(family_left, given_right)
+    is_unlike = (given < 2) & (family < 2)  # noqa: PLR2004 - neither sounds alike
+    one_level = np.where(one, EQUAL, pairs.near("given", "family", where=is_unlike & other))
+    other_level = np.where(other, EQUAL, pairs.near("family", "given", where=is_unlike & one))
+    is_crossed: Flags = is_unlike & (one_level >= NEAR) & (other_level >= NEAR)
+    given[is_crossed], family[is_crossed] = one_level[is_crossed], other_level[is_crossed]
+    return given, family, is_crossed
+
+
+def _name(pairs: _Beside, name: str, *, weak: Flags, sound: Flags, nick: Flags | None) -> Levels:
+    """0 none, 1 how it begins, 2 sound, 3 near, nickname or another form, 4 equal."""
+    left, right = pairs.both(name)
+    near = pairs.near(name, where=None if nick is None else ~nick)
+    levels: Levels = (weak | (near == 1)).astype(np.int8)
+    levels[sound | (near == 2)] = 2  # noqa: PLR2004 - a level
+    levels[(near == NEAR) | _share_a_form(pairs, name)] = NEAR
+    if nick is not None:
+        levels[nick] = NEAR
+    levels[left == right] = EQUAL
+    levels[(left == 0) | (right == 0)] = MISSING
+    return levels
+
+
+def _share_a_form(pairs: _Beside, name: str) -> Flags:
+    """Whether a form of one name is a form of the other, where either has more than one."""
+    forms = pairs.lines.forms[f"{name}_forms"]
+    left, right = pairs.both(name)
+    several = np.diff(forms.starts) > 0
+    places = np.flatnonzero((several[pairs.i] | several[pairs.j]) & (left > 0) & (right > 0) & (left != right))
+    lefts, rights = (
+        _spread(forms, lines[places], values[places]) for lines, values in ((pairs.i, left), (pairs.j, right))
+    )
+    shared = np.zeros(len(left), dtype=np.bool_)
+    shared[places[np.unique(lefts[np.isin(lefts, rights)] >> _FORM)]] = True
+    return shared
+
+
+def _spread(forms: Forms, lines: Ids, values: Ids) -> npt.NDArray[np.int64]:
+    """Every form of every name, with its place in ``lines`` as one number; the value where it has one form only."""
+    starts = forms.starts[lines]
+    several = forms.starts[lines + 1] - starts
+    counts = np.maximum(several, 1)
+    places = np.repeat(np.arange(len(lines)), counts)
+    nth = np.arange(len(places)) - np.repeat(np.cumsum(counts) - counts, counts)
+    found = values[places].astype(np.int64)
+    is_listed = several[places] > 0
+    found[is_listed] = forms.values[(starts[places] + nth)[is_listed]]
+    return (places << _FORM) | found
+
+
+_FORM: Final = 32
+
+
+def _birth(pairs: _Beside) -> Levels:
+    """0 none, 1 year, 2 two of year, month and day, 3 one digit differs, 4 day and month swapped, 5 equal."""
+    left, right = pairs.both("birth")
+    year_left, year_right = pairs.both("year")
+    other_century = (year_left > 0) & (year_right > 0) & (year_left != year_right)
+    is_whole = (left > 0) & (right > 0)
+    levels: Levels = pairs.equal("birth_short_year").astype(np.int8)
+    levels[pairs.equal("birth_year_month")] = 2
+    levels[is_whole & (pairs.equal("birth_year_day") | pairs.equal("birth_month_day"))] = 2
+    levels[pairs.near("birth", where=~other_century) > 0] = 3
+    levels[is_whole & pairs.equal("birth_sorted")] = 4
+    levels[is_whole & (left == right)] = 5
+    levels[is_whole & (left == right) & other_century] = 1
+    short_left, short_right = pairs.both("birth_short_year")
+    levels[(short_left == 0) | (short_right == 0)] = MISSING
+    return levels
+
+
+def _address(street: Levels, area: Levels, number: Flags) -> Levels:
+    """0 none, 1 area, 2 street, or number and area, 3 street with number or area, 4 nearly all, 5 all."""
+    levels: Levels = (area >= 1).astype(np.int8)
+    levels[(street >= 1) | (number & (area == 2))] = 2  # noqa: PLR2004 - equal
+    levels[(street >= 1) & (number | (area >= 1))] = 3
+    levels[(street == 2) & number & (area >= 1)] = 4  # noqa: PLR2004 - equal
+    levels[(street == 2) & number & (area == 2)] = 5  # noqa: PLR2004 - equal
+    levels[(street == MISSING) & (area == MISSING)] = MISSING
+    return levels
+
+
+def _same(left: Ids, right: Ids) -> Flags:
+    same: Flags = (left == right) & (left > 0)
+    return same

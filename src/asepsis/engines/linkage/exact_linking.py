@@ -10,15 +10,16 @@ from typing import Final
 import duckdb
 import pyarrow as pa
 
-from asepsis.domain.linkage import GRADES, LinkMode, RulesReport
+from asepsis.domain.linkage import GRADES, LEVELS, LinkMode, RulesReport
 from asepsis.domain.names import PartyId
 from asepsis.engines.linkage import token_store
 from asepsis.engines.linkage.guard import private_engine, withheld
 from asepsis.engines.linkage.latent_linking import Engine, LinkOptions
 from asepsis.engines.linkage.person_map import write_person_map
 from asepsis.errors.linkage import FilterRefused, OneOwnerOnly, RuleProfileUnknown
-from asepsis.linkage.best_first import Edge, Partition, cluster_pairs
+from asepsis.linkage.best_first import Edge, Edges, Partition, cluster_pairs
 from asepsis.linkage.profiles import PROFILES
+from asepsis.linkage.quality import bits
 from asepsis.linkage.tokens import TokenTable
 
 _WORD: Final = 8
@@ -89,11 +90,20 @@ def _finish(
     mode: LinkMode,
     engine: Engine,
 ) -> RulesReport:
-    owner_of = [row[0] for row in connection.execute("SELECT owner FROM node ORDER BY node").fetchall()]
-    free = frozenset(row[0] for row in connection.execute("SELECT DISTINCT owner FROM node WHERE is_free").fetchall())
-    kept = [edge for edge in edges if owner_of[edge[0]] != owner_of[edge[1]] or owner_of[edge[0]] not in free]
+    # An Arrow result may leave the order of ORDER BY where insertion order is not preserved: it is sorted here.
+    nodes = connection.sql("FROM node").to_arrow_table().sort_by("node")
+    owner_of = nodes["owner"].to_pylist()
+    free = frozenset(nodes.filter(nodes["is_free"])["owner"].to_pylist())
+    kept = Edges.of(edge for edge in edges if owner_of[edge[0]] != owner_of[edge[1]] or owner_of[edge[0]] not in free)
     partition = cluster_pairs(kept, owners=owner_of, free=free, weights={})
-    write_person_map(connection, partition, owners=owners, output=output, mode=mode, randomness=engine.randomness)
+    clusters = {level: partition.at(bits(level)) for level in LEVELS}
+    named = pa.table(
+        {
+            "owner": pa.array(owners, pa.string()).take(nodes["owner"].combine_chunks()),
+            "person_id": nodes["person_id"],
+        }
+    )
+    write_person_map(named, partition, clusters, output=output, mode=mode, randomness=engine.randomness)
     return _report(partition, owner_of, mode)
 
 

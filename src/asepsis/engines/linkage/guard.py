@@ -49,9 +49,3 @@ def withheld(stage: str, *, records: int) -> Iterator[None]:
         raise LinkageExhausted(count=records) from None
     except (duckdb.Error, pa.ArrowException, OSError):
         raise LinkageFailed(stage=stage) from None
-
-
-def one_number(connection: duckdb.DuckDBPyConnection, query: str) -> int:
-    """The single number of a query that has exactly one row; an empty sum is zero."""
-    rows = connection.execute(query).fetchall()
-    return int(rows[0][0] or 0) if rows else 0

@@ -13,16 +13,17 @@ from pathlib import Path
 from typing import Final
 
 import duckdb
-import pyarrow as pa
+import numpy as np
 
-from asepsis.domain.linkage import LinkMode, QualityReport
+from asepsis.domain.linkage import LEVELS, LinkMode, QualityReport
 from asepsis.domain.names import PartyId
 from asepsis.engines.linkage import blocking, comparing, near, scoring, token_store
-from asepsis.engines.linkage.guard import one_number, private_engine, withheld
+from asepsis.engines.linkage.guard import private_engine, withheld
 from asepsis.engines.linkage.latent import Fitted
 from asepsis.engines.linkage.latent_report import Finished, make_report
+from asepsis.engines.linkage.lines import BYTES, Ids, Lines, load
 from asepsis.engines.linkage.person_map import write_person_map
-from asepsis.linkage.best_first import Acceptable, Edge, Partition, acceptable, cluster_pairs
+from asepsis.linkage.best_first import Acceptable, Edges, Partition, acceptable, cluster_pairs
 from asepsis.linkage.quality import bits
 from asepsis.linkage.tokens import TokenTable
 
@@ -74,79 +75,96 @@ def link_tokens(
     records = sum(len(table.records) for table in tables.values())
     with private_engine(threads=engine.threads, memory_limit=engine.memory_limit) as connection:
         with withheld("loading the tokens", records=records):
-            token_store.load(connection, tables, free=options.duplicate_free)
-            nearness = _nearness(connection, tables, options.mode)
+            _refuse_too_many(records * BYTES, engine)
+            lines = load(tables, free=options.duplicate_free)
+            nearness = _nearness(connection, lines, tables, options.mode, engine)
         with withheld("finding pairs", records=records):
-            uses = blocking.find_candidates(connection, records=records, condition=_condition(owners, options))
+            pairs, uses = blocking.find_candidates(lines, threads=engine.threads)
+            _refuse_too_many(records * BYTES + len(pairs) * _PAIR_BYTES, engine)
         with withheld("comparing pairs", records=records):
-            comparing.compare(connection, source="candidate", target="compared", near=nearness)
-            fitted = scoring.fit_and_score(connection)
+            compared = comparing.compare(lines, pairs.i, pairs.j, near=nearness, threads=engine.threads)
+            fitted = scoring.fit_classes(compared, is_late=pairs.is_late)
+            scored = scoring.score(lines, compared, fitted, is_late=pairs.is_late, least=scoring.LEAST)
         with withheld("joining pairs", records=records):
-            found, partition = _cluster(connection, fitted, nearness, options)
+            found, partition = _cluster(lines, pairs, scored, _Model(fitted, nearness, engine.threads), options)
         with withheld("writing the link map", records=records):
+            clusters = {level: partition.at(bits(level)) for level in LEVELS}
             write_person_map(
-                connection, partition, owners=owners, output=output, mode=options.mode, randomness=engine.randomness
+                lines.nodes(owners), partition, clusters, output=output, mode=options.mode, randomness=engine.randomness
             )
         with withheld("counting", records=records):
-            finished = Finished(owners=owners, uses=uses, fitted=fitted, found=found, partition=partition)
-            return make_report(connection, tables, finished, options.mode, options.canaries)
+            done = Finished(
+                owners=owners, lines=lines, pairs=pairs, uses=uses, scored=scored, fitted=fitted, found=found,
+                partition=partition, clusters=clusters,
+            )  # fmt: skip
+            return make_report(tables, done, options.mode, options.canaries)
+
+
+_PAIR_BYTES: Final = 64
+"""Memory of one pair, about."""
+
+
+def _refuse_too_many(needed: int, engine: Engine) -> None:
+    if needed > engine.memory_limit:
+        raise MemoryError
+
+
+@dataclass(frozen=True, slots=True)
+class _Model:
+    """How two lines are judged."""
+
+    fitted: Fitted
+    near: near.Nearness
+    threads: int
 
 
 def _nearness(
-    connection: duckdb.DuckDBPyConnection, tables: Mapping[PartyId, TokenTable], mode: LinkMode
-) -> Callable[[duckdb.DuckDBPyConnection], None]:
+    connection: duckdb.DuckDBPyConnection,
+    lines: Lines,
+    tables: Mapping[PartyId, TokenTable],
+    mode: LinkMode,
+    engine: Engine,
+) -> near.Nearness:
     if mode is not LinkMode.SEALED:
-        return near.near_by_variants
-    near.load_texts(connection, [table.texts for table in tables.values() if table.texts is not None])
-    return near.near_by_texts
-
-
-def _condition(owners: list[PartyId], options: LinkOptions) -> str:
-    """Which two lines may be one person."""
-    several = [str(number) for number, owner in enumerate(owners) if owner not in options.duplicate_free]
-    inside = f"l.owner IN ({', '.join(several)})" if several else "false"
-    return f"l.node <> r.node AND (l.owner <> r.owner OR {inside})"
+        return near.NearByVariants(lines, [table.variants for table in tables.values()], threads=engine.threads)
+    return near.NearByTexts(lines, [table.texts for table in tables.values() if table.texts is not None], connection)
 
 
 def _cluster(
-    connection: duckdb.DuckDBPyConnection,
-    fitted: Fitted,
-    nearness: Callable[[duckdb.DuckDBPyConnection], None],
-    options: LinkOptions,
+    lines: Lines, pairs: blocking.Pairs, scored: scoring.Scored, model: _Model, options: LinkOptions
 ) -> tuple[Acceptable, Partition]:
-    owners = _column(connection, "SELECT owner FROM node ORDER BY node")
-    free = frozenset(_column(connection, "SELECT DISTINCT owner FROM node WHERE is_free"))
-    edges = _edges(connection, "scored")
-    is_believed = one_number(connection, "SELECT count(*) FROM candidate") < _FEW_PAIRS
-    least = max(options.minimum, _SURE) if is_believed else options.minimum
-    found = acceptable(edges, owners=owners, free=free, threshold=bits(least))
-    pairs = pa.array([], pa.int32()), pa.array([], pa.int32())
-    weights: dict[tuple[int, int], float] = {}
-    cross = list(_cross_pairs(found.edges))
-    if cross:
-        pairs = pa.array([a for a, _ in cross], pa.int32()), pa.array([b for _, b in cross], pa.int32())
-        connection.register("cross_nodes", pa.table({"a": pairs[0], "b": pairs[1]}))
-        connection.execute(_CROSS)
-        connection.unregister("cross_nodes")
-        comparing.compare(connection, source="cross_pair", target="cross_compared", near=nearness)
-        scoring.score(connection, fitted, source="cross_compared", target="cross_scored", least=-1000.0)
-        weights = {(left, right): weight for left, right, weight in _edges(connection, "cross_scored")}
+    least = max(options.minimum, _SURE) if len(pairs) < _FEW_PAIRS else options.minimum
+    place = scored.place
+    is_kept = (scored.weight >= _LEAST_LATE) | ~pairs.is_late[place]
+    place = place[is_kept]
+    edges = _edges(lines, pairs.i[place], pairs.j[place], scored.weight[is_kept])
+    found = acceptable(edges, owners=lines.owner_of, is_free=lines.is_free, threshold=bits(least))
+    owners = lines.owner_of.tolist()
+    free = frozenset(np.unique(lines.owner_of[lines.is_free]).tolist())
+    weights = _cross_weights(lines, list(_cross_pairs(found.edges)), model)
     return found, cluster_pairs(found.edges, owners=owners, free=free, weights=weights)
 
 
-def _edges(connection: duckdb.DuckDBPyConnection, table: str) -> list[Edge]:
+_LEAST_LATE: Final = -10.0
+
+
+def _edges(lines: Lines, i: Ids, j: Ids, weight: scoring.Weights) -> Edges:
     """The pairs of nodes with the most bits of their lines, smaller node first."""
-    found = connection.execute(
-        f"SELECT least(a, b) AS x, greatest(a, b) AS y, max(weight) AS w FROM {table} "  # noqa: S608 - a constant
-        "WHERE weight >= -10 OR NOT is_late GROUP BY x, y ORDER BY x, y"
-    ).fetchall()
-    return [(left, right, max(-1000.0, min(1000.0, weight))) for left, right, weight in found]
+    one, two = lines.node[i].astype(np.int64), lines.node[j].astype(np.int64)
+    nodes = len(lines.owner_of)
+    codes = np.minimum(one, two) * nodes + np.maximum(one, two)
+    order = np.argsort(codes)
+    ordered = codes[order]
+    starts = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]])) if len(order) else order
+    most = np.maximum.reduceat(weight[order], starts) if len(starts) else weight
+    left, right = np.divmod(ordered[starts], max(1, nodes))
+    return Edges(left=left.astype(np.int32), right=right.astype(np.int32), weight=np.clip(most, -1000.0, 1000.0))
 
 
-def _cross_pairs(edges: list[Edge]) -> Iterator[tuple[int, int]]:
+def _cross_pairs(edges: Edges) -> Iterator[tuple[int, int]]:
     """All pairs inside the groups of three records or more that the edges connect."""
     whole = Partition()
-    for edge in edges:
+    for edge in edges.where(~edges.alone()):
         if whole.cluster_of.get(edge[0], edge[0]) != whole.cluster_of.get(edge[1], edge[1]):
             whole.join(edge)
     for members in whole.members.values():
@@ -154,12 +172,11 @@ def _cross_pairs(edges: list[Edge]) -> Iterator[tuple[int, int]]:
             yield from combinations(sorted(members), 2)
 
 
-def _column(connection: duckdb.DuckDBPyConnection, query: str) -> list[int]:
-    return [row[0] for row in connection.execute(query).fetchall()]
-
-
-_CROSS: Final = """
-CREATE OR REPLACE TABLE cross_pair AS
-SELECT l.line AS i, r.line AS j, false AS is_late
-FROM cross_nodes JOIN rec l ON l.node = a JOIN rec r ON r.node = b
-"""
+def _cross_weights(lines: Lines, cross: list[tuple[int, int]], model: _Model) -> dict[tuple[int, int], float]:
+    """The most bits that the lines of two nodes have, for pairs of nodes."""
+    nodes = np.array(cross, dtype=np.int32).reshape(len(cross), 2)
+    i, j = lines.between(nodes[:, 0], nodes[:, 1])
+    compared = comparing.compare(lines, i, j, near=model.near, threads=model.threads)
+    is_late = np.zeros(len(i), dtype=np.bool_)
+    scored = scoring.score(lines, compared, model.fitted, is_late=is_late, least=-1000.0)
+    return {edge[:2]: edge[2] for edge in _edges(lines, i[scored.place], j[scored.place], scored.weight)}

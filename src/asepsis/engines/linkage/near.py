@@ -1,84 +1,138 @@
-"""Near values: pairs of different values that share a variant (tokens), or whose texts are alike (mode ``sealed``).
+"""Near values: different values of one domain that share a variant (tokens), or whose texts are alike (``sealed``).
 
-Only pairs of values that candidates bring together are looked at. Fills one table ``near_<domain>`` (l, r, level)
-per domain; tokens know one level of nearness only, which is level 3.
+Tokens know one level of nearness only, which is ``NEAR``; names in clear have three.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Final
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final, Protocol
 
 import duckdb
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
+from asepsis.engines.linkage.blocks import Blocks, distinct
+from asepsis.engines.linkage.lines import Ids, Lines
 from asepsis.linkage.token_fields import NUMBER_OF, Domain
 
-_PAIRS: Final[Mapping[Domain, tuple[str, ...]]] = {
-    Domain.NAME: (
-        "SELECT ag, bg FROM pair WHERE ag <> bg AND NOT nick",
-        "SELECT af, bf FROM pair WHERE af <> bf",
-        "SELECT ag, bf FROM pair WHERE af = bg AND ag <> bf",
-        "SELECT af, bg FROM pair WHERE ag = bf AND af <> bg",
-    ),
-    Domain.BIRTH: ("SELECT ad, bd FROM pair WHERE ad <> bd AND NOT other_century",),
-    Domain.STREET: (
-        "SELECT ast, bst FROM pair WHERE ast <> bst AND (an = bn OR ac = bc OR ap = bp)",
-        "SELECT ast, b2 FROM pair WHERE ast <> b2 AND ast <> bst AND (an = bn OR ac = bc OR ap = bp)",
-        "SELECT a2, bst FROM pair WHERE a2 <> bst AND ast <> bst AND (an = bn OR ac = bc OR ap = bp)",
-        "SELECT a2, b2 FROM pair WHERE a2 <> b2",
-    ),
-    Domain.CITY: ("SELECT ac, bc FROM pair WHERE ac <> bc",),
-    Domain.POSTAL_CODE: ("SELECT ap, bp FROM pair WHERE ap <> bp",),
-    Domain.PHONE: ("SELECT aph, bph FROM pair WHERE aph <> bph",),
-    Domain.NATIONAL_ID: ("SELECT aid, bid FROM pair WHERE aid <> bid",),
-}
+NEAR: Final = 3
+MOST_SHARING: Final = 1_000
+"""Values that may share one variant; a variant of more says nothing."""
+_SLOTS: Final = 4
+Levels = npt.NDArray[np.int8]
+Keys = npt.NDArray[np.int64]
 
 
-def near_by_variants(connection: duckdb.DuckDBPyConnection) -> None:
-    """Fill the near tables from ``pair`` and from the table ``variant`` (domain, value, variant)."""
-    for domain, pairs in _PAIRS.items():
-        connection.execute(_DISTINCT.format(pairs=" UNION ALL ".join(pairs)))
-        connection.execute(_BY_VARIANTS.format(domain=domain.value, number=NUMBER_OF[domain]))
+class Nearness(Protocol):
+    """How near two values are."""
+
+    def __call__(self, domain: Domain, left: Ids, right: Ids) -> Levels:
+        """The level of every pair of values, ``NEAR`` at most; 0 where they are not near. None is missing or equal."""
+        ...
 
 
-def load_texts(connection: duckdb.DuckDBPyConnection, texts: Sequence[pa.Table]) -> None:
-    """Fill the table ``text`` (domain, value, text), all owners together."""
-    connection.register("texts", pa.concat_tables(texts))
-    connection.execute(_TEXTS)
-    connection.unregister("texts")
+class NearPairs:
+    """Near pairs of one domain, for many lookups: a table of slots says at once of most that they are not here."""
+
+    def __init__(self, keys: Keys, levels: Levels | None = None) -> None:
+        """``keys`` ascend, each once; without ``levels`` all are ``NEAR``."""
+        self._keys, self._levels = keys, levels
+        self._shift = np.uint64(64 - max(6, (len(keys) * _SLOTS).bit_length()))
+        self._taken = np.zeros(1 << int(64 - self._shift), dtype=np.bool_)
+        self._taken[self._slots(keys)] = True
+
+    def levels(self, keys: Keys) -> Levels:
+        """The level of every pair; 0 where it is not here."""
+        found = np.zeros(len(keys), dtype=np.int8)
+        if not len(self._keys):
+            return found
+        possible = np.flatnonzero(self._taken[self._slots(keys)])
+        places = np.minimum(np.searchsorted(self._keys, keys[possible]), len(self._keys) - 1)
+        is_here = self._keys[places] == keys[possible]
+        found[possible[is_here]] = NEAR if self._levels is None else self._levels[places[is_here]]
+        return found
+
+    def _slots(self, keys: Keys) -> npt.NDArray[np.uint64]:
+        slots: npt.NDArray[np.uint64] = (keys.astype(np.uint64) * _ODD) >> self._shift
+        return slots
 
 
-def near_by_texts(connection: duckdb.DuckDBPyConnection) -> None:
-    """Fill the near tables from ``pair`` and ``text``; names have three levels of nearness."""
-    for domain, pairs in _PAIRS.items():
+_ODD: Final = np.uint64(0x9E3779B97F4A7C15)
+
+
+class NearByVariants:
+    """Two values are near where they share a variant. All near pairs of a run are found once."""
+
+    def __init__(self, lines: Lines, variants: Sequence[pa.Table], *, threads: int) -> None:
+        """``variants`` are those of all owners (domain, value, variant)."""
+        whole = pa.concat_tables(variants).combine_chunks()
+        self._lines = lines
+        with ThreadPoolExecutor(threads) as pool:
+            found = pool.map(lambda domain: NearPairs(_sharing(lines, whole, domain)), Domain)
+            self._pairs = dict(zip(Domain, found, strict=True))
+
+    def __call__(self, domain: Domain, left: Ids, right: Ids) -> Levels:
+        """See :class:`Nearness`."""
+        return self._pairs[domain].levels(_keys(self._lines, domain, left, right))
+
+
+def _sharing(lines: Lines, variants: pa.Table, domain: Domain) -> Keys:
+    own = variants.filter(pc.equal(variants["domain"], NUMBER_OF[domain]))
+    places = pc.index_in(own["value"], lines.values[domain]).fill_null(-1).to_numpy() + 1
+    shared = own["variant"].to_numpy()[places > 0]
+    values = places[places > 0].astype(np.int32)
+    found = [np.array([], dtype=np.int64)]
+    for left, right in Blocks(shared).pairs(MOST_SHARING):
+        found.append(_keys(lines, domain, values[left], values[right]))
+    return distinct(np.concatenate(found))
+
+
+def _keys(lines: Lines, domain: Domain, left: Ids, right: Ids) -> Keys:
+    """One number for every pair, whichever way round."""
+    return np.minimum(left, right).astype(np.int64) * (len(lines.values[domain]) + 1) + np.maximum(left, right)
+
+
+class NearByTexts:
+    """Two values are near where their texts are alike; only pairs that are asked for are compared."""
+
+    def __init__(self, lines: Lines, texts: Sequence[pa.Table], connection: duckdb.DuckDBPyConnection) -> None:
+        """``texts`` are those of all owners (domain, value, text)."""
+        whole = pa.concat_tables(texts).combine_chunks()
+        self._lines, self._connection = lines, connection
+        for domain in Domain:
+            own = whole.filter(pc.equal(whole["domain"], NUMBER_OF[domain]))
+            numbers = pc.add(pc.index_in(own["value"], lines.values[domain]).cast(pa.int32()), 1)
+            connection.register("texts", pa.table({"value": numbers, "text": own["text"]}))
+            connection.execute(_TEXTS.format(domain=domain.value))
+            connection.unregister("texts")
+
+    def __call__(self, domain: Domain, left: Ids, right: Ids) -> Levels:
+        """See :class:`Nearness`."""
+        keys = _keys(self._lines, domain, left, right)
+        asked = distinct(keys.copy())
+        ways = len(self._lines.values[domain]) + 1
+        lefts, rights = np.divmod(asked, ways)
         similarity, close, far, least = _SIMILARITY[domain]
-        connection.execute(_DISTINCT.format(pairs=" UNION ALL ".join(pairs)))
-        connection.execute(
-            _BY_TEXTS.format(
-                domain=domain.value,
-                number=NUMBER_OF[domain],
-                similarity=similarity,
-                near=close,
-                far=far,
-                least=least,
-            )
-        )
+        query = _BY_TEXTS.format(domain=domain.value, similarity=similarity, near=close, far=far, least=least)
+        pairs = pa.table({"l": lefts.astype(np.int32), "r": rights.astype(np.int32)})
+        with self._connection.cursor() as cursor:
+            cursor.register("differ", pairs)
+            found: pa.Table = cursor.sql(query).to_arrow_table()
+        near = found["l"].to_numpy().astype(np.int64) * ways + found["r"].to_numpy()
+        order = np.argsort(near)
+        return NearPairs(near[order], found["level"].to_numpy()[order]).levels(keys)
 
 
-_DISTINCT: Final = "CREATE OR REPLACE TEMP TABLE differ AS SELECT DISTINCT * FROM ({pairs}) t(l, r)"
-_BY_VARIANTS: Final = """
-CREATE OR REPLACE TEMP TABLE near_{domain} AS
-WITH v AS MATERIALIZED (SELECT DISTINCT value, variant FROM variant WHERE domain = {number}),
-    of_left AS MATERIALIZED (SELECT l, r, variant FROM differ JOIN v ON v.value = l)
-SELECT DISTINCT l, r, 3::TINYINT AS level
-FROM of_left SEMI JOIN v ON v.value = of_left.r AND v.variant = of_left.variant
-"""
-_TEXTS: Final = "CREATE TABLE text AS SELECT DISTINCT domain, value, text FROM texts"
+_TEXTS: Final = "CREATE TABLE text_{domain} AS SELECT DISTINCT value, text FROM texts WHERE value IS NOT NULL"
 _BY_TEXTS: Final = """
-CREATE OR REPLACE TEMP TABLE near_{domain} AS
-WITH t AS (SELECT value, text FROM text WHERE domain = {number}),
-    both_ AS (SELECT l, r, {similarity} AS alike FROM differ JOIN t x ON x.value = l JOIN t y ON y.value = r)
+WITH both_ AS (
+    SELECT l, r, {similarity} AS alike
+    FROM differ JOIN text_{domain} x ON x.value = l JOIN text_{domain} y ON y.value = r
+)
 SELECT l, r, (CASE WHEN alike >= {near} THEN 3 WHEN alike >= {far} THEN 2 ELSE 1 END)::TINYINT AS level
 FROM both_ WHERE alike >= {least}
 """

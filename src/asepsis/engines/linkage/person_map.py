@@ -8,23 +8,23 @@ record is linked to any other (null where it is not): a band, so that no weight 
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-import duckdb
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from asepsis.domain.linkage import GRADES, LEVELS, LinkGrade, LinkMode
-from asepsis.domain.names import PartyId
 from asepsis.errors.linkage import RandomnessRefused
 from asepsis.linkage.best_first import Partition
-from asepsis.linkage.quality import bits
 
 _BYTES: Final = 8
 _BITS: Final = 62
 _ATTEMPTS: Final = 8
+Ids = npt.NDArray[np.int64]
 PERSON_MAP: Final = pa.schema(
     [
         pa.field("owner", pa.string(), nullable=False),
@@ -38,9 +38,9 @@ PERSON_MAP: Final = pa.schema(
 )
 
 
-def draw_ids(count: int, *, randomness: Callable[[int], bytes]) -> list[int]:
+def draw_ids(count: int, *, randomness: Callable[[int], bytes]) -> Ids:
     """``count`` distinct random numbers of 62 bits. Raises RandomnessRefused."""
-    drawn: dict[int, None] = {}
+    drawn = np.array([], dtype=np.int64)
     for _ in range(_ATTEMPTS):
         missing = count - len(drawn)
         if not missing:
@@ -48,69 +48,67 @@ def draw_ids(count: int, *, randomness: Callable[[int], bytes]) -> list[int]:
         data = randomness(missing * _BYTES)
         if len(data) != missing * _BYTES:
             raise RandomnessRefused
-        numbers = (int.from_bytes(data[at : at + _BYTES], "big") for at in range(0, len(data), _BYTES))
-        drawn.update(dict.fromkeys(number >> (_BYTES * 8 - _BITS) for number in numbers))
+        numbers = np.frombuffer(data, dtype=">u8") >> np.uint64(_BYTES * 8 - _BITS)
+        drawn = np.concatenate([drawn, numbers.astype(np.int64)])
+        # An ascending order would tell the order of the identifiers; so the first of each is kept where it stands.
+        drawn = drawn[np.sort(np.unique(drawn, return_index=True)[1])]
     if len(drawn) != count:
         raise RandomnessRefused
-    return list(drawn)
+    return drawn
 
 
 def write_person_map(
-    connection: duckdb.DuckDBPyConnection,
+    nodes: pa.Table,
     partition: Partition,
+    clusters: Mapping[float, Mapping[int, int]],
     *,
-    owners: Sequence[PartyId],
     output: Path,
     mode: LinkMode,
     randomness: Callable[[int], bytes],
 ) -> None:
-    """Draw the identifiers and write the map in one piece. Raises RandomnessRefused."""
-    # An Arrow result may leave the order of ORDER BY where insertion order is not preserved: it is sorted here.
-    nodes: pa.Table = connection.sql("FROM node").to_arrow_table()
-    nodes = nodes.sort_by("node")
+    """Draw the identifiers and write the map in one piece. Raises RandomnessRefused.
+
+    ``nodes`` has owner and person of every node, ``clusters`` the linked nodes at each of ``LEVELS``.
+    """
     count = len(nodes)
-    clusters = [partition.cluster_of, *(partition.at(bits(level)) for level in LEVELS[1:])]
-    names = _names(clusters, count)
-    drawn = draw_ids(1 + max((max(each) for each in names if each), default=-1), randomness=randomness)
-    ids = pa.array(drawn, pa.int64())
+    names = _names(partition.cluster_of, [clusters[level] for level in LEVELS[1:]], count)
+    ids = draw_ids(1 + max((int(each.max(initial=-1)) for each in names), default=-1), randomness=randomness)
     columns = {
-        "owner": pa.array(owners, pa.string()).take(nodes["owner"].combine_chunks()),
+        "owner": nodes["owner"],
         "person_id": nodes["person_id"],
-        "link_id": ids.take(pa.array(names[0], pa.int64())),
-        "p_link": _levels(clusters, count) if GRADES[mode] is LinkGrade.A else pa.nulls(count, pa.float64()),
+        "link_id": ids[names[0]],
+        "p_link": _levels(partition, clusters, count) if GRADES[mode] is LinkGrade.A else pa.nulls(count, pa.float64()),
         "grade": pa.repeat(GRADES[mode].value, count),
-        "link_id_90": ids.take(pa.array(names[1], pa.int64())),
-        "link_id_99": ids.take(pa.array(names[2], pa.int64())),
+        "link_id_90": ids[names[1]],
+        "link_id_99": ids[names[2]],
     }
     content = io.BytesIO()
     pq.write_table(pa.table(columns, schema=PERSON_MAP), content, compression="zstd")
     output.write_bytes(content.getvalue())
 
 
-def _names(clusters: Sequence[dict[int, int]], count: int) -> list[list[int]]:
+def _names(linked: Mapping[int, int], finer: Sequence[Mapping[int, int]], count: int) -> list[Ids]:
     """The number of each node's identifier at each level; the part of a person with its least node keeps its number."""
-    first = list(range(count))
-    for node, name in clusters[0].items():
-        first[node] = name
+    nodes = np.array(sorted(linked), dtype=np.int64)
+    person = np.array([linked[node] for node in nodes.tolist()], dtype=np.int64)
+    first = np.arange(count, dtype=np.int64)
+    first[nodes] = person
     names, fresh = [first], count
-    for finer in clusters[1:]:
-        level = list(first)
-        given: dict[tuple[int, int], int] = {}
-        holder: dict[int, tuple[int, int]] = {}
-        for node in sorted(clusters[0]):
-            part = (first[node], finer.get(node, -1 - node))
-            if holder.setdefault(first[node], part) == part:
-                continue
-            if part not in given:
-                given[part], fresh = fresh, fresh + 1
-            level[node] = given[part]
-        names.append(level)
+    for level in finer:
+        part = np.array([level.get(node, -1 - node) for node in nodes.tolist()], dtype=np.int64)
+        _, least, whose = np.unique(person, return_index=True, return_inverse=True)
+        moved = np.flatnonzero(part != part[least][whose])
+        apart, number = np.unique(np.stack([person[moved], part[moved]]), axis=1, return_inverse=True)
+        named = first.copy()
+        named[nodes[moved]] = fresh + number.ravel()
+        names.append(named)
+        fresh += apart.shape[1]
     return names
 
 
-def _levels(clusters: Sequence[dict[int, int]], count: int) -> pa.Array:
-    levels: list[float | None] = [None] * count
-    for level, cluster in zip(LEVELS, clusters, strict=True):
-        for node in cluster:
-            levels[node] = level
-    return pa.array(levels, pa.float64())
+def _levels(partition: Partition, clusters: Mapping[float, Mapping[int, int]], count: int) -> pa.Array:
+    levels = np.full(count, np.nan)
+    levels[list(partition.cluster_of)] = LEVELS[0]
+    for level in LEVELS[1:]:
+        levels[list(clusters[level])] = level
+    return pa.array(levels, pa.float64(), mask=np.isnan(levels))

@@ -6,16 +6,19 @@ must explain. So the frequency of the agreeing value moves the coincidence class
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final
 
-import duckdb
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
-from asepsis.engines.linkage.comparing import BITS, patterns, unpacked
-from asepsis.engines.linkage.guard import one_number
-from asepsis.engines.linkage.latent import Fitted, fit, weigh
-from asepsis.linkage.classes import CLASSES, COMPARISONS
+from asepsis.engines.linkage.comparing import BITS, Compared, unpacked
+from asepsis.engines.linkage.latent import Fitted, Matrix, fit, weigh
+from asepsis.engines.linkage.lines import Flags, Ids, Lines
+from asepsis.linkage.classes import CLASSES, COMPARISONS, LatentClass
 
+Weights = npt.NDArray[np.float64]
 LEAST: Final = -20.0
 """Pairs below this many bits are not kept."""
 HANDICAP: Final = 6.0
@@ -25,65 +28,94 @@ UNLIKE_BIRTH: Final = 10.0
 speaks for it: father and son share name and home. It holds where the owners know phones or national ids at all."""
 
 
-def fit_and_score(connection: duckdb.DuckDBPyConnection) -> Fitted:
-    """Fit the classes to ``compared`` and fill ``scored`` (i, j, a, b, is_late, weight): lines, their nodes, bits."""
-    for column in ("given", "family"):
-        connection.execute(_RARITY.format(column=column))
-    packed, counts = patterns(connection, source="compared")
-    seen = [(pattern, count) for pattern, count in zip(packed, counts, strict=True) if count]
-    fitted = fit([unpacked(pattern) for pattern, _ in seen], [count for _, count in seen], comparisons=COMPARISONS)
-    score(connection, fitted, source="compared", target="scored", least=LEAST)
-    return fitted
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scored:
+    """Pairs with their bits."""
+
+    place: npt.NDArray[np.int64]
+    """Where the pair stands among those that were compared."""
+    weight: Weights
 
 
-def score(connection: duckdb.DuckDBPyConnection, fitted: Fitted, *, source: str, target: str, least: float) -> None:
-    """Fill ``target`` with the pairs of ``source`` (as ``compared``) that have at least ``least`` bits."""
-    packed, _ = patterns(connection, source=source)
-    logs = weigh(fitted, [unpacked(pattern) for pattern in packed], comparisons=COMPARISONS)
-    columns = {name.value: logs[:, at] for at, name in enumerate(CLASSES)}
-    connection.register("fitted", pa.table({"pattern": pa.array(packed, pa.uint32()), **columns}))
-    connection.execute("CREATE OR REPLACE TABLE pattern AS FROM fitted")
-    connection.unregister("fitted")
-    unlike = _unlike_birth(connection)
-    text = _SCORED.format(source=source, least=least, handicap=HANDICAP, unlike_birth=unlike)
-    connection.execute(f"CREATE OR REPLACE TABLE {target} AS {text}")
+def fit_classes(compared: Compared, *, is_late: Flags) -> Fitted:
+    """Fit the classes to the patterns of the pairs that are not late."""
+    packed, counts = np.unique(compared.pattern[~is_late], return_counts=True)
+    return fit([unpacked(pattern) for pattern in packed.tolist()], counts.tolist(), comparisons=COMPARISONS)
 
 
-def _unlike_birth(connection: duckdb.DuckDBPyConnection) -> str:
-    known = one_number(connection, "SELECT count(coalesce(phone, national_id)) FROM rec")
-    if not known:
-        return "0"
+def score(lines: Lines, compared: Compared, fitted: Fitted, *, is_late: Flags, least: float) -> Scored:
+    """The pairs that have at least ``least`` bits."""
+    encoded = pa.array(compared.pattern).dictionary_encode()
+    packed, kinds = encoded.dictionary.to_numpy(), encoded.indices.to_numpy()
+    logs = weigh(fitted, [unpacked(pattern) for pattern in packed.tolist()], comparisons=COMPARISONS)
+    place = np.flatnonzero((_most(logs) >= least)[kinds])
+    kind = kinds[place]
+    given = _rarity(lines.columns["given"])[compared.given[place]]
+    family = _rarity(lines.columns["family"])[compared.family[place]]
+    weight = _weights(logs, kind, given, family)
+    weight -= np.where(is_late[place], HANDICAP, 0.0)
+    weight -= np.where(_unlike_birth(lines, packed)[kind], UNLIKE_BIRTH, 0.0)
+    kept = weight >= least
+    return Scored(place=place[kept], weight=weight[kept])
+
+
+def _most(logs: Matrix) -> Weights:
+    """The most bits that a pattern can have, however rare the names."""
+    others = [_log(logs, name) - _MOST_SHIFT[name] for name in _MOST_SHIFT]
+    most: Weights = (_log(logs, LatentClass.MATCH) - np.maximum.reduce(others)) / _LN2
+    return most
+
+
+def _weights(logs: Matrix, kind: npt.NDArray[np.int32], given: Weights, family: Weights) -> Weights:
+    """The log odds of a match, in bits; rare names speak against a coincidence."""
+    shifts = {
+        LatentClass.NAMESAKE: given + family,
+        LatentClass.AREA: given,
+        LatentClass.BIRTH_DATE: given + family,
+    }
+    total = np.zeros(len(kind))
+    with np.errstate(over="ignore", divide="ignore"):
+        for name in _MOST_SHIFT:
+            odds = (_log(logs, name) - _log(logs, LatentClass.MATCH))[kind]
+            total += np.exp(odds + shifts[name] if name in shifts else odds)
+        weight: Weights = -np.log(total) / _LN2
+    return weight
+
+
+def _log(logs: Matrix, name: LatentClass) -> Weights:
+    column: Weights = logs[:, CLASSES.index(name)]
+    return column
+
+
+def _rarity(column: Ids) -> Weights:
+    """By value: how much commoner than the average of two equal values it is, as a logarithm; 0 for a missing one."""
+    counts = np.bincount(column).astype(np.float64)
+    counts[0] = 0.0
+    shift = np.zeros(len(counts))
+    seen = counts > 0
+    shift[seen] = np.clip(np.log(counts[seen] * counts.sum() / (counts**2).sum()), -_RAREST, _COMMONEST)
+    return shift
+
+
+def _unlike_birth(lines: Lines, packed: npt.NDArray[np.uint32]) -> Flags:
+    """The patterns of father and son."""
+    if not any(np.any(lines.columns[name]) for name in ("phone", "national_id")):
+        return np.zeros(len(packed), dtype=np.bool_)
     at = {comparison.name: BITS * number for number, comparison in enumerate(COMPARISONS)}
-    level = {name: f"(((pattern >> {shift}) & {(1 << BITS) - 1})::INTEGER - 1)" for name, shift in at.items()}
-    terms = [f"{level['given']} = 4", f"{level['family']} = 4", f"{level['address']} >= 4", f"{level['birth']} = 0"]
-    terms += [f"{level[name]} < 2" for name in ("phone", "national_id")]
-    return f"CASE WHEN {' AND '.join(terms)} THEN {UNLIKE_BIRTH} ELSE 0 END"
+    level = {name: ((packed >> shift) & ((1 << BITS) - 1)).astype(np.int8) - 1 for name, shift in at.items()}
+    found: Flags = (level["given"] == 4) & (level["family"] == 4) & (level["address"] >= 4) & (level["birth"] == 0)  # noqa: PLR2004
+    return found & (level["phone"] < 2) & (level["national_id"] < 2)  # noqa: PLR2004 - not equal
 
 
-_RARITY: Final = """
-CREATE OR REPLACE TABLE rarity_{column} AS
-WITH counted AS (SELECT {column} AS value, count(*)::DOUBLE AS n FROM rec WHERE {column} IS NOT NULL GROUP BY ALL),
-    whole AS (SELECT sum(n) AS total, sum(n * n) AS squares FROM counted)
-SELECT value, greatest(-6, least(3, ln(n * total / squares))) AS shift FROM counted, whole
-"""
-_SCORED: Final = """
-WITH possible AS (
-    FROM pattern
-    WHERE (match - greatest(household, address, twin, namesake - 12, area - 6, birth_date - 12)) / ln(2) >= {least}
-), shifted AS (
-    SELECT i, j, is_late, possible.*,
-        coalesce(g.shift, 0) AS given_shift, coalesce(f.shift, 0) AS family_shift
-    FROM {source} AS compared JOIN possible USING (pattern)
-    LEFT JOIN rarity_given g ON g.value = compared.given
-    LEFT JOIN rarity_family f ON f.value = compared.family
-), weighed AS (
-    SELECT i, j, is_late, -ln(exp(household - match)
-        + exp(namesake + given_shift + family_shift - match)
-        + exp(area + given_shift - match) + exp(birth_date + given_shift + family_shift - match)
-        + exp(address - match) + exp(twin - match)) / ln(2)
-        - CASE WHEN is_late THEN {handicap} ELSE 0 END - {unlike_birth} AS weight
-    FROM shifted
-)
-SELECT w.*, l.node AS a, r.node AS b FROM weighed w JOIN rec l ON l.line = w.i JOIN rec r ON r.line = w.j
-WHERE weight >= {least}
-"""
+_LN2: Final = float(np.log(2))
+_RAREST: Final = 6.0
+_COMMONEST: Final = 3.0
+_MOST_SHIFT: Final = {
+    LatentClass.HOUSEHOLD: 0.0,
+    LatentClass.NAMESAKE: 2 * _RAREST,
+    LatentClass.AREA: _RAREST,
+    LatentClass.BIRTH_DATE: 2 * _RAREST,
+    LatentClass.ADDRESS: 0.0,
+    LatentClass.TWIN: 0.0,
+}
+"""The classes beside the match, and how far rare names can move each."""

@@ -1,4 +1,4 @@
-"""Loads token tables into one engine: ``rec`` (lines), ``node`` (persons of one owner) and ``variant``."""
+"""Which token tables can be linked at all; and loads them into an engine: ``rec`` (lines), ``node`` (persons)."""
 
 from __future__ import annotations
 
@@ -39,19 +39,15 @@ def check_comparable(tables: Mapping[PartyId, TokenTable], *, may_be_one: bool) 
 def load(
     connection: duckdb.DuckDBPyConnection, tables: Mapping[PartyId, TokenTable], *, free: frozenset[PartyId]
 ) -> None:
-    """Fill ``rec``, ``node`` and ``variant``; owners are numbered in the order of their names."""
+    """Fill ``rec`` and ``node``; owners are numbered in the order of their names."""
     connection.register("tokens", RECORDS.empty_table())
     connection.execute("CREATE TABLE raw AS SELECT 0::INTEGER AS line, 0::UTINYINT AS owner, * FROM tokens")
-    connection.register("tokens", VARIANTS.empty_table())
-    connection.execute("CREATE TABLE variant AS FROM tokens")
     lines = 0
     for number, owner in enumerate(sorted(tables)):
         connection.register("tokens", tables[owner].records.select(RECORDS.names))
         connection.execute(
             f"INSERT INTO raw SELECT (row_number() OVER () - 1 + {lines})::INTEGER, {number}, * FROM tokens"  # noqa: S608
         )
-        connection.register("tokens", tables[owner].variants.select(VARIANTS.names))
-        connection.execute("INSERT INTO variant FROM tokens")
         lines += len(tables[owner].records)
     connection.unregister("tokens")
     numbers = [number for number, owner in enumerate(sorted(tables)) if owner in free]
