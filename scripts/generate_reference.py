@@ -292,9 +292,11 @@ def cli_page() -> str:
 
 
 def commands(group: Any, path: tuple[str, ...] = ("asepsis",)) -> Iterator[tuple[tuple[str, ...], Any]]:
-    """Every command with the words that call it."""
+    """Every command with the words that call it; a group that does something by itself is a command, too."""
     for name, command in group.commands.items():
         if hasattr(command, "commands"):
+            if command.invoke_without_command:
+                yield (*path, name), command
             yield from commands(command, (*path, name))
         else:
             yield (*path, name), command

@@ -60,7 +60,7 @@ def run_method(
         from asepsis.domain.analysis import Analysis, AnalysisKind
         from asepsis.domain.names import PartyId
 
-        parsed = dict(_argument(text) for text in arguments or [])
+        parsed = dict(argument(text) for text in arguments or [])
         analysis = Analysis(kind=AnalysisKind.METHOD, author=PartyId(party), body=name, arguments=parsed)
         _ask(analysis, room, plan=plan, explain=explain, as_json=as_json)
 
@@ -98,7 +98,8 @@ def _text(sql: str, file: Path | None) -> str:
         raise FileUnreadable(path=str(file)) from None
 
 
-def _argument(text: str) -> tuple[str, Argument | tuple[Argument, ...]]:
+def argument(text: str) -> tuple[str, Argument | tuple[Argument, ...]]:
+    """An argument of a method as it is typed: NAME=VALUE, where commas make a list."""
     name, _, value = text.partition("=")
     values = tuple(_value(part) for part in value.split(","))
     return name, values if len(values) > 1 else values[0]

@@ -6,7 +6,14 @@ from typing import Annotated
 
 import typer
 
-from asepsis.cli import recover_compare, recover_scan
+from asepsis.cli import (
+    recover_certify,
+    recover_compare,
+    recover_continuity,
+    recover_drill,
+    recover_incident,
+    recover_scan,
+)
 from asepsis.cli.options import JsonOption
 from asepsis.cli.recover_history import history_document, history_text
 from asepsis.cli.report import emit, reported
@@ -15,6 +22,12 @@ app = typer.Typer(help="Validate restore points and find the last clean one.", n
 app.command("scan")(recover_scan.scan)
 app.command("compare")(recover_compare.compare)
 app.command("ticket")(recover_compare.sign_ticket)
+app.add_typer(recover_incident.app, name="incident")
+app.command("certify")(recover_certify.certify)
+app.command("keys")(recover_certify.write_keys)
+app.command("verify")(recover_certify.verify)
+app.add_typer(recover_continuity.app, name="continuity")
+app.add_typer(recover_drill.app, name="drill")
 
 
 @app.command("last-clean")

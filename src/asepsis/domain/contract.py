@@ -14,6 +14,7 @@ from enum import StrEnum
 from typing import Final
 
 from asepsis.domain.catalogue import Catalogue, read_table, table_document
+from asepsis.domain.continuity import Agreed, ContinuityTerms, check_continuity, read_continuity
 from asepsis.domain.documents import Document, Fields, encode_bytes, encode_time
 from asepsis.domain.link_terms import LinkTerms, read_link_terms
 from asepsis.domain.names import Digest, PartyId
@@ -118,6 +119,7 @@ class Contract:
     ``amends`` makes it a new version of a contract: memory of releases, quotas and budgets go on. ``beside`` names
     the lineages of other contracts over the owners' data whose memories are not compared with this one.
     ``privacy`` makes queries differentially private; ``linkage`` says how patients of several owners are found.
+    ``continuity`` names the analyses that may run when production is down.
     """
 
     name: str
@@ -144,6 +146,7 @@ class Contract:
     quotas: Quotas = field(default_factory=Quotas)
     privacy: Privacy | None = None
     linkage: LinkTerms = field(default_factory=LinkTerms)
+    continuity: ContinuityTerms | None = None
 
     def party(self, party: PartyId) -> Party:
         """The party of that name. Raises UnknownParty."""
@@ -221,6 +224,8 @@ class Contract:
             document["dp"] = self.privacy.to_document()
         if self.linkage != LinkTerms():
             document["linkage"] = self.linkage.to_document()
+        if self.continuity is not None:
+            document["continuity"] = self.continuity.to_document()
         if self.amends is not None:
             document["amends"] = {"contract": self.amends.contract, "lineage": self.amends.lineage}
         return document
@@ -283,9 +288,12 @@ def read_contract(document: object) -> Contract:
         quotas=quotas,
         privacy=_read_privacy(fields, catalogue),
         linkage=_read_linkage(fields),
+        continuity=_read_continuity(fields),
     )
     fields.close()
     _check_references(contract, fields)
+    if contract.continuity is not None:
+        check_continuity(contract.continuity, _agreed(contract), fields)
     return contract
 
 
@@ -318,6 +326,13 @@ def _read_linkage(fields: Fields) -> LinkTerms:
         return LinkTerms()
     with fields.mapping("linkage") as clause:
         return read_link_terms(clause)
+
+
+def _read_continuity(fields: Fields) -> ContinuityTerms | None:
+    if not fields.has("continuity"):
+        return None
+    with fields.mapping("continuity") as clause:
+        return read_continuity(clause)
 
 
 def _read_quotas(disclosure: Fields) -> Quotas:
@@ -403,6 +418,16 @@ def _check_references(contract: Contract, fields: Fields) -> None:
         _check_keys(party, owners, fields)
 
 
+def _agreed(contract: Contract) -> Agreed:
+    return Agreed(
+        researchers={party.id for party in contract.with_role(Role.RESEARCHER)},
+        queries=contract.queries,
+        methods=contract.methods,
+        referrals=contract.referrals,
+        teams={party.id for party in contract.with_role(Role.CLINICIAN)},
+    )
+
+
 _OWNERS_ONLY: Final[Mapping[str, Callable[[Contract], frozenset[PartyId]]]] = {
     "datasets": lambda contract: frozenset(dataset.owner for dataset in contract.datasets),
     "disclosure.automatic_release": lambda contract: contract.automatic_release,
@@ -420,23 +445,34 @@ def _check_keys(party: Party, owners: set[PartyId], fields: Fields) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContractState:
-    """Where a contract stands: who signed, and whether somebody stopped it."""
+    """Where a contract stands: who signed, and whether somebody stopped it.
+
+    ``narrows`` says that it only narrows the version before: then it waits for the owners' desks alone.
+    """
 
     contract: Contract
     digest: Digest
     signed_by: frozenset[PartyId]
     status: ContractStatus
+    narrows: bool = False
 
     @property
     def waiting_for(self) -> tuple[PartyId, ...]:
         """The parties whose signature is still missing."""
-        return tuple(party.id for party in self.contract.parties if party.id not in self.signed_by)
+        if self.status is not ContractStatus.PROPOSED:
+            return ()
+        desks = _without(self.contract.owners, self.signed_by) if self.narrows else ()
+        return desks or _without(self.contract.parties, self.signed_by)
 
     def require_in_force(self, now: datetime) -> None:
         """Raise unless everybody signed, nobody stopped it, and the time is right."""
         if self.status is not ContractStatus.IN_FORCE:
             raise ContractNotInForce(contract=self.contract.name, status=self.status.value)
         self.contract.require_time(now)
+
+
+def _without(parties: tuple[Party, ...], signed_by: frozenset[PartyId]) -> tuple[PartyId, ...]:
+    return tuple(party.id for party in parties if party.id not in signed_by)
 
 
 def move(status: ContractStatus, to: ContractStatus) -> ContractStatus:

@@ -12,6 +12,7 @@ from collections.abc import Collection, Mapping
 from typing import Final
 
 from asepsis.domain.catalogue import ColumnType, Use
+from asepsis.domain.continuity import MOST_CONCEPTS, MOST_DAYS, MOST_HOURS, EssentialList, WhenStale
 from asepsis.domain.contract import HIGHEST_LEVEL, MOST_RETENTION_DAYS, SCHEMA_VERSION, TEXT_COLUMN, Holding, Role
 from asepsis.domain.documents import Document
 from asepsis.domain.link_terms import MODES, PERCENTS, RULES, LinkTerms
@@ -25,6 +26,7 @@ _NAME: Final = r"^[a-z][a-z0-9_-]{0,62}$"
 _TIME: Final = r"^[0-9W-]{7,10}.[0-9:.,]{2,}(Z|[+-][0-9:.,]{2,})$"
 """As ISO 8601 writes it, always with a zone; days that do not exist are left to the reader."""
 _DIGEST: Final = r"^[0-9a-f]{64}$"
+_ARGUMENT: Final = {"type": ["number", "string", "boolean"]}
 _KEY: Final = r"^[A-Za-z0-9+/]{43}={1,2}$"
 """32 bytes in base64; a second ``=`` is redundant, and the reader does not mind it."""
 
@@ -54,9 +56,10 @@ def contract_schema() -> Document:
                 "ledger": _closed({"origin": _ref("text")}),
                 "dp": _ref("dp"),
                 "linkage": _linkage(),
+                "continuity": _continuity(),
                 "amends": _closed({"contract": _ref("digest"), "lineage": _ref("digest")}),
             },
-            optional=("dp", "amends", "linkage"),
+            optional=("dp", "amends", "linkage", "continuity"),
         ),
         "if": {"required": ["dp"]},
         "then": {"properties": {"analyses": {"properties": {"methods": {"maxItems": 0}}}}},
@@ -139,6 +142,43 @@ def _linkage() -> Document:
         },
         optional=LinkTerms().to_document(),
     )
+
+
+def _continuity() -> Document:
+    limits = {
+        "max_age_hours": _whole(1, most=MOST_HOURS),
+        "when_stale": {"enum": [word.value for word in WhenStale]},
+        "rpo_hours": _whole(1, most=MOST_HOURS),
+        "rto_minutes": _whole(1, most=60 * MOST_HOURS),
+    }
+    analysis = {
+        "title": _ref("text"),
+        "responsible": _ref("text"),
+        "query": _ref("text"),
+        "method": _ref("text"),
+        "arguments": _named({"anyOf": [_ARGUMENT, {"type": "array", "items": _ARGUMENT}]}),
+        "digest": _ref("digest"),
+        **limits,
+    }
+    one_of = [{"required": ["query"], "not": {"required": ["arguments"]}}, {"required": ["method"]}]
+    essentials = {"responsible": _ref("text"), "cohort": _ref("text"), "lists": _essential_lists(), **limits}
+    clause = _closed(
+        {
+            "lead": _ref("name"),
+            "analyses": _named({**_closed(analysis, optional=("query", "method", "arguments")), "oneOf": one_of}),
+            "essentials": _closed(essentials),
+        },
+        optional=("essentials",),
+    )
+    return {**clause, "anyOf": [{"properties": {"analyses": {"minProperties": 1}}}, {"required": ["essentials"]}]}
+
+
+def _essential_lists() -> Document:
+    concepts = {"type": "array", "items": _whole(), "maxItems": MOST_CONCEPTS}
+    terms = _closed({"days": _whole(most=MOST_DAYS), "concepts": concepts}, optional=("days", "concepts"))
+    allergies = _closed({"days": _whole(most=MOST_DAYS), "concepts": {**concepts, "minItems": 1}}, optional=("days",))
+    each = {name.value: allergies if name is EssentialList.ALLERGIES else terms for name in EssentialList}
+    return {**_closed(each, optional=tuple(EssentialList)), "minProperties": 1}
 
 
 def _dp() -> Document:

@@ -24,6 +24,7 @@ _MANIFEST_KEYS: Final = frozenset(
 )
 _ORIGIN_KEYS: Final = frozenset({"source_kind", "restore_point", "mapping", "books"})
 _FREE_TEXT: Final = "free_text"
+_TAKEN_AT: Final = "taken_at"
 _FILE_KEYS: Final = frozenset({"id", "table", "rows", "length", "sealed_length", "root"})
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@-]{0,127}")
 _FILE_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
@@ -94,6 +95,7 @@ class Origin:
     """Where a snapshot came from: the kind of source, the restore point, and digests of mapping and books.
 
     ``free_text`` names the columns in which it has scrubbed texts; where there are none, the document does not say so.
+    ``taken_at`` is when the restore point was taken, which is what the data are as of; older manifests do not say it.
     """
 
     source_kind: str
@@ -101,6 +103,7 @@ class Origin:
     mapping: Digest
     books: Digest
     free_text: tuple[str, ...] = ()
+    taken_at: datetime | None = None
 
     def __post_init__(self) -> None:
         """Refuse what the schema does not allow; raises `ManifestMalformed`."""
@@ -112,6 +115,8 @@ class Origin:
             _match(_NAME, column, "origin.free_text")
         if list(self.free_text) != sorted(set(self.free_text)):
             raise ManifestMalformed(place="origin.free_text")
+        if self.taken_at is not None and self.taken_at.utcoffset() != timedelta(0):
+            raise ManifestMalformed(place="origin.taken_at")
 
     def to_document(self) -> dict[str, object]:
         """Plain JSON values under the names of the schema."""
@@ -121,13 +126,14 @@ class Origin:
             "mapping": self.mapping,
             "books": self.books,
             **({_FREE_TEXT: list(self.free_text)} if self.free_text else {}),
+            **({} if self.taken_at is None else {_TAKEN_AT: _spell(self.taken_at)}),
         }
 
     @classmethod
     def from_document(cls, document: object) -> Origin:
         """Read the document form; raises `ManifestMalformed`."""
-        has_text = isinstance(document, dict) and _FREE_TEXT in document
-        fields = _closed(document, _ORIGIN_KEYS | {_FREE_TEXT} if has_text else _ORIGIN_KEYS, "origin")
+        said = {_FREE_TEXT, _TAKEN_AT} & set(document) if isinstance(document, dict) else set()
+        fields, has_text = _closed(document, _ORIGIN_KEYS | said, "origin"), _FREE_TEXT in said
         texts = fields.get(_FREE_TEXT, [])
         if not isinstance(texts, list) or (has_text and not texts):
             raise ManifestMalformed(place="origin.free_text")
@@ -137,6 +143,7 @@ class Origin:
             mapping=Digest(_text(fields["mapping"], "origin.mapping")),
             books=Digest(_text(fields["books"], "origin.books")),
             free_text=tuple(_text(text, "origin.free_text") for text in texts),
+            taken_at=_instant(fields[_TAKEN_AT], "origin.taken_at") if _TAKEN_AT in said else None,
         )
 
 
@@ -198,7 +205,7 @@ class Manifest:
             dataset=_text(fields["dataset"], "dataset"),
             snapshot=SnapshotId(_text(fields["snapshot"], "snapshot")),
             label=_label(fields["label"]),
-            created_at=_instant(fields["created_at"]),
+            created_at=_instant(fields["created_at"], "created_at"),
             origin=Origin.from_document(fields["origin"]),
             files=tuple(SealedFile.from_document(file) for file in files),
         )
@@ -234,14 +241,14 @@ def _label(value: object) -> Label:
     raise ManifestMalformed(place="label")
 
 
-def _instant(value: object) -> datetime:
-    text = _text(value, "created_at")
+def _instant(value: object, place: str) -> datetime:
+    text = _text(value, place)
     try:
         instant = datetime.fromisoformat(text)
     except ValueError:
-        raise ManifestMalformed(place="created_at") from None
+        raise ManifestMalformed(place=place) from None
     if _spell(instant) != text:  # ISO 8601 has several spellings of one instant; here only one is read
-        raise ManifestMalformed(place="created_at")
+        raise ManifestMalformed(place=place)
     return instant
 
 

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
+from pathlib import Path
 
 import pyarrow as pa
 
+from asepsis.domain.continuity import ESSENTIALS
+from asepsis.domain.continuity_age import oldest
 from asepsis.domain.contract import Holding
 from asepsis.domain.finding import Assessment, Finding, Severity
 from asepsis.domain.names import Digest, PartyId
 from asepsis.domain.sealed import Sealed
 from asepsis.domain.statistic import Package, Statistic
-from asepsis.engines.referral.rows import patient_rows
+from asepsis.engines.referral.essentials import essential_lists
+from asepsis.engines.referral.rows import essential_rows, patient_rows
 from asepsis.errors.contract import ContractForbids
 from asepsis.runtime.data import RoomData, open_room
 from asepsis.runtime.order import Order
@@ -50,6 +55,23 @@ def refer(order: Order, vault: Vault) -> Statistic:
     )
 
 
+def _rows(order: Order, owner: PartyId, *, people: Sealed[pa.Table], files: Mapping[str, Path]) -> Sealed[bytes]:
+    """All rows of a hospital's own patients, or only the lists of the clause ``continuity``."""
+    if ESSENTIALS not in order.job.analysis.arguments:
+        tables = {name: path for name, path in files.items() if name != "identity"}
+        return patient_rows(people, owner=owner, identity=files["identity"], tables=tables)
+    terms = order.contract.continuity
+    essentials = None if terms is None else terms.essentials
+    if terms is None or essentials is None or order.job.analysis != essentials.analysis(terms.lead):
+        raise ContractForbids(contract=order.contract.name, what="these essentials")
+    clinical = [item.manifest for item in order.held(Holding.CLINICAL) if item.manifest.owner == owner]
+    as_of = oldest(manifest.origin.taken_at for manifest in clinical)
+    if as_of is None:
+        raise ContractForbids(contract=order.contract.name, what=f"essentials of {owner}, which are of unknown age")
+    lists = essential_lists(essentials.lists, as_of=as_of)
+    return essential_rows(people, lists, owner=owner, as_of=as_of, files=files)
+
+
 def _package(
     order: Order,
     owner: PartyId,
@@ -62,12 +84,7 @@ def _package(
     if team is None or team.sealing_key is None:
         raise ContractForbids(contract=order.contract.name, what=f"a referral at {owner}")
     identity = next(item for item in order.held(Holding.IDENTITY) if item.manifest.owner == owner)
-    rows = patient_rows(
-        people,
-        owner=owner,
-        identity=vault.unseal(identity)["identity"],
-        tables=data.tables_of(owner),
-    )
+    rows = _rows(order, owner, people=people, files={**data.tables_of(owner), **vault.unseal(identity)})
     info = package_info(order.agreement.digest, job=order.job_digest, owner=owner, team=team.id)
     sealed = seal_to(team.sealing_key, pad(rows.unseal()), info=info)
     name = f"{owner}.sealed"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -11,7 +11,7 @@ from asepsis.domain.analysis import Analysis
 from asepsis.domain.asking import Deed, party_principal
 from asepsis.domain.finding import Assessment
 from asepsis.domain.ledger import Act, LedgerEntry
-from asepsis.domain.names import PartyId, ReleaseId, RunId
+from asepsis.domain.names import PartyId, ReleaseId, RunId, SnapshotId
 from asepsis.domain.release import Released, ReleaseStatus, move
 from asepsis.domain.room import Release
 from asepsis.domain.statistic import Statistic
@@ -76,8 +76,12 @@ class Analyses:
         require_asking(self._access, analysis, contract)
         return plan_analysis(analysis, contract)
 
-    def ask(self, analysis: Analysis, *, progress: Progress = lambda _: None) -> Answer:
+    def ask(
+        self, analysis: Analysis, *, without: Collection[SnapshotId] = (), progress: Progress = lambda _: None
+    ) -> Answer:
         """Plan, run and settle one analysis; a question that was answered before gets the same answer, free.
+
+        It reads the newest snapshots, ``without`` those that nobody trusts.
 
         Raises:
             ContractNotInForce, ContractExpired, ContractForbids: the contract does not carry it.
@@ -89,7 +93,7 @@ class Analyses:
         if planned.plan is None:
             self._note_refusal(analysis, agreement, planned.assessment)
             return Answer(assessment=planned.assessment, rewrite=planned.rewrite)
-        inputs = self.runs.inputs(agreement, analysis.kind)
+        inputs = self.runs.inputs(agreement, analysis.kind, without=without)
         question = question_digest(agreement.digest, plan=planned.plan, inputs=inputs)
         for release in self.state.releases():
             if release.question == question:

@@ -12,6 +12,7 @@ import json
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO, Final, Protocol
 
@@ -227,6 +228,7 @@ class Contribute:
             mapping=mapping.digest,
             books=digest(run.books.as_dict()),
             free_text=tuple(sorted(texts)),
+            taken_at=_taken_at(source, point),
         )
         return self.finish(
             HarmonisedWork(run=run, origin=origin, contribution=contribution, progress=progress), mapping
@@ -370,6 +372,11 @@ def require_own(access: Access, owner: PartyId, mapping: MappedSource) -> None:
 
 def _opener(source: Source, point: RestorePointId, path: str) -> Opener:
     return lambda: source.open(point, path)
+
+
+def _taken_at(source: Source, point: RestorePointId) -> datetime | None:
+    """When the restore point was taken: what the data are as of."""
+    return next((one.taken_at.astimezone(UTC) for one in source.restore_points() if one.id == point), None)
 
 
 def _keep(run: Harmonised, folder: Path, *, reports: Mapping[str, str]) -> None:

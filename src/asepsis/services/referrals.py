@@ -5,13 +5,14 @@ The one who asks learns that something was delivered, and nothing about whom or 
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 from asepsis.domain.analysis import Analysis, AnalysisKind
 from asepsis.domain.asking import Deed
 from asepsis.domain.contract import Contract
 from asepsis.domain.ledger import Act, LedgerEntry
-from asepsis.domain.names import PartyId, ReferralId, RunId
+from asepsis.domain.names import PartyId, ReferralId, RunId, SnapshotId
 from asepsis.domain.referral import Referral, ReferralStatus, move
 from asepsis.domain.statistic import Package
 from asepsis.errors.contract import ApprovalMissing, ContractForbids
@@ -43,9 +44,12 @@ class Referrals:
 
     def request(self, author: PartyId, *, cohort: str, reason: str) -> Referral:
         """Ask for follow-up of a cohort (SQL that selects ``person_id``). Raises ContractForbids, CohortRefused."""
+        return self.ask(Analysis(kind=AnalysisKind.REFERRAL, author=author, body=cohort, arguments={}), reason=reason)
+
+    def ask(self, analysis: Analysis, *, reason: str) -> Referral:
+        """Ask for the rows of a referral's analysis. Raises ContractForbids, CohortRefused."""
         agreement = self.contracts.in_force()
-        contract = agreement.contract
-        analysis = Analysis(kind=AnalysisKind.REFERRAL, author=author, body=cohort, arguments={})
+        contract, author = agreement.contract, analysis.author
         require_asking(self._access, analysis, contract)
         _check_cohort(analysis, contract)
         referral = Referral(
@@ -96,12 +100,21 @@ class Referrals:
             tables.put_referral(approved, was=referral)
         return approved
 
-    def deliver(self, referral_id: ReferralId, *, progress: Progress = lambda _: None) -> Referral:
-        """Run an approved referral: the rows are sealed to the teams inside the runtime. Raises TransitionRefused."""
+    def deliver(
+        self,
+        referral_id: ReferralId,
+        *,
+        without: Collection[SnapshotId] = (),
+        progress: Progress = lambda _: None,
+    ) -> Referral:
+        """Run an approved referral: the rows are sealed to the teams inside the runtime. Raises TransitionRefused.
+
+        It reads the newest snapshots, ``without`` those that nobody trusts.
+        """
         referral = self.state.referral(referral_id)
         delivered_status = move(referral.status, ReferralStatus.DELIVERED)
         agreement = self.contracts.in_force()
-        inputs = self.runs.inputs(agreement, AnalysisKind.REFERRAL)
+        inputs = self.runs.inputs(agreement, AnalysisKind.REFERRAL, without=without)
         question = question_digest(agreement.digest, plan=digest({"referral": referral.id}), inputs=inputs)
         run = self.runs.submit(agreement, referral.analysis, question=question, inputs=inputs)
         executed = self.runs.execute(run, approvals=referral.approvals, progress=progress)

@@ -105,6 +105,7 @@ class Rerun:
             mapping=mapping.digest,
             books=digest(run.books.as_dict()),
             free_text=tuple(sorted(texts)),
+            taken_at=was.taken_at,
         )
         facts = {"run": earlier[0].contribution[:16]}
         return work.finish(

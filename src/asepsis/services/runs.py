@@ -9,7 +9,7 @@ twice.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -19,7 +19,7 @@ from asepsis.domain.attestation import read_evidence
 from asepsis.domain.documents import Document, encode_bytes
 from asepsis.domain.keydesk import GrantRequest, checkpoint_digest
 from asepsis.domain.ledger import Act, LedgerEntry
-from asepsis.domain.names import Digest, PartyId, RunId
+from asepsis.domain.names import Digest, PartyId, RunId, SnapshotId
 from asepsis.domain.room import PublishedSnapshot
 from asepsis.domain.run import Run, RunProof, RunStatus, move
 from asepsis.domain.statistic import Statistic, read_statistic
@@ -79,18 +79,20 @@ class Runs:
     clock: Clock
     randomness: Randomness
 
-    def inputs(self, agreement: Agreement, kind: AnalysisKind) -> tuple[SnapshotInput, ...]:
+    def inputs(
+        self, agreement: Agreement, kind: AnalysisKind, *, without: Collection[SnapshotId] = ()
+    ) -> tuple[SnapshotInput, ...]:
         """The newest snapshot of every dataset that this kind reads. Raises SnapshotsMissing or LinksMissing.
 
-        Snapshots with free text that the contract does not ask for are left out.
+        Left out are snapshots with free text that the contract does not ask for, and those that it must do ``without``.
         """
         contract = agreement.contract
         asked = {dataset.name: dataset.free_text for dataset in contract.datasets}
-        erased = self.state.erased()
+        gone = {*self.state.erased(), *without}
         newest = {
             snapshot.manifest.dataset: snapshot
             for snapshot in self.state.snapshots()
-            if snapshot.manifest.snapshot not in erased
+            if snapshot.manifest.snapshot not in gone
             and asked.get(snapshot.manifest.dataset, frozenset()).issuperset(snapshot.manifest.origin.free_text)
         }
         inputs = []

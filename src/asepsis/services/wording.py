@@ -40,12 +40,32 @@ def _sentences(party: Party, contract: Contract) -> list[str]:
         lines.append(f"May ask {', '.join(kinds)}; sees results protected under {contract.profile}, never a row.")
         lines.append(_quotas(contract))
         lines += _noise(contract)
+    lines += _continuity(party, contract)
     if Role.CLINICIAN in party.roles and contract.referrals:
         lines.append(f"Receives rows of {party.team_of}'s own patients by referral, after every owner approved.")
     if Role.HOST in party.roles:
         lines.append("Runs the room and signs its ledger; holds no data key.")
     lines.append(f"Signs until {contract.valid_until:%Y-%m-%d}, for: {contract.purpose}")
     lines.append(f"Signs that this allows it: {contract.legal_basis}. Nothing runs before all {_everybody(contract)}.")
+    return lines
+
+
+def _continuity(party: Party, contract: Contract) -> list[str]:
+    """What the clause ``continuity`` means for an owner, the lead and the clinical teams."""
+    terms = contract.continuity
+    if terms is None:
+        return []
+    lines = []
+    names = ", ".join(one.name for one in terms.analyses)
+    if Role.OWNER in party.roles:
+        lines.append(f"When production is down, {terms.lead} may run on last-known-good data: {names}.")
+    if party.id == terms.lead:
+        lines.append(f"Runs {names} when production is down, and signs the pack.")
+    if terms.essentials is not None and party.roles & {Role.OWNER, Role.CLINICIAN}:
+        lists = ", ".join(sorted(terms.essentials.lists))
+        lines.append(
+            f"Then {lists} of a hospital's own patients go sealed to its clinical team, if every owner approved."
+        )
     return lines
 
 

@@ -24,6 +24,7 @@ from asepsis.errors.contract import DocumentMalformed
 VALIDATOR = Draft202012Validator(contract_schema())
 TIME = Draft202012Validator({**contract_schema()["$defs"]["time"]})  # type: ignore[index, dict-item]
 KEY = "QUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUE="
+LIMITS = {"max_age_hours": 1, "when_stale": "stamp", "rpo_hours": 1, "rto_minutes": 1}
 WHOLE: dict[str, Any] = {
     "version": 1,
     "name": "whole",
@@ -36,6 +37,7 @@ WHOLE: dict[str, Any] = {
         "ward": {"name": "Ward", "roles": ["owner"], "signing_key": KEY, "sealing_key": KEY},
         "team": {"name": "Team", "roles": ["clinician"], "signing_key": KEY, "sealing_key": KEY, "team_of": "ward"},
         "room": {"name": "Room", "roles": ["host"], "signing_key": KEY},
+        "lead": {"name": "Lead", "roles": ["researcher"], "signing_key": KEY},
     },
     "datasets": {"ward-omop-clinical": {"owner": "ward", "label": "real", "holds": "clinical"}},
     "tables": {
@@ -49,7 +51,7 @@ WHOLE: dict[str, Any] = {
             "key": "person_id",
         }
     },
-    "analyses": {"queries": True, "methods": [], "referrals": False},
+    "analyses": {"queries": True, "methods": [], "referrals": True},
     "disclosure": {
         "profile": "strict-10",
         "automatic_release": ["ward"],
@@ -69,10 +71,28 @@ WHOLE: dict[str, Any] = {
         "domains": {"person": {"sex": [8507, 8532]}},
         "bought": {"micro_rho": 1, "most": 2},
     },
+    "continuity": {
+        "lead": "lead",
+        "analyses": {
+            "beds": {
+                "title": "t",
+                "responsible": "r",
+                "query": "SELECT 1",
+                "digest": "c328dd4cf12189c62e68cfe591ec63a7042c8d48d2d8d7bb281b3cd6722962e5",
+                **LIMITS,
+            },
+        },
+        "essentials": {
+            "responsible": "r",
+            "cohort": "SELECT 1",
+            "lists": {"census": {"days": 1}, "allergies": {"concepts": [1]}},
+            **LIMITS,
+        },
+    },
     "amends": {"contract": "0" * 64, "lineage": "1" * 64},
 }
 """A contract with every clause there is."""
-PLAIN = {key: value for key, value in WHOLE.items() if key not in {"dp", "amends"}}
+PLAIN = {key: value for key, value in WHOLE.items() if key not in {"dp", "amends", "continuity"}}
 VALUES: tuple[Any, ...] = (None, True, 0, -1, 10**12, "", "A b", ["x"], {})
 """What any value is replaced with."""
 
@@ -94,6 +114,10 @@ ONLY_THE_READER: frozenset[str] = frozenset(
         "a column that may be grouped is needed",
         "a list of up to 5000 different values of the column's type is needed",
         "the bounds are in order and at most 1073741824",
+        "it is not the digest of this text; 'recover continuity digest' prints that",
+        "the lead must be a researcher of this contract",
+        "the contract allows no queries",
+        "essentials need referrals and a clinical team",
     }
 )
 """What ties two places together, or is a matter of the calendar; nothing else may pass the schema and be refused."""
