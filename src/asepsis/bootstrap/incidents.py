@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
@@ -22,7 +23,9 @@ from asepsis.domain.incident_acts import Chosen, Compared, Exported, Frozen, Loo
 from asepsis.domain.incident_state import Incident
 from asepsis.domain.names import Digest, PartyId
 from asepsis.errors.incident import IncidentStepRefused
+from asepsis.errors.source import SettingMissingError, UnknownSchemeError
 from asepsis.integrity.incident.looking import compared, frozen, looked
+from asepsis.integrity.incident.reporting import malware_reports
 from asepsis.keys.files import FileKeys
 from asepsis.sealing.canonical import digest, parse_canonical
 from asepsis.services.clean_sets import copy_part, new_folder, seal_clean_set
@@ -30,6 +33,8 @@ from asepsis.services.comparing import Outputs
 from asepsis.services.estate import Estate, Report
 from asepsis.services.incidents import Doing, Incidents
 from asepsis.services.recovery_certificates import certify
+from asepsis.sources.registry import password_of
+from asepsis.sources.veeam.incidents import IncidentApi
 from asepsis.store.estate_index import EstateIndex
 from asepsis.store.incident_records import SqlIncidentRecords
 
@@ -37,6 +42,7 @@ RECORDS: Final = "incidents.db"
 PERSONS: Final = "persons"
 INDEX: Final = "estate.db"
 LAST_CLEAN: Final = "last-clean"
+_VEEAM_USER: Final = "ASEPSIS_VEEAM_USER"
 _NOWHERE: Final = Path(":memory:")
 
 Say = Callable[[str], None]
@@ -86,6 +92,25 @@ def issue_certificate(room: Room, party: PartyId, wanted: str) -> tuple[bytes, D
     signed = certify(incidents, incidents.incident(wanted), tool=tool(), sign=room.keys(party).sign)
     content: Document = parse_canonical(signed)["certificate"]
     return signed, content, digest(content)
+
+
+def report_to_veeam(incident: Incident, address: str, *, machine: Mapping[str, str]) -> list[str]:
+    """Post what speaks against restore points to a Veeam server; returns the ids of the events.
+
+    Raises UnknownSchemeError, SettingMissingError, PasswordMissingError, MachineUnclear and the errors of the server.
+    """
+    scheme, _, url = address.partition(":")
+    if scheme != "veeam" or not url:
+        raise UnknownSchemeError(scheme=scheme, known="veeam:")
+    user = os.environ.get(_VEEAM_USER)
+    if not user:
+        raise SettingMissingError(setting=_VEEAM_USER)
+    password = password_of("VEEAM", uri=address, environment=os.environ)
+    api = IncidentApi.sign_in(url, user=user, password=password, engine=f"Asepsis {__version__}")
+    try:
+        return [event for report in malware_reports(incident) for event in api.post(report, machine=machine)]
+    finally:
+        api.close()
 
 
 def person_folder(room: Room, party: PartyId, person: str) -> Path:

@@ -325,6 +325,28 @@ def close(
         _show(acting.do(acting.incident(incident), Step.CLOSED, Closed()), as_json=as_json)
 
 
+@app.command("report")
+def report(
+    incident: IncidentArgument,
+    to: Annotated[str, typer.Option("--to", help="veeam:https://HOST:PORT; tested against a stub only.")],
+    machine: Annotated[list[str], typer.Option("--machine", help="FACT=VALUE, two of them: fqdn=…, uuid=…, ipv4=…")],
+    party: AsOption,
+    room: RoomOption = DEFAULT_ROOM,
+    as_json: JsonOption = False,
+) -> None:
+    """Post what was found to Veeam's incident API, as malware events about one machine: codes and counts only."""
+    with reported(as_json=as_json):
+        from asepsis.bootstrap.incidents import report_to_veeam
+        from asepsis.errors.incident import MachineUnclear
+
+        facts = [one.partition("=") for one in machine]
+        if not all(name and sign and value for name, sign, value in facts):
+            raise MachineUnclear(known="fqdn, uuid, ipv4, ipv6, backupObjectId")
+        state = _incidents(room, party).incident(incident)
+        posted = report_to_veeam(state, to, machine={name: value for name, _, value in facts})
+        emit(posted, as_json=as_json, text="\n".join(f"event {one}" for one in posted) or "there is nothing to report")
+
+
 @app.command("show")
 def show(
     party: AsOption,

@@ -93,3 +93,12 @@ class CertificateRefused(AsepsisError):
     code = "recovery.certificate_refused"
     message = "The recovery certificate is refused: {problem}."
     hint = "Ask the hospital for the certificate as it was issued, and for its public keys by another way."
+
+
+class MachineUnclear(AsepsisError):
+    """Veeam wants two facts about the machine that an event is about, under names that its version knows."""
+
+    kind = Kind.INVALID
+    code = "recovery.machine_unclear"
+    message = "The machine is not named as Veeam asks: two of {known} are needed."
+    hint = "Write --machine fqdn=HOST.DOMAIN --machine uuid=BIOS-UUID; a restore point of Veeam's own counts as one."
