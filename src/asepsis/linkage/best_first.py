@@ -131,7 +131,7 @@ def acceptable(edges: Edges, *, owners: Numbers, is_free: Flags, threshold: floa
     """The edges that may be links: at least ``threshold`` bits; less where they are clear and both owners are free.
 
     ``owners`` gives the owner of each node, ``is_free`` whether it lists each person once; an edge inside such an owner
-    is no link. An edge is clear where it is ``AHEAD`` bits ahead of every other one of its two nodes to the same owners.
+    is no link. An edge is clear where it leads by ``AHEAD`` bits over every other one of its nodes to the same owners.
     """
     inside = owners[edges.left] == owners[edges.right]
     is_kept = ~(inside & is_free[edges.left])
