@@ -19,20 +19,22 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "desk"))
 
-from desk_world import NORTH, Runtime, World
+from desk_world import NORTH, SOUTH, Runtime, World
 
 from asepsis.desks.remote import DeskAddress, RemoteDesk
 from asepsis.domain.analysis import AnalysisKind
 from asepsis.domain.keydesk import (
     CosignRequest,
     MemoryDeposit,
+    NarrowRequest,
     read_cosign_request,
     read_grant_request,
+    read_narrow_request,
     read_share_deposit,
 )
 from asepsis.domain.memory import EMPTY, MemoryStep, MemoryUse, MemoryVersion, read_memory_step
 from asepsis.domain.names import RunId
-from asepsis.errors.contract import DocumentMalformed
+from asepsis.errors.contract import AmendmentRefused, DocumentMalformed
 from asepsis.errors.desk import (
     BudgetExhausted,
     ContractNotSignedHere,
@@ -51,6 +53,7 @@ from asepsis.keydesk.limits import Limits
 from asepsis.keydesk.server import VERBS, DeskServer, Door
 from asepsis.keys.certificates import Authority
 from asepsis.ports import Desk
+from asepsis.sealing.agreement import verify_agreement
 from asepsis.sealing.canonical import canonical, digest
 from asepsis.sealing.memory import memory_id, receipt_payload
 from asepsis.sealing.signing import Purpose, sign, verify
@@ -196,6 +199,17 @@ def test_a_share_is_kept_and_a_strangers_is_refused(pair: tuple[World, Desk]) ->
         desk.deposit_share(replace(deposit, signature=bytes(64)))
 
 
+def test_an_amendment_that_only_narrows_is_confirmed(pair: tuple[World, Desk]) -> None:
+    world, desk = pair
+    amends = {"contract": world.digest, "lineage": world.digest}
+    document = {**world.document, "amends": amends, "retention_days": 1}
+    wanted = {SOUTH: world.desks[SOUTH].sign_contract(document, before=world.signatures)}
+    request = NarrowRequest(contract=document, signatures=wanted, before=world.signatures)
+    assert verify_agreement(document, {**wanted, NORTH: desk.narrow(request)}).contract.retention_days == 1
+    with pytest.raises(AmendmentRefused, match="retention_days"):
+        desk.narrow(replace(request, contract={**document, "retention_days": 366}))
+
+
 def test_the_public_keys_are_the_owners(pair: tuple[World, Desk]) -> None:
     world, desk = pair
     assert desk.public() == world.keys[NORTH].public()
@@ -210,8 +224,11 @@ def test_every_request_has_one_document_form(tmp_path: Path) -> None:
     assert read_share_deposit(json.loads(json.dumps(deposit.to_document()))) == deposit
     cosign = CosignRequest(note="n", proof=[bytes(32)], room_key="k")
     assert read_cosign_request(cosign.to_document()) == cosign
+    narrow = NarrowRequest(contract={"version": 1}, signatures={NORTH: bytes(64)}, before={})
+    assert read_narrow_request(json.loads(json.dumps(narrow.to_document()))) == narrow
     for read, document in (
         (read_grant_request, request.to_document()),
+        (read_narrow_request, narrow.to_document()),
         (read_share_deposit, deposit.to_document()),
         (read_cosign_request, cosign.to_document()),
     ):
@@ -297,7 +314,7 @@ def test_what_is_no_request_is_refused_without_repeating_it(served: Site, path: 
 
 
 def test_a_room_has_no_address_for_what_the_owner_does() -> None:
-    assert set(VERBS) == {"nonce", "grant", "deposit", "remember", "cosign", "seen", "public"}
+    assert set(VERBS) == {"nonce", "grant", "deposit", "remember", "narrow", "cosign", "seen", "public"}
 
 
 def test_a_silent_client_keeps_nobody_waiting(served: Site) -> None:

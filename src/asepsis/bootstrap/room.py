@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from asepsis.services.erasures import Erasures
     from asepsis.services.evidence import Evidences
     from asepsis.services.linkage import Linkage
+    from asepsis.services.narrowings import Narrowings
     from asepsis.services.referrals import Referrals
     from asepsis.services.runs import Runs
 
@@ -125,6 +126,13 @@ class Room:
         from asepsis.services.referrals import Referrals
 
         return Referrals(self.state, self.files, self.runs, self.contracts, self.audit, now, secrets.token_bytes)
+
+    @cached_property
+    def narrowings(self) -> Narrowings:
+        """Amendments that one owner signs alone."""
+        from asepsis.services.narrowings import Narrowings
+
+        return Narrowings(self.state, self.contracts, self.desks)
 
     @cached_property
     def evidences(self) -> Evidences:
@@ -238,9 +246,11 @@ class Room:
 
     def sign_contract(self, party: PartyId, document: object) -> bytes:
         """A party's signature over a contract; an owner signs at its own desk. Raises what the desk raises."""
+        contract = read_contract(document)
         if is_desk_home(self.home(party)):
-            return self.desk(party).sign_contract(document)
-        return self.keys(party).sign(Purpose.CONTRACT, contract_payload(read_contract(document)))
+            before = {} if contract.amends is None else self.state.signatures(contract.amends.contract)
+            return self.desk(party).sign_contract(document, before=before)
+        return self.keys(party).sign(Purpose.CONTRACT, contract_payload(contract))
 
     def review(self, release_id: ReleaseId, *, by: PartyId, release_it: bool) -> Answer:
         """A party's decision on an output, signed with its key. Raises what ``Analyses.review`` raises, KeysMissing."""

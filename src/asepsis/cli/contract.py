@@ -67,13 +67,16 @@ def _amends(contract: Contract, room: Path) -> dict[str, list[str]]:
     if contract.amends is None:
         return {}
     try:
-        before = open_room(room).state.contracts().get(contract.amends.contract)
+        opened = open_room(room)
+        before = opened.state.contracts().get(contract.amends.contract)
     except RoomMissing:
         return {"is not compared": ["name its room with --room to see what it widens and narrows"]}
     if before is None:
         raise AmendmentRefused(contract=contract.name, problem="the room does not know the version that it names")
     found = changes(contract, before=read_contract(before))
-    return {
+    wider = opened.contracts.widened(contract)
+    who = f"all parties, for {', '.join(wider)}" if wider else "one owner: it only narrows; the other desks confirm it"
+    return {"is signed by": [who]} | {
         direction.value: [one.words for one in found if one.direction is direction]
         for direction in Direction
         if any(one.direction is direction for one in found)
@@ -96,7 +99,7 @@ def sign(
     room: RoomOption = DEFAULT_ROOM,
     as_json: JsonOption = False,
 ) -> None:
-    """Sign the contract as a party; the first to do so proposes it."""
+    """Sign the contract as a party; the first to do so proposes it. Of what only narrows, one owner's is enough."""
     with reported(as_json=as_json):
         from asepsis.bootstrap.room import open_room
         from asepsis.domain.names import PartyId
@@ -110,8 +113,9 @@ def sign(
             signature = opened.sign_contract(name, document)  # first: what a desk refuses is not proposed
             opened.contracts.propose(document)
             opened.contracts.sign(name, signature=signature)
+        state = opened.narrowings.confirm()
         opened.audit.checkpoint()
-        _show(opened.contracts.status(), as_json=as_json)
+        _show(state, as_json=as_json)
 
 
 @app.command("status")
@@ -135,7 +139,7 @@ def amend(
 
         document = open_room(room).contracts.amendment()
         draft.write(file, document)
-        text = f"{file}\nnext: edit it, then: asepsis contract plan {file}, and all parties sign"
+        text = f"{file}\nnext: edit it, then: asepsis contract plan {file}; all parties sign, or one owner what narrows"
         emit({"file": str(file), "contract": document}, as_json=as_json, text=text)
 
 

@@ -18,7 +18,14 @@ from typing import Final, TypeVar
 
 from asepsis.domain.attestation import NONCE_LENGTH, Grant, read_grant
 from asepsis.domain.documents import Document, Fields
-from asepsis.domain.keydesk import CosignRequest, GrantRequest, MemoryDeposit, PublicKeys, ShareDeposit
+from asepsis.domain.keydesk import (
+    CosignRequest,
+    GrantRequest,
+    MemoryDeposit,
+    NarrowRequest,
+    PublicKeys,
+    ShareDeposit,
+)
 from asepsis.domain.names import PartyId
 from asepsis.errors import AsepsisError, error_of
 from asepsis.errors.contract import DocumentMalformed
@@ -77,6 +84,10 @@ class RemoteDesk:
     def remember(self, deposit: MemoryDeposit) -> bytes:
         """Tell a new version of the memory of releases; returns the owner's receipt."""
         return self._ask("remember", deposit.to_document(), lambda fields: fields.octets("receipt", length=64))
+
+    def narrow(self, request: NarrowRequest) -> bytes:
+        """The owner's signature that an amendment which another owner signed only narrows."""
+        return self._ask("narrow", request.to_document(), lambda fields: fields.octets("signature", length=64))
 
     def seen_size(self) -> int:
         """The size of the ledger that the desk cosigned last."""

@@ -1,7 +1,8 @@
 """Amendments: a new version of a contract that goes on with its memory of releases, its quotas and its budgets.
 
-All parties sign every version, so an amendment may widen or narrow what it likes, but for what the memory rests on:
-who owns the data (its key needs a share of each), how persons are recognised, and how counts are rounded.
+All parties sign what widens, and one owner what only narrows (see ``narrowing``), so an amendment may change what it
+likes, but for what the memory rests on: who owns the data (its key needs a share of each), how persons are
+recognised, and how counts are rounded.
 """
 
 from __future__ import annotations

@@ -148,6 +148,35 @@ def read_share_deposit(value: object) -> ShareDeposit:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NarrowRequest:
+    """An amendment, the signatures under it so far, and those under the version that it amends."""
+
+    contract: object
+    signatures: Mapping[PartyId, bytes]
+    before: Mapping[PartyId, bytes]
+
+    def to_document(self) -> Document:
+        """The document form, as it travels to a desk; :func:`read_narrow_request` reads it."""
+        return {
+            "contract": self.contract,
+            "signatures": _encoded(self.signatures),
+            "before": _encoded(self.before),
+        }
+
+
+def read_narrow_request(value: object) -> NarrowRequest:
+    """Read the outer form of a request; the desk reads the contract. Raises DocumentMalformed."""
+    fields = Fields(value, document="request")
+    request = NarrowRequest(
+        contract=fields.anything("contract"),
+        signatures=_decoded(fields, "signatures"),
+        before=_decoded(fields, "before"),
+    )
+    fields.close()
+    return request
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CosignRequest:
     """A checkpoint's note, the consistency proof from the last one, and the ledger's key for the first time."""
 

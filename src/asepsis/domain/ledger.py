@@ -60,6 +60,10 @@ class Act(StrEnum):
     CONTRACT_PROPOSED = "contract.proposed", "A version of a contract was put before all parties."
     CONTRACT_SIGNED = "contract.signed", "A party signed a version of a contract."
     CONTRACT_IN_FORCE = "contract.in_force", "All signatures are there: analyses may run."
+    CONTRACT_NARROWED = (
+        "contract.narrowed",
+        "A key desk confirmed that a version which another owner signed only narrows the one before.",
+    )
     CONTRACT_AMENDED = "contract.amended", "A newer version took the place of the one in force."
     CONTRACT_SUSPENDED = "contract.suspended", "A party stopped everything under a contract for now."
     CONTRACT_RESUMED = "contract.resumed", "The party that had suspended a contract let it go on."

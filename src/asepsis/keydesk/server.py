@@ -22,7 +22,13 @@ from socketserver import TCPServer
 from typing import Any, Final
 
 from asepsis.domain.documents import Document, encode_bytes
-from asepsis.domain.keydesk import read_cosign_request, read_grant_request, read_memory_deposit, read_share_deposit
+from asepsis.domain.keydesk import (
+    read_cosign_request,
+    read_grant_request,
+    read_memory_deposit,
+    read_narrow_request,
+    read_share_deposit,
+)
 from asepsis.domain.names import PartyId
 from asepsis.errors import AsepsisError
 from asepsis.errors.contract import DocumentMalformed
@@ -213,6 +219,10 @@ def _remember(desk: Desk, document: object) -> Document:
     return {"receipt": encode_bytes(desk.remember(read_memory_deposit(document)))}
 
 
+def _narrow(desk: Desk, document: object) -> Document:
+    return {"signature": encode_bytes(desk.narrow(read_narrow_request(document)))}
+
+
 def _cosign(desk: Desk, document: object) -> Document:
     request = read_cosign_request(document)
     return {"line": desk.cosign(request.note, proof=request.proof, room_key=request.room_key)}
@@ -234,6 +244,7 @@ VERBS: Final[Mapping[str, Verb]] = {
     "grant": _grant,
     "deposit": _deposit,
     "remember": _remember,
+    "narrow": _narrow,
     "cosign": _cosign,
     "seen": _seen,
     "public": _public,

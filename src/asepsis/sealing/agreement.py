@@ -1,4 +1,7 @@
-"""The agreement: a contract's text with the signatures of all its parties.
+"""The agreement: a contract's text with the signatures of all its parties, or of all owners' desks.
+
+An amendment that only narrows needs the will of one owner. The desks of all owners compare it with the version that
+they have, each for itself, and sign with a purpose of its own that it narrows; then nobody else needs to sign.
 
 The room, every key desk and the runtime verify it themselves with this one function, so that none of them has
 to believe another.
@@ -8,9 +11,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
-from asepsis.domain.contract import Contract, read_contract
+from asepsis.domain.contract import Contract, Role, read_contract
 from asepsis.domain.names import Digest, PartyId
 from asepsis.errors.contract import ContractNotSigned
 from asepsis.errors.sealing import SignatureInvalid
@@ -20,7 +24,7 @@ from asepsis.sealing.signing import Purpose, verify
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Agreement:
-    """A contract that all its parties signed, and the digest that everything else refers to."""
+    """A contract that binds all its parties, and the digest that everything else refers to."""
 
     contract: Contract
     digest: Digest
@@ -46,13 +50,18 @@ def contract_digest(contract: Contract) -> Digest:
     return digest(contract.to_document())
 
 
-def verify_signature(contract: Contract, *, party: PartyId, signature: bytes) -> None:
-    """Check one party's signature. Raises ContractNotSigned, or UnknownParty."""
-    _verify(contract, party=party, payload=contract_payload(contract), signature=signature)
+def verify_signature(contract: Contract, *, party: PartyId, signature: bytes) -> Purpose:
+    """Check one party's signature, and say what it is for: the contract, or an amendment that only narrows.
+
+    Raises:
+        ContractNotSigned: the party did not sign this text so.
+        UnknownParty: the contract does not name it.
+    """
+    return _verify(contract, party=party, payload=contract_payload(contract), signature=signature)
 
 
 def verify_agreement(document: object, signatures: Mapping[PartyId, bytes]) -> Agreement:
-    """Read a contract and check that every party signed exactly this text.
+    """Read a contract and check that every party signed exactly this text, or every owner's desk that it narrows.
 
     Raises:
         DocumentMalformed: the text is no contract.
@@ -60,14 +69,24 @@ def verify_agreement(document: object, signatures: Mapping[PartyId, bytes]) -> A
     """
     contract = read_contract(document)
     payload = contract_payload(contract)
+    purposes, missing = {}, []
     for party in contract.parties:
-        _verify(contract, party=party.id, payload=payload, signature=signatures.get(party.id, b""))
+        try:
+            purposes[party.id] = _verify(
+                contract, party=party.id, payload=payload, signature=signatures.get(party.id, b"")
+            )
+        except ContractNotSigned as error:
+            missing.append(error)
+    if missing and any(purposes.get(owner.id) is not Purpose.AMENDMENT for owner in contract.owners):
+        raise missing[0] from None
     return Agreement(contract=contract, digest=Digest(hashlib.sha256(payload).hexdigest()))
 
 
-def _verify(contract: Contract, *, party: PartyId, payload: bytes, signature: bytes) -> None:
-    key = contract.party(party).signing_key
-    try:
-        verify(key, purpose=Purpose.CONTRACT, payload=payload, signature=signature)
-    except SignatureInvalid:
-        raise ContractNotSigned(contract=contract.name, party=party) from None
+def _verify(contract: Contract, *, party: PartyId, payload: bytes, signature: bytes) -> Purpose:
+    signer = contract.party(party)
+    narrows = contract.amends is not None and Role.OWNER in signer.roles
+    for purpose in (Purpose.CONTRACT, Purpose.AMENDMENT) if narrows else (Purpose.CONTRACT,):
+        with suppress(SignatureInvalid):
+            verify(signer.signing_key, purpose=purpose, payload=payload, signature=signature)
+            return purpose
+    raise ContractNotSigned(contract=contract.name, party=party)

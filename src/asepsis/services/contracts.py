@@ -12,10 +12,12 @@ from asepsis.domain.contract import Contract, ContractState, ContractStatus, rea
 from asepsis.domain.documents import Document, encode_bytes
 from asepsis.domain.ledger import Act, LedgerEntry
 from asepsis.domain.names import Digest, PartyId
+from asepsis.domain.narrowing import widened
 from asepsis.domain.statements import StatementKind, standing
 from asepsis.errors.contract import (
     AmendmentRefused,
     ContractNotInForce,
+    ContractNotSigned,
     ContractSuperseded,
     DocumentMalformed,
     NoContract,
@@ -23,6 +25,7 @@ from asepsis.errors.contract import (
 from asepsis.methods.registry import METHODS
 from asepsis.ports import Clock, RoomState
 from asepsis.sealing.agreement import Agreement, contract_digest, lineage_of, verify_agreement, verify_signature
+from asepsis.sealing.signing import Purpose
 from asepsis.sealing.statement import SignedStatement, verify_statement
 from asepsis.services.access import Access, about_contract
 
@@ -95,11 +98,12 @@ class Contracts:
         before = self.status()
         contract = before.contract
         self._require(party, Deed.SIGN_CONTRACT, contract)
-        verify_signature(contract, party=party, signature=signature)
+        purpose = verify_signature(contract, party=party, signature=signature)
         if party in before.signed_by:
             return before
-        entries = [self._entry(Act.CONTRACT_SIGNED, contract.name, party, contract=before.digest)]
-        if before.waiting_for == (party,):
+        mode = {"mode": purpose.value} if purpose is Purpose.AMENDMENT else {}
+        entries = [self._entry(Act.CONTRACT_SIGNED, contract.name, party, contract=before.digest, **mode)]
+        if _binds(contract, {**self.state.signatures(before.digest), party: signature}):
             act = Act.CONTRACT_IN_FORCE if contract.amends is None else Act.CONTRACT_AMENDED
             entries.append(self._entry(act, contract.name, self.host, contract=before.digest))
         with self.state.acting(*entries) as tables:
@@ -120,12 +124,22 @@ class Contracts:
         """Where the contract stands. Raises NoContract."""
         digest, document = self.state.contract()
         contract = read_contract(document)
-        signed_by = frozenset(self.state.signatures(digest))
-        if signed_by < {party.id for party in contract.parties}:
-            status = ContractStatus.PROPOSED
-        else:
+        signatures = self.state.signatures(digest)
+        status = ContractStatus.PROPOSED
+        if _binds(contract, signatures):
             status = standing(signed.statement for signed in self.state.statements(digest))
-        return ContractState(contract=contract, digest=digest, signed_by=signed_by, status=status)
+        return ContractState(
+            contract=contract,
+            digest=digest,
+            signed_by=frozenset(signatures),
+            status=status,
+            narrows=self.widened(contract) == (),
+        )
+
+    def widened(self, contract: Contract) -> tuple[str, ...] | None:
+        """The clauses by which an amendment does more than narrow; nothing for what amends no version of this room."""
+        before = None if contract.amends is None else self.state.contracts().get(contract.amends.contract)
+        return None if before is None else widened(contract, before=read_contract(before))
 
     def in_force(self) -> Agreement:
         """The agreement, if it is in force now. Raises ContractNotInForce, ContractExpired, ContractNotSigned."""
@@ -133,10 +147,10 @@ class Contracts:
         return self._signed_agreement()
 
     def amendment(self) -> Document:
-        """The contract that all signed last, as the beginning of its next version, to be edited. Raises NoContract."""
+        """The last contract that binds all, as the beginning of its next version, to be edited. Raises NoContract."""
         for digest, document in reversed(list(self.state.contracts().items())):
             contract = read_contract(document)
-            if {party.id for party in contract.parties} <= set(self.state.signatures(digest)):
+            if _binds(contract, self.state.signatures(digest)):
                 amends = {"contract": digest, "lineage": lineage_of(contract, digest=digest)}
                 return {**contract.to_document(), "amends": amends}
         raise NoContract
@@ -192,3 +206,12 @@ class Contracts:
 
     def _entry(self, act: Act, subject: str, actor: PartyId, **facts: str) -> LedgerEntry:
         return LedgerEntry(at=self.clock(), actor=actor, act=act, subject=subject, facts=facts)
+
+
+def _binds(contract: Contract, signatures: Mapping[PartyId, bytes]) -> bool:
+    """Whether the signatures are those that a contract takes: of all parties, or of all owners that it narrows."""
+    try:
+        verify_agreement(contract.to_document(), signatures)
+    except ContractNotSigned:
+        return False
+    return True

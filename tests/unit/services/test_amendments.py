@@ -150,3 +150,37 @@ def test_an_earlier_version_does_not_come_back(folder: Path) -> None:
     everybody(folder, "next.yaml")
     with pytest.raises(ContractSuperseded):
         room_of(folder).contracts.propose(yaml.safe_load((folder / "room.yaml").read_text()))
+
+
+def test_one_owner_narrows_alone_and_widens_with_everybody(folder: Path) -> None:
+    budget = room_of(folder).contracts.contract().budgets[HOSPITAL]
+    amended(folder, "narrow.yaml", budgets={HOSPITAL: budget - 1})
+    plan = call("contract", "plan", folder / "narrow.yaml", "--room", folder / "room")[1]
+    assert plan["changes"]["is signed by"] == ["one owner: it only narrows; the other desks confirm it"]
+    code, answer = sign(folder, "narrow.yaml", HOSPITAL)
+    assert (code, answer["status"], answer["signed_by"], answer["waiting_for"]) == (0, "in force", [HOSPITAL], [])
+    assert room_of(folder).contracts.in_force().contract.budgets[HOSPITAL] == budget - 1
+    document = amended(folder, "wide.yaml", budgets={HOSPITAL: budget})
+    assert document["amends"]["contract"] == answer["digest"]
+    plan = call("contract", "plan", folder / "wide.yaml", "--room", folder / "room")[1]
+    assert plan["changes"]["is signed by"] == ["all parties, for budgets"]
+    code, answer = sign(folder, "wide.yaml", HOSPITAL)
+    assert (answer["status"], answer["waiting_for"]) == ("proposed", [LABORATORY, "room"])
+    assert everybody(folder, "wide.yaml").status is ContractStatus.IN_FORCE
+
+
+def test_nobody_but_an_owner_narrows(folder: Path) -> None:
+    """Guard: owners alone, in ``verify_agreement`` and in what a contract that narrows waits for."""
+    budget = room_of(folder).contracts.contract().budgets[HOSPITAL]
+    amended(folder, "narrow.yaml", budgets={HOSPITAL: budget - 1})
+    code, answer = sign(folder, "narrow.yaml", LABORATORY)
+    assert (code, answer["status"], answer["waiting_for"]) == (0, "proposed", [HOSPITAL])
+
+
+def test_a_suspended_contract_is_not_narrowed_back_into_force(folder: Path) -> None:
+    """Guard: the purpose in ``signature`` of the desk: a new version would have no suspension."""
+    budget = room_of(folder).contracts.contract().budgets[HOSPITAL]
+    amended(folder, "narrow.yaml", budgets={HOSPITAL: budget - 1})
+    assert call("contract", "suspend", "--as", HOSPITAL, "--room", folder / "room")[0] == 0
+    sign(folder, "narrow.yaml", HOSPITAL)
+    assert room_of(folder).contracts.status().status is ContractStatus.PROPOSED

@@ -32,7 +32,7 @@ from asepsis.errors.desk import (
     SnapshotNotOurs,
 )
 from asepsis.errors.keys import KeyDestroyed
-from asepsis.sealing.agreement import contract_digest, contract_payload, lineage_of
+from asepsis.sealing.agreement import contract_digest, lineage_of
 from asepsis.sealing.approval import approval_payload
 from asepsis.sealing.canonical import canonical, parse_canonical
 from asepsis.sealing.context import snapshot_binding
@@ -58,8 +58,8 @@ _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 _TICK: Final = timedelta(microseconds=1)
 
 
-def sign_contract(office: Office, document: object) -> bytes:
-    """Sign a contract text as the owner; from then on the desk may grant under it, and no more under what it amends.
+def take_contract(office: Office, document: object) -> Contract:
+    """Take in a contract text that the owner signs: the desk may grant under it, and no more under what it amends.
 
     Raises:
         DocumentMalformed: the text is no contract.
@@ -72,12 +72,12 @@ def sign_contract(office: Office, document: object) -> bytes:
     digest = contract_digest(contract)
     with office.acting() as records:
         if not records.is_signed(digest):
-            _check_lineage(records, contract)
+            check_lineage(records, contract)
             lineage = lineage_of(contract, digest=digest)
             require_named(office, records, contract, lineage=lineage)
             records.add_contract(digest, lineage=lineage, text=canonical(contract.to_document()))
             office.write(records, Act.CONTRACT_SIGNED, subject=digest, level=contract.level)
-    return office.keys.sign(Purpose.CONTRACT, contract_payload(contract))
+    return contract
 
 
 def require_named(office: Office, records: DeskRecords, contract: Contract, *, lineage: Digest) -> None:
@@ -99,7 +99,7 @@ def labels_of(records: DeskRecords, lineage: Digest) -> list[Label]:
 
 def signed_contract(office: Office, records: DeskRecords, digest: Digest) -> Contract:
     """A contract that the owner signed here. Raises ContractNotSignedHere."""
-    contract = _kept_contract(records, digest)
+    contract = kept_contract(records, digest)
     if contract is None:
         raise ContractNotSignedHere(owner=office.owner)
     return contract
@@ -209,11 +209,12 @@ def budget_of(office: Office, records: DeskRecords, contract: Contract, *, diges
 
 
 def _versions(records: DeskRecords, lineage: Digest) -> list[Contract]:
-    found = (_kept_contract(records, digest) for digest in records.versions(lineage))
+    found = (kept_contract(records, digest) for digest in records.versions(lineage))
     return [contract for contract in found if contract is not None]
 
 
-def _kept_contract(records: DeskRecords, digest: Digest) -> Contract | None:
+def kept_contract(records: DeskRecords, digest: Digest) -> Contract | None:
+    """A contract that the owner signed here, or that this desk confirmed; nothing, if it is not one."""
     text = records.contract(digest)
     return None if text is None else _read(text)
 
@@ -224,15 +225,15 @@ def _read(text: bytes) -> Contract:
     return read_contract(parse_canonical(text))
 
 
-def _check_lineage(records: DeskRecords, contract: Contract) -> None:
-    """The version that a text amends is one of its lineage that the owner signed here.
+def check_lineage(records: DeskRecords, contract: Contract) -> None:
+    """Raise AmendmentRefused unless the version that a text amends is one of its lineage that the owner signed here.
 
     It need not be the newest: a version that some party did not sign is given up by amending the one before it.
     """
     if contract.amends is None:
         return
     digest, lineage = contract.amends.contract, contract.amends.lineage
-    before = _kept_contract(records, digest) if digest in records.versions(lineage) else None
+    before = kept_contract(records, digest) if digest in records.versions(lineage) else None
     if before is None:
         raise AmendmentRefused(contract=contract.name, problem="the version that it names was not signed here")
     if any(erasure.clause is not Clause.RETENTION for erasure in _erasures(records, lineage)):

@@ -7,12 +7,14 @@ acts is already treated as coming from a stranger.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Final
 
 from asepsis.domain.attestation import NONCE_LENGTH, Grant
 from asepsis.domain.budget import Budget
 from asepsis.domain.contract import Contract
-from asepsis.domain.keydesk import GrantRequest, MemoryDeposit, PublicKeys, ShareDeposit
+from asepsis.domain.keydesk import GrantRequest, MemoryDeposit, NarrowRequest, PublicKeys, ShareDeposit
 from asepsis.domain.ledger import Act
 from asepsis.domain.names import Digest, PartyId
 from asepsis.domain.privacy import Account
@@ -22,9 +24,11 @@ from asepsis.sealing.erasure import SignedErasure
 from asepsis.sealing.incident import SignedAct, SignedAppointment
 from asepsis.sealing.manifest import SignedManifest
 from asepsis.sealing.statement import SignedStatement
-from asepsis.services.keydesk import consent, erasure, grants, holds, linkmap, memories, recovery, witness
+from asepsis.services.keydesk import consent, erasure, grants, holds, linkmap, memories, narrowing, recovery, witness
 from asepsis.services.keydesk.office import Office
 from asepsis.services.keydesk.privacy import accounts
+
+_NOBODY: Final[Mapping[PartyId, bytes]] = MappingProxyType({})
 
 
 class KeyDesk:
@@ -62,6 +66,10 @@ class KeyDesk:
         """Know a new version of a contract's memory of releases; returns the owner's receipt for its runtime."""
         return memories.remember(self._office, deposit)
 
+    def narrow(self, request: NarrowRequest) -> bytes:
+        """Confirm an amendment that another owner signed and that only narrows; returns the owner's signature."""
+        return narrowing.confirm(self._office, request)
+
     def seen_size(self) -> int:
         """The size of the ledger that this desk cosigned last; 0 before the first time."""
         with self._office.state.reading() as records:
@@ -80,9 +88,14 @@ class KeyDesk:
         """
         return witness.cosign(self._office, note, proof=proof, room_key=room_key)
 
-    def sign_contract(self, contract_document: object) -> bytes:
-        """Sign a contract as the owner; only texts signed here count at this desk."""
-        return consent.sign_contract(self._office, contract_document)
+    def sign_contract(self, contract_document: object, *, before: Mapping[PartyId, bytes] = _NOBODY) -> bytes:
+        """Sign a contract as the owner; only texts signed here count at this desk.
+
+        ``before`` are the signatures under the version that it amends, if any: with them, a text that only narrows is
+        signed as one, so that the other owners' desks confirm it.
+        """
+        contract = consent.take_contract(self._office, contract_document)
+        return narrowing.signature(self._office, contract, before=before)
 
     def signed(self, contract: Digest) -> Contract:
         """A contract that the owner signed at this desk. Raises ContractNotSignedHere."""
@@ -126,9 +139,7 @@ class KeyDesk:
         """Destroy the keys of what may not be kept any longer under a contract; returns all its erasures so far."""
         return erasure.erase(self._office, contract, statements=statements)
 
-    def heed_incident(
-        self, acts: Sequence[SignedAct], *, appointments: Sequence[SignedAppointment], room: str
-    ) -> None:
+    def heed_incident(self, acts: Sequence[SignedAct], *, appointments: Sequence[SignedAppointment], room: str) -> None:
         """Hold all keys while an incident of the owner is frozen, and let go when it is closed."""
         holds.heed_incident(self._office, acts, appointments=appointments, room=room)
 
