@@ -12,6 +12,7 @@ from asepsis.cli import (
     recover_continuity,
     recover_drill,
     recover_incident,
+    recover_plan,
     recover_scan,
 )
 from asepsis.cli.options import JsonOption
@@ -26,6 +27,7 @@ app.add_typer(recover_incident.app, name="incident")
 app.command("certify")(recover_certify.certify)
 app.command("keys")(recover_certify.write_keys)
 app.command("verify")(recover_certify.verify)
+app.command("plan")(recover_plan.plan)
 app.add_typer(recover_continuity.app, name="continuity")
 app.add_typer(recover_drill.app, name="drill")
 

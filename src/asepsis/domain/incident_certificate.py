@@ -84,7 +84,7 @@ def not_checked(incident: Incident) -> list[str]:
     return list(dict.fromkeys([*said, *_NEVER]))
 
 
-def metrics(incident: Incident) -> Document:
+def metrics(incident: Incident) -> dict[str, int | None]:
     """Seconds from the declaration to each mark, and how old the chosen data were then; nothing where it is not so far.
 
     ``data_age`` is the actual recovery point (RPO): of several chosen restore points that of the oldest.

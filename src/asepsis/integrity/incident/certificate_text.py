@@ -3,16 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Section:
-    """A heading and what stands under it."""
-
-    heading: str
-    lines: tuple[str, ...]
+from asepsis.integrity.incident.papers import Section
 
 
 def certificate_sections(content: Mapping[str, Any], *, digest: str) -> list[Section]:

@@ -12,7 +12,7 @@ from typing import Final
 
 from anyascii import anyascii
 
-from asepsis.integrity.incident.certificate_text import Section
+from asepsis.integrity.incident.papers import Section
 
 _WIDTH: Final = 595
 _HEIGHT: Final = 842
