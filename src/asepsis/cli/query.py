@@ -21,6 +21,9 @@ PlanOption = Annotated[
 BuyOption = Annotated[
     bool, typer.Option("--buy-bounds", help="With noise: pay for finding what one person counts for at most.")
 ]
+PurposeOption = Annotated[
+    str, typer.Option("--purpose", help="Which of the contract's purposes it serves, where it names several.")
+]
 REFUSED = 3
 
 
@@ -31,6 +34,7 @@ def run_query(
     plan: PlanOption = False,
     explain: ExplainOption = False,
     buy_bounds: BuyOption = False,
+    purpose: PurposeOption = "",
     room: RoomOption = DEFAULT_ROOM,
     as_json: JsonOption = False,
 ) -> None:
@@ -41,7 +45,12 @@ def run_query(
 
         text = _text(sql, file)
         analysis = Analysis(
-            kind=AnalysisKind.QUERY, author=PartyId(party), body=text, arguments={}, buys_bounds=buy_bounds
+            kind=AnalysisKind.QUERY,
+            author=PartyId(party),
+            body=text,
+            arguments={},
+            buys_bounds=buy_bounds,
+            purpose=purpose,
         )
         _ask(analysis, room, plan=plan, explain=explain, as_json=as_json)
 
@@ -52,6 +61,7 @@ def run_method(
     arguments: Annotated[list[str] | None, typer.Option("--set", help="NAME=VALUE; commas make a list.")] = None,
     plan: PlanOption = False,
     explain: ExplainOption = False,
+    purpose: PurposeOption = "",
     room: RoomOption = DEFAULT_ROOM,
     as_json: JsonOption = False,
 ) -> None:
@@ -61,7 +71,9 @@ def run_method(
         from asepsis.domain.names import PartyId
 
         parsed = dict(argument(text) for text in arguments or [])
-        analysis = Analysis(kind=AnalysisKind.METHOD, author=PartyId(party), body=name, arguments=parsed)
+        analysis = Analysis(
+            kind=AnalysisKind.METHOD, author=PartyId(party), body=name, arguments=parsed, purpose=purpose
+        )
         _ask(analysis, room, plan=plan, explain=explain, as_json=as_json)
 
 

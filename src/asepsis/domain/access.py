@@ -13,7 +13,7 @@ from asepsis.domain.analysis import Analysis, AnalysisKind
 from asepsis.domain.contract import Contract
 from asepsis.errors.contract import ContractForbids
 
-__all__ = ["ASKS", "LINKED", "READS", "REMEMBERED", "is_agreed", "require_allowed"]
+__all__ = ["ASKS", "LINKED", "READS", "REMEMBERED", "is_agreed", "require_allowed", "serves"]
 
 LINKED: Final = frozenset({AnalysisKind.QUERY, AnalysisKind.METHOD, AnalysisKind.REFERRAL})
 """The kinds that see one person per patient, and so read the link map where there are several owners."""
@@ -24,14 +24,28 @@ REMEMBERED: Final = frozenset({AnalysisKind.QUERY, AnalysisKind.METHOD})
 
 
 def is_agreed(analysis: Analysis, contract: Contract) -> bool:
-    """Whether the contract allows this kind of analysis and, for a method, this method."""
+    """Whether the contract allows this kind of analysis, for this purpose and, for a method, this method."""
     allowed = {
         AnalysisKind.QUERY: contract.queries,
         AnalysisKind.METHOD: analysis.body in contract.methods,
         AnalysisKind.LINKAGE: True,
         AnalysisKind.REFERRAL: contract.referrals,
     }
-    return allowed[analysis.kind]
+    return allowed[analysis.kind] and serves(analysis, contract)
+
+
+def serves(analysis: Analysis, contract: Contract) -> bool:
+    """Whether an analysis states one of the contract's purposes, and none where there is no choice.
+
+    A linkage serves all of them, a referral has its reason, and what runs when production is down its own clause.
+    """
+    if analysis.purpose:
+        return analysis.kind in REMEMBERED and analysis.purpose in contract.purposes
+    if not contract.purposes or analysis.kind not in REMEMBERED:
+        return True
+    return contract.continuity is not None and any(
+        analysis == one.analysis(analysis.author) for one in contract.continuity.analyses
+    )
 
 
 def require_allowed(analysis: Analysis, contract: Contract) -> None:

@@ -25,7 +25,8 @@ class AnalysisKind(StrEnum):
 class Analysis:
     """One question. ``body`` is the SQL text of a query or referral, or the name of a method.
 
-    ``buys_bounds``: a query that is answered with noise pays for bounds of what one person counts for.
+    ``buys_bounds``: a query that is answered with noise pays for bounds of what one person counts for. ``purpose`` is
+    the name of one of the contract's purposes, where it has several.
     """
 
     kind: AnalysisKind
@@ -33,6 +34,7 @@ class Analysis:
     body: str = ""
     arguments: Mapping[str, Argument | tuple[Argument, ...]]
     buys_bounds: bool = False
+    purpose: str = ""
 
     def to_document(self) -> Document:
         """The document whose canonical digest identifies the analysis."""
@@ -40,7 +42,15 @@ class Analysis:
             name: list(value) if isinstance(value, tuple) else value for name, value in sorted(self.arguments.items())
         }
         bounds: Document = {"buys_bounds": True} if self.buys_bounds else {}
-        return {"kind": self.kind.value, "author": self.author, "body": self.body, "arguments": arguments, **bounds}
+        purpose: Document = {"purpose": self.purpose} if self.purpose else {}
+        return {
+            "kind": self.kind.value,
+            "author": self.author,
+            "body": self.body,
+            "arguments": arguments,
+            **bounds,
+            **purpose,
+        }
 
 
 def read_analysis(value: object) -> Analysis:
@@ -53,6 +63,7 @@ def read_analysis(value: object) -> Analysis:
         body=fields.text("body", default=""),
         arguments=arguments,
         buys_bounds=fields.flag("buys_bounds", default=False),
+        purpose=fields.name("purpose") if fields.has("purpose") else "",
     )
     fields.close()
     return analysis

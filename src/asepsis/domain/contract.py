@@ -119,7 +119,8 @@ class Contract:
     ``amends`` makes it a new version of a contract: memory of releases, quotas and budgets go on. ``beside`` names
     the lineages of other contracts over the owners' data whose memories are not compared with this one.
     ``privacy`` makes queries differentially private; ``linkage`` says how patients of several owners are found.
-    ``continuity`` names the analyses that may run when production is down.
+    ``continuity`` names the analyses that may run when production is down. Where there are ``purposes``, by name, every
+    query and method states one of them.
     """
 
     name: str
@@ -147,6 +148,7 @@ class Contract:
     privacy: Privacy | None = None
     linkage: LinkTerms = field(default_factory=LinkTerms)
     continuity: ContinuityTerms | None = None
+    purposes: Mapping[str, str] = field(default_factory=dict)
 
     def party(self, party: PartyId) -> Party:
         """The party of that name. Raises UnknownParty."""
@@ -226,6 +228,8 @@ class Contract:
             document["linkage"] = self.linkage.to_document()
         if self.continuity is not None:
             document["continuity"] = self.continuity.to_document()
+        if self.purposes:
+            document["purposes"] = dict(self.purposes)
         if self.amends is not None:
             document["amends"] = {"contract": self.amends.contract, "lineage": self.amends.lineage}
         return document
@@ -289,6 +293,7 @@ def read_contract(document: object) -> Contract:
         privacy=_read_privacy(fields, catalogue),
         linkage=_read_linkage(fields),
         continuity=_read_continuity(fields),
+        purposes=_read_purposes(fields),
     )
     fields.close()
     _check_references(contract, fields)
@@ -333,6 +338,16 @@ def _read_continuity(fields: Fields) -> ContinuityTerms | None:
         return None
     with fields.mapping("continuity") as clause:
         return read_continuity(clause)
+
+
+def _read_purposes(fields: Fields) -> dict[str, str]:
+    if not fields.has("purposes"):
+        return {}
+    with fields.mapping("purposes") as purposes:
+        found = {name: purposes.text(name) for name in purposes.names()}
+    if not found:
+        raise fields.malformed("purposes", "one purpose at least is needed, or no such clause")
+    return found
 
 
 def _read_quotas(disclosure: Fields) -> Quotas:

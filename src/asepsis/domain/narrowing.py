@@ -85,6 +85,11 @@ def _privacy(new: Privacy | None, before: Privacy | None) -> bool:
     return fits and replace(new, budget=before.budget) == before
 
 
+def _purposes(new: Mapping[str, str], before: Mapping[str, str]) -> bool:
+    """Fewer of them; without any, no run would have to state one."""
+    return bool(new) == bool(before) and new.items() <= before.items()
+
+
 def _some(new: tuple[str, ...], before: tuple[str, ...]) -> bool:
     return set(new) <= set(before)
 
@@ -105,6 +110,7 @@ _NARROWS: Final[Mapping[str, Callable[[Any, Any], bool]]] = {
     "beside": le,
     "quotas": _quotas,
     "privacy": _privacy,
+    "purposes": _purposes,
 }
 """For each clause that can narrow: whether the first value lets through no more than the second."""
 

@@ -51,6 +51,7 @@ _NEW_IS_WIDER: Final = (
     "disclosure.automatic_release.*",
     "disclosure.beside.*",
     "parties.*",
+    "purposes.*",
     "runtime.measurements.*",
     "tables.*",
 )

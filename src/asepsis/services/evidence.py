@@ -68,8 +68,9 @@ class VerifiedRelease:
 
     @property
     def purpose(self) -> str:
-        """What the contract is for."""
-        return self.agreement.contract.purpose
+        """What the run was for: the purpose that it stated, or the contract's."""
+        contract, stated = self.agreement.contract, self.job.analysis.purpose
+        return contract.purposes.get(stated, contract.purpose)
 
     @property
     def table(self) -> Released | None:

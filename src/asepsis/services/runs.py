@@ -117,7 +117,9 @@ class Runs:
         run_id = RunId("run-" + self.randomness(8).hex())
         job = Job(run=run_id, contract=agreement.digest, analysis=analysis, inputs=inputs)
         run = Run(id=run_id, job=job, question=question, status=RunStatus.SUBMITTED, submitted_at=self.clock())
-        entry = self._entry(Act.RUN_SUBMITTED, run, actor=analysis.author, analysis=digest(analysis.to_document()))
+        stated = {"purpose": analysis.purpose} if analysis.purpose else {}
+        asked = digest(analysis.to_document())
+        entry = self._entry(Act.RUN_SUBMITTED, run, actor=analysis.author, analysis=asked, **stated)
         with self.state.acting(entry) as tables:
             tables.put_run(run, was=None)
         return run
@@ -239,10 +241,11 @@ class Runs:
         return LedgerEntry(at=self.clock(), actor=actor or self.audit.host, act=act, subject=run.id, facts=facts)
 
 
-def question_digest(contract: Digest, *, plan: Digest, inputs: Iterable[SnapshotInput]) -> Digest:
-    """What makes two analyses the same question: the contract, the canonical plan and the exact inputs."""
+def question_digest(contract: Digest, *, plan: Digest, inputs: Iterable[SnapshotInput], purpose: str = "") -> Digest:
+    """What makes two analyses the same question: the contract, the canonical plan, the exact inputs and the purpose."""
     manifests = sorted(item.manifest for item in inputs)
-    return digest({"contract": contract, "plan": plan, "inputs": list(manifests)})
+    stated = {"purpose": purpose} if purpose else {}
+    return digest({"contract": contract, "plan": plan, "inputs": list(manifests), **stated})
 
 
 def verify_statistic(run: Run, proof: RunProof) -> Statistic:

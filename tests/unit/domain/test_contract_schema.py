@@ -89,6 +89,7 @@ WHOLE: dict[str, Any] = {
             **LIMITS,
         },
     },
+    "purposes": {"survival": "How patients fare."},
     "amends": {"contract": "0" * 64, "lineage": "1" * 64},
 }
 """A contract with every clause there is."""

@@ -44,6 +44,7 @@ DOCUMENT: dict[str, Any] = {
     "legal_basis": "consent",
     "valid": {"from": "2026-01-01T00:00:00Z", "until": "2026-12-31T00:00:00Z"},
     "retention_days": 100,
+    "purposes": {"counts": "How many there are.", "survival": "How they fare."},
     "parties": {
         "north": party("owner"),
         "south": party("owner"),
@@ -140,6 +141,7 @@ NARROWER: dict[str, Edit] = {
     "a smaller quota": put(4, "disclosure", "quotas", "variants_of_one"),
     "a smaller budget": put(9, "budgets", "south"),
     "a higher level": put(2, "runtime", "level"),
+    "a purpose fewer": drop("purposes", "counts"),
     "a program fewer": put(["c" * 64], "runtime", "measurements"),
 }
 
@@ -149,6 +151,9 @@ WIDER: dict[str, tuple[str, Edit]] = {
     "a longer retention": ("retention_days", put(101, "retention_days")),
     "another purpose": ("purpose", put("marketing", "purpose")),
     "another legal basis": ("legal_basis", put("none", "legal_basis")),
+    "a purpose more": ("purposes", put("Money.", "purposes", "marketing")),
+    "another purpose under a known name": ("purposes", put("Money.", "purposes", "counts")),
+    "no purpose to be stated": ("purposes", drop("purposes")),
     "another title": ("title", put("Other", "title")),
     "another name": ("name", put("other", "name")),
     "one researcher more": ("parties", put(party("researcher"), "parties", "eve")),

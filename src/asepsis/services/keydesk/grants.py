@@ -53,6 +53,7 @@ def _intend(office: Office, request: GrantRequest) -> Case:
             refusal = error
             _write_refusal(office, records, error)
         else:
+            purpose = case.job.analysis.purpose
             office.write(
                 records,
                 Act.GRANT_INTENDED,
@@ -62,6 +63,7 @@ def _intend(office: Office, request: GrantRequest) -> Case:
                 evidence=case.evidence_digest,
                 measurement=case.evidence.measurement,
                 policy=policies().digest,
+                **({"purpose": purpose} if purpose else {}),
             )
             return case
     raise refusal
