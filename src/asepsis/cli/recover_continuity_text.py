@@ -58,7 +58,7 @@ def readiness_text(ready: Sequence[PackedOutput]) -> str:
             span(one.rpo.objective),
             span(one.rto.objective),
             _day(one),
-            one.outcome.value,
+            _state(one),
         ]
         for one in ready
     ]
@@ -66,15 +66,18 @@ def readiness_text(ready: Sequence[PackedOutput]) -> str:
 
 
 def _output(one: PackedOutput) -> list[object]:
-    outcome = one.outcome.value + (f" {one.code}" if one.code else "")
     fresh = one.stamp.freshness.value
-    return [one.name, outcome, span(one.stamp.age), fresh, _measure(one.rpo), _measure(one.rto), _day(one)]
+    return [one.name, _state(one), span(one.stamp.age), fresh, _measure(one.rpo), _measure(one.rto), _day(one)]
 
 
 def _input(one: PackedInput) -> list[object]:
     taken = "unknown" if one.taken_at is None else f"{one.taken_at:%Y-%m-%d %H:%M}"
     found = ", ".join(f"{finding.code} {finding.count}" for finding in one.findings)
     return [one.dataset, one.restore_point[:16], taken, one.choice.value, one.verdict.value, found]
+
+
+def _state(one: PackedOutput) -> str:
+    return one.outcome.value + (f" {one.code}" if one.code else "")
 
 
 def _measure(one: Measured) -> str:

@@ -133,13 +133,15 @@ class Continuity:
         return choose(self.contracts.in_force().contract, published, self.state.runs(), judged=judged)
 
     def readiness(self, occasion: Occasion) -> list[PackedOutput]:
-        """What would come of every pre-approved analysis now, without running any. Raises SnapshotsMissing."""
+        """What would come of every pre-approved analysis now: each is planned, none is run. Raises SnapshotsMissing."""
         terms, chosen = self.terms(), self.choose(occasion.judged)
         ready = []
         for one in terms.analyses:
-            stamp = self._stamp(chosen, one.limits, occasion)
-            outcome = Outcome.STALE if _must_not_run(stamp, one.limits) else Outcome.READY
-            ready.append(self._output(one, stamp, outcome, occasion))
+            stamp, planned = self._stamp(chosen, one.limits, occasion), self.analyses.plan(one.analysis(terms.lead))
+            late = Outcome.STALE if _must_not_run(stamp, one.limits) else Outcome.READY
+            outcome = late if planned.plan is not None else Outcome.REFUSED
+            code = None if planned.plan is not None else planned.assessment.findings[0].code
+            ready.append(self._output(one, stamp, outcome, occasion, code=code))
         if terms.essentials is not None:
             stamp = self._stamp(chosen, terms.essentials.limits, occasion)
             outcome = self._hindered(terms.essentials, stamp) or Outcome.READY

@@ -88,5 +88,5 @@ def _records(
     connection: duckdb.DuckDBPyConnection, path: Path, where: str = "true", values: Mapping[str, object] = _NO_VALUES
 ) -> Records:
     text = f"SELECT t.* FROM read_parquet($path) t SEMI JOIN chosen USING (person_id) WHERE {where} ORDER BY ALL"  # noqa: S608 - the conditions are this package's own
-    rows: pa.Table = connection.execute(text, {"path": str(path), **values}).to_arrow_table()
+    rows: pa.Table = connection.sql(text, params={"path": str(path), **values}).to_arrow_table()
     return list(rows.to_pylist())
