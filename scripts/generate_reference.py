@@ -206,9 +206,11 @@ One word per thing, everywhere: in the code, in the ledger, on the command line 
 | --- | --- |
 """
 
-LATER = "Template, Training, Program, Transfer, Baseline, Control, Observation, Divergence, Continuity pack"
+LATER = "Template, Training, Program, Transfer, Baseline, Control, Observation"
 
 WORDS: Mapping[str, str] = {
+    "Continuity pack": "What was pre-approved, run on last-known-good data while production is down, and signed.",
+    "Divergence": "asepsis.integrity.records.values:Divergence",
     "Party": "asepsis.domain.contract:Party",
     "Role": "What a party is in a collaboration: owner, researcher, checker, clinician, auditor or host.",
     "Collaboration": "The parties of one contract, their data, and what they do with them.",
