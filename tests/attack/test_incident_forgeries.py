@@ -27,10 +27,10 @@ from asepsis.domain.ledger import Act, LedgerEntry
 from asepsis.domain.names import PartyId
 from asepsis.errors.incident import (
     AppointmentRefused,
-    CertificateRefused,
     IncidentNotReady,
     IncidentTampered,
     PersonNotAppointed,
+    RecoveryNotCertified,
 )
 from asepsis.keys.files import FileKeys
 from asepsis.sealing.canonical import canonical, parse_canonical
@@ -148,7 +148,7 @@ def test_every_flipped_bit_is_refused(ended: Scene, certificate: bytes, data: st
     bit = data.draw(st.integers(0, len(certificate) * 8 - 1))
     flipped = bytearray(certificate)
     flipped[bit // 8] ^= 1 << bit % 8
-    with pytest.raises(CertificateRefused):
+    with pytest.raises(RecoveryNotCertified):
         verify_certificate(bytes(flipped), ended.keys())
 
 
@@ -158,13 +158,13 @@ def test_a_flipped_bit_of_every_part_is_refused(ended: Scene, certificate: bytes
     for place in range(0, len(certificate), 23):
         flipped = bytearray(certificate)
         flipped[place] ^= 1 << place % 8
-        with pytest.raises(CertificateRefused):
+        with pytest.raises(RecoveryNotCertified):
             verify_certificate(bytes(flipped), keys)
 
 
 @pytest.mark.parametrize("kept", [0, 1, 100, -1])
 def test_a_cut_certificate_is_refused(ended: Scene, certificate: bytes, kept: int) -> None:
-    with pytest.raises(CertificateRefused):
+    with pytest.raises(RecoveryNotCertified):
         verify_certificate(certificate[:kept], ended.keys())
 
 
@@ -172,11 +172,11 @@ def test_a_cut_certificate_is_refused(ended: Scene, certificate: bytes, kept: in
 def test_nothing_can_be_left_out_or_put_in_another_order(ended: Scene, certificate: bytes, part: str) -> None:
     size = len(parse_canonical(certificate)[part])
     for place in range(size):
-        with pytest.raises(CertificateRefused):
+        with pytest.raises(RecoveryNotCertified):
             verify_certificate(rewritten(certificate, lambda d, at=place: d[part].pop(at)), ended.keys())
-    with pytest.raises(CertificateRefused):
+    with pytest.raises(RecoveryNotCertified):
         verify_certificate(rewritten(certificate, lambda d: d[part].reverse()), ended.keys())
-    with pytest.raises(CertificateRefused):
+    with pytest.raises(RecoveryNotCertified):
         verify_certificate(rewritten(certificate, lambda d: d[part].append(d[part][-1])), ended.keys())
 
 
@@ -190,7 +190,7 @@ def test_a_certificate_of_another_room_is_refused(ended: Scene, certificate: byt
         replace(ended.keys(), ledger=renamed),
         replace(ended.keys(), party=PartyId("riverside")),
     ):
-        with pytest.raises(CertificateRefused):
+        with pytest.raises(RecoveryNotCertified):
             verify_certificate(certificate, keys)
 
 
@@ -218,7 +218,7 @@ def test_the_hospital_itself_cannot_certify_more_than_was_done(ended: Scene, cer
         lambda content: content.update(issued_at="2020-01-01T00:00:00Z"),
         lambda content: content["tool"].update(version="2"),
     ):
-        with pytest.raises(CertificateRefused):
+        with pytest.raises(RecoveryNotCertified):
             verify_certificate(signed_again(change), ended.keys())
 
 
@@ -244,7 +244,7 @@ def test_who_was_appointed_after_the_act_does_not_count(tmp_path: Path, monkeypa
     appointed = [replace(acted[0], act=Act.PERSON_APPOINTED, subject=one.digest, facts={}) for one in appointments]
     with scene.room.state.acting(*acted, *appointed):
         pass
-    with pytest.raises(CertificateRefused, match="before the ledger knew"):
+    with pytest.raises(RecoveryNotCertified, match="before the ledger knew"):
         verify_certificate(scene.certificate(), scene.keys())
 
 

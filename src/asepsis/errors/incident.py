@@ -86,7 +86,7 @@ class KeysHeld(AsepsisError):
     hint = "The hold ends when the incident is closed; until then data that are due stay, and nobody is let use them."
 
 
-class CertificateRefused(AsepsisError):
+class RecoveryNotCertified(AsepsisError):
     """A recovery certificate does not verify."""
 
     kind = Kind.UNTRUSTED

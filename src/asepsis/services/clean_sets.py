@@ -18,7 +18,7 @@ from typing import BinaryIO, Final
 from asepsis.domain.documents import Document
 from asepsis.domain.incident_acts import Part
 from asepsis.domain.source import Entry, EntryType
-from asepsis.errors.incident import CertificateRefused
+from asepsis.errors.incident import RecoveryNotCertified
 from asepsis.errors.recovery import OutputExists, OutputUnwritable
 from asepsis.ports import Source, TableSource
 from asepsis.sealing.canonical import canonical, digest, parse_canonical
@@ -79,29 +79,29 @@ def seal_clean_set(folder: Path, *, incident: str) -> CleanSet:
 
 
 def check_clean_set(folder: Path, *, root: str) -> int:
-    """Read a whole clean set again and compare; returns how many files it has. Raises CertificateRefused."""
+    """Read a whole clean set again and compare; returns how many files it has. Raises RecoveryNotCertified."""
     try:
         document = parse_canonical((folder / MANIFEST).read_bytes())
         found = [_told(folder, path) for path in _everything(folder)]
     except OSError:
-        raise CertificateRefused(problem="the clean set cannot be read") from None
+        raise RecoveryNotCertified(problem="the clean set cannot be read") from None
     if digest(document) != root:
-        raise CertificateRefused(problem="the manifest of the clean set is another one")
+        raise RecoveryNotCertified(problem="the manifest of the clean set is another one")
     if document.get("files") != json.loads(json.dumps(found)):
-        raise CertificateRefused(problem="a file of the clean set is missing, added or changed")
+        raise RecoveryNotCertified(problem="a file of the clean set is missing, added or changed")
     return len(found)
 
 
 def check_certified_set(folder: Path, content: Mapping[str, object]) -> int:
-    """Check a clean set against a verified certificate's exports. Raises CertificateRefused."""
+    """Check a clean set against a verified certificate's exports. Raises RecoveryNotCertified."""
     exports = content["exports"]
     roots = [str(one["root"]) for one in exports] if isinstance(exports, list) else []
     try:
         root = digest(parse_canonical((folder / MANIFEST).read_bytes()))
     except OSError:
-        raise CertificateRefused(problem="the clean set cannot be read") from None
+        raise RecoveryNotCertified(problem="the clean set cannot be read") from None
     if root not in roots:
-        raise CertificateRefused(problem="it certifies no such clean set")
+        raise RecoveryNotCertified(problem="it certifies no such clean set")
     return check_clean_set(folder, root=root)
 
 

@@ -17,7 +17,7 @@ from asepsis.domain.incident_state import Incident
 from asepsis.domain.ledger import Act, LedgerEntry
 from asepsis.domain.names import PartyId
 from asepsis.errors import AsepsisError
-from asepsis.errors.incident import CertificateRefused
+from asepsis.errors.incident import RecoveryNotCertified
 from asepsis.ledger.note import VerifierKey
 from asepsis.ledger.proof import verify_entry_proof
 from asepsis.sealing.canonical import canonical, digest, parse_canonical
@@ -118,19 +118,19 @@ def certify(incidents: Incidents, incident: Incident, *, tool: Mapping[str, str]
 
 
 def verify_certificate(data: bytes, keys: RecoveryKeys) -> Document:
-    """What a certificate says, if all of it holds. Raises CertificateRefused."""
+    """What a certificate says, if all of it holds. Raises RecoveryNotCertified."""
     try:
         return _verified(parse_canonical(data), keys)
-    except CertificateRefused:
+    except RecoveryNotCertified:
         raise
     except AsepsisError as error:
-        raise CertificateRefused(problem=f"it does not hold ({error.code})") from None
+        raise RecoveryNotCertified(problem=f"it does not hold ({error.code})") from None
 
 
 def _verified(document: object, keys: RecoveryKeys) -> Document:
     fields = Fields(document, document="recovery certificate")
     if fields.text("format") != FORMAT:
-        raise CertificateRefused(problem=f"it is no {FORMAT}")
+        raise RecoveryNotCertified(problem=f"it is no {FORMAT}")
     content = fields.anything("certificate")
     signature = fields.octets("signature", length=_SIGNATURE)
     appointments = [read_signed_appointment(one) for one in fields.items("appointments")]
@@ -143,9 +143,9 @@ def _verified(document: object, keys: RecoveryKeys) -> Document:
     incident = replay(acts, verify_roster(appointments, party=keys.party, room=room, key=keys.signing))
     expected = _worked_out(incident, content)
     if (incident.room, incident.party) != (room, keys.party):
-        raise CertificateRefused(problem="it is of another room or hospital")
+        raise RecoveryNotCertified(problem="it is of another room or hospital")
     if canonical(expected) != canonical(content):
-        raise CertificateRefused(problem="it says something else than the signed acts")
+        raise RecoveryNotCertified(problem="it says something else than the signed acts")
     entries = [_proven(item, keys.ledger) for item in trail]
     _require_recorded(entries, incident, acts=acts, appointments=appointments, certificate=digest(content))
     return expected
@@ -158,7 +158,7 @@ def _worked_out(incident: Incident, content: object) -> Document:
     if not isinstance(tool, dict):
         raise fields.malformed("tool", "a mapping is needed")
     if issued_at < incident.last_at:
-        raise CertificateRefused(problem="it is older than its newest act")
+        raise RecoveryNotCertified(problem="it is older than its newest act")
     return certificate_content(incident, tool=tool, issued_at=issued_at)
 
 
@@ -167,7 +167,7 @@ def _require_one_spelling(
 ) -> None:
     """Base64 and times have several spellings; a file that uses another one is not the file that was written."""
     if not isinstance(document, dict):
-        raise CertificateRefused(problem="it is no mapping")
+        raise RecoveryNotCertified(problem="it is no mapping")
     written = {
         **document,
         "signature": encode_bytes(signature),
@@ -175,7 +175,7 @@ def _require_one_spelling(
         "acts": [one.to_document() for one in acts],
     }
     if canonical(written) != canonical(document):
-        raise CertificateRefused(problem="it is not spelled as certificates are")
+        raise RecoveryNotCertified(problem="it is not spelled as certificates are")
 
 
 def _proven(item: object, keys: LedgerKeys) -> tuple[int, LedgerEntry]:
@@ -217,12 +217,12 @@ def _require_recorded(
         and _told(entries[-1][1]) == _entry(incident, Act.RECOVERY_CERTIFIED, certificate, incident.acts)
     )
     if not is_whole:
-        raise CertificateRefused(problem="the ledger tells something else")
+        raise RecoveryNotCertified(problem="the ledger tells something else")
     since: dict[str, int] = {}
     for (index, _), one in zip(appointed, appointments, strict=True):
         since.setdefault(one.appointment.person, index)
     if any(since[one.act.person] > index for (index, _), one in zip(acted, acts, strict=True)):
-        raise CertificateRefused(problem="somebody acted before the ledger knew of their appointment")
+        raise RecoveryNotCertified(problem="somebody acted before the ledger knew of their appointment")
 
 
 def _entry(incident: Incident, act: Act, name: str, number: int) -> tuple[object, ...]:

@@ -23,7 +23,7 @@ from asepsis.domain.incident_certificate import certificate_content, metrics, no
 from asepsis.domain.integrity import HistoryVerdict, ObjectVerdict, RestorePointVerdict, Signal
 from asepsis.domain.names import PartyId, RestorePointId
 from asepsis.domain.source import RestorePoint, Verdict
-from asepsis.errors.incident import CertificateRefused, IncidentNotReady
+from asepsis.errors.incident import IncidentNotReady, RecoveryNotCertified
 from asepsis.errors.recovery import OutputExists, OutputUnwritable
 from asepsis.integrity.incident.certificate_text import certificate_sections
 from asepsis.integrity.incident.looking import compared, looked
@@ -282,10 +282,10 @@ def test_a_clean_set_that_changed_is_not_the_one_that_was_sealed(source: Directo
     victim = out / "files" / "a" / "one.txt"
     for change in (lambda: victim.write_text("A/one.txt"), victim.unlink, lambda: (out / "more").write_text("")):
         change()
-        with pytest.raises(CertificateRefused):
+        with pytest.raises(RecoveryNotCertified):
             check_clean_set(out, root=sealed.root)
         victim.write_text("a/one.txt")
-    with pytest.raises(CertificateRefused):
+    with pytest.raises(RecoveryNotCertified):
         check_clean_set(out, root="0" * 64)
     with pytest.raises(OutputExists):
         new_folder(out)
