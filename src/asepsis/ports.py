@@ -15,8 +15,8 @@ from typing import Any, BinaryIO, Protocol, runtime_checkable
 from asepsis.domain.attestation import Appraisal, Binding, Evidence, Grant
 from asepsis.domain.contract import Contract
 from asepsis.domain.documents import Document
-from asepsis.domain.estate import IndexedObject, IndexedPoint
-from asepsis.domain.integrity import ObjectFault
+from asepsis.domain.estate import IndexedObject, IndexedPoint, RuleSet
+from asepsis.domain.integrity import ObjectFault, RuleHit
 from asepsis.domain.keydesk import GrantRequest, MemoryDeposit, NarrowRequest, PublicKeys, ShareDeposit
 from asepsis.domain.ledger import LedgerEntry
 from asepsis.domain.memory import MemoryVersion
@@ -32,6 +32,7 @@ from asepsis.integrity.records.tickets import ChangeTicket
 from asepsis.integrity.records.values import Divergence
 from asepsis.ledger.checkpoint import Checkpoint
 from asepsis.sealing.erasure import SignedErasure
+from asepsis.sealing.estate_record import SignedRecord
 from asepsis.sealing.incident import SignedAct, SignedAppointment
 from asepsis.sealing.manifest import SignedManifest
 from asepsis.sealing.signing import Purpose
@@ -97,20 +98,87 @@ class TableSource(Source, Protocol):
         """Write tables as Parquet files into an empty folder: values as text, exactly as the source has them."""
 
 
+class Seal(Protocol):
+    """Signs what is kept where others may write, and knows its own signature again."""
+
+    def sign(self, payload: bytes) -> bytes:
+        """Sign."""
+
+    def verify(self, payload: bytes, signature: bytes) -> None:
+        """Raises SignatureInvalid."""
+
+
+class RuleWatch(Protocol):
+    """Holds rules against one object, which comes piece by piece."""
+
+    def feed(self, piece: bytes) -> None:
+        """Take the next piece. Raises RuleTimeout."""
+
+    def hits(self) -> tuple[RuleHit, ...]:
+        """The rules that match; asked once, at the end of the object. Raises RuleTimeout."""
+
+
+class ContentRules(Protocol):
+    """A set of rules for the content of objects."""
+
+    @property
+    def known_as(self) -> RuleSet:
+        """Its digest, engine and size."""
+
+    def watch(self) -> RuleWatch:
+        """Begin with an object."""
+
+
 class ObjectIndex(Protocol):
     """What was seen of the objects and restore points of sources; every write is durable before it returns."""
 
     def known(self, source: str) -> dict[str, IndexedObject]:
         """All objects of a source, by key."""
 
-    def add(self, source: str, objects: Iterable[IndexedObject]) -> None:
-        """Keep objects, all of them or none."""
+    def hunted(self, source: str, rules: str) -> dict[str, tuple[RuleHit, ...]]:
+        """The objects of a source that a set of rules was held against, and which of them matched."""
+
+    def rule_sets(self) -> list[RuleSet]:
+        """The sets of rules that were ever used, the last one at the end."""
+
+    def use(self, rules: RuleSet) -> None:
+        """Note that a set of rules is used now."""
+
+    def add(
+        self,
+        source: str,
+        objects: Iterable[IndexedObject],
+        *,
+        hunted: Mapping[str, tuple[RuleHit, ...]] | None = None,
+        rules: str = "",
+    ) -> None:
+        """Keep objects, and what rules found in objects, all of it or none."""
 
     def points(self, source: str) -> dict[RestorePointId, IndexedPoint]:
         """All restore points of a source that were ever seen, by id."""
 
     def add_points(self, source: str, points: Iterable[IndexedPoint]) -> None:
         """Keep restore points as they were first seen; known ones stay as they were."""
+
+
+class EstateRecords(Protocol):
+    """The signed records of sources, at the hospital's home."""
+
+    def records(self, source: str) -> list[SignedRecord]:
+        """All records of a source, oldest first."""
+
+    def add(self, signed: SignedRecord) -> None:
+        """Keep a record; it is durable before this returns."""
+
+
+class InventoryRecord(Protocol):
+    """What is known of a source's restore points from a record that nobody else can change."""
+
+    def points(self, source: str) -> Mapping[RestorePointId, IndexedPoint]:
+        """All restore points that were ever seen. Raises RecordAltered."""
+
+    def add(self, source: str, points: Iterable[IndexedPoint], *, present: int, checks: str, rules: str) -> None:
+        """Record what a scan saw for the first time. Raises RecordAltered."""
 
 
 class SnapshotPair(Protocol):

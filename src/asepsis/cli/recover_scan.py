@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from asepsis.cli.options import JsonOption
+from asepsis.cli.options import DEFAULT_ROOM, JsonOption, RoomOption
 from asepsis.cli.recover_history import history_document, history_text
 from asepsis.cli.report import emit, reported
 from asepsis.cli.steps import end_steps, step_line
 
 if TYPE_CHECKING:
+    from asepsis.bootstrap.estates import Recorder
     from asepsis.domain.estate import EstateScan
     from asepsis.services.estate import Progress
 
@@ -22,6 +24,16 @@ if TYPE_CHECKING:
 def scan(
     uri: Annotated[str, typer.Argument(help="restic:…, tar:…, dir:… or another source.")],
     index: Annotated[Path, typer.Option(help="The estate index: a file, made if it is not there.")] = Path("estate.db"),
+    rules: Annotated[
+        list[str] | None,
+        typer.Option("--rules", help="YARA rules: a folder, a file, or 'builtin' (extra yara); old objects, too."),
+    ] = None,
+    misp: Annotated[bool, typer.Option("--misp", help="Names of the MISP galaxy beside our own (extra misp).")] = False,
+    record_as: Annotated[
+        str | None,
+        typer.Option("--record-as", help="The party that signs what is seen and keeps its own record of points."),
+    ] = None,
+    room: RoomOption = DEFAULT_ROOM,
     limit: Annotated[float | None, typer.Option(help="Read at most so many MB a second.", min=0.01)] = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -31,14 +43,29 @@ def scan(
     or is back-dated.
     """
     with reported(as_json=as_json):
-        from asepsis.bootstrap.estates import scan_estate
+        from asepsis.bootstrap.estates import ScanRequest, scan_estate
 
-        rate = None if limit is None else int(limit * 1_000_000)
-        found = scan_estate(uri, index=index, rate=rate, report=scan_progress(quiet=as_json))
+        request = ScanRequest(
+            uri=uri,
+            index=index,
+            rate=None if limit is None else int(limit * 1_000_000),
+            rules=tuple(rules or ()),
+            misp=misp,
+            recorder=_recorder(record_as, room),
+        )
+        found = scan_estate(request, report=scan_progress(quiet=as_json))
         end_steps(quiet=as_json)
         emit(_document(found), as_json=as_json, text=_text(found))
         if found.history.last_clean is None or not found.inventory.is_as_expected:
             raise typer.Exit(7)
+
+
+def _recorder(party: str | None, room: Path) -> Recorder | None:
+    from asepsis.bootstrap.estates import Recorder
+    from asepsis.bootstrap.room import open_room
+    from asepsis.domain.names import PartyId
+
+    return None if party is None else Recorder(room=open_room(room), party=PartyId(party))
 
 
 def scan_progress(*, quiet: bool) -> Callable[[Progress], None]:
@@ -66,6 +93,9 @@ def _document(found: EstateScan) -> dict[str, object]:
         "rewritten": list(inventory.rewritten),
         "back_dated": list(inventory.back_dated),
         "blake3": dict(found.digests),
+        "names": found.names,
+        "rules": None if found.rules is None else {**asdict(found.rules), "objects_not_looked_at": found.unhunted},
+        "hits": {rule: sorted(points) for rule, points in _hits(found).items()},
     }
 
 
@@ -79,4 +109,20 @@ def _text(found: EstateScan) -> str:
         ("back-dated", inventory.back_dated),
     ):
         lines += [f"{what} since an earlier scan: {point[:16]}" for point in points]
+    if found.rules is not None:
+        rules = found.rules
+        lines.append(
+            f"rules: {rules.rules} of {rules.engine} ({rules.digest[:16]}), {rules.skipped} left out, "
+            f"{found.objects - found.unhunted} of {found.objects} objects looked at"
+        )
+        lines += [f"{rule} matched in {', '.join(p[:16] for p in points)}" for rule, points in _hits(found).items()]
     return "\n".join(lines)
+
+
+def _hits(found: EstateScan) -> dict[str, list[str]]:
+    """Rules that matched, with the restore points that hold what they matched, oldest first."""
+    hits: dict[str, list[str]] = {}
+    for point in found.history.points:
+        for rule in sorted({rule for item in point.objects for rule in item.rules}):
+            hits.setdefault(rule, []).append(point.point.id)
+    return hits

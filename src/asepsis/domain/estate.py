@@ -27,6 +27,22 @@ class IndexedObject:
     fault: str | None = None
     blake3: str | None = None
     entropy: float | None = None
+    checks: str = ""
+    """The version of the checks that gave the facts."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuleSet:
+    """Rules for content: the digest of the files they came from, what runs them, and how many there are.
+
+    ``skipped`` rules could not be compiled and are not looked for.
+    """
+
+    digest: str
+    engine: str
+    rules: int
+    skipped: int
+    files: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +92,12 @@ class EstateScan:
     """Objects of which nothing is known: they cannot be read, or were not to be read now."""
     unparsed: int = 0
     """Objects of a format that nothing parses: only their names and their bytes were looked at."""
+    rules: RuleSet | None = None
+    """The rules that were held against the objects, now or before."""
+    unhunted: int = 0
+    """Objects that these rules were never held against; all of them where there are no rules."""
+    names: str = ""
+    """Where the known names of extensions and notes are from."""
 
 
 Points = Mapping[RestorePointId, IndexedPoint]

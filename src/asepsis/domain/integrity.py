@@ -10,6 +10,14 @@ from asepsis.domain.source import RestorePoint, Verdict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RuleHit:
+    """A rule by its name that matched an object's content, and what that makes of the object."""
+
+    rule: str
+    verdict: Verdict
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ObjectFault:
     """A stored object that is missing or not what was backed up; ``code`` is that of the error on reading it.
 
@@ -30,7 +38,7 @@ class ObjectFacts:
     codes of its structure, ``is_random`` says that the bytes are spread like noise, ``note_words`` how many
     different phrases of ransom notes occur. ``noise_blocks`` counts blocks of noise up to 64, in formats whose sound
     content is not noise; ``head_entropy`` is that of the beginning of texts and unknown formats, in bits per byte. ``is_checked``: the
-    format's own structure was followed to the end of the object, or, of plain text, all characters were.
+    format's own structure was followed to the end of the object, or, of plain text, all characters were. ``hits`` are the rules that matched.
     """
 
     format: str
@@ -41,6 +49,7 @@ class ObjectFacts:
     noise_blocks: int = 0
     head_entropy: float = 0.0
     is_checked: bool = False
+    hits: tuple[RuleHit, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +59,8 @@ class ObjectVerdict:
     path: str
     verdict: Verdict
     reasons: tuple[str, ...] = ()
+    rules: tuple[str, ...] = ()
+    """The rules that matched its content, by name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,8 @@ from typing import Final
 
 from asepsis.domain.integrity import ObjectFacts, ObjectVerdict
 from asepsis.domain.source import Verdict
-from asepsis.integrity import formats, notes
+from asepsis.integrity import formats
+from asepsis.integrity.notes import OUR_NAMES, KnownNames
 
 NOTE_PHRASES: Final = 3
 """So many different phrases make a short text a ransom note; clinical prose has hardly one."""
@@ -30,6 +31,7 @@ COMPROMISING: Final = frozenset(
         "pixels.damaged",
         "content.wiped",
         "note.ransom",
+        "rule.compromised",
     }
 )
 """Reasons that need no second one; all others make an object suspect."""
@@ -51,7 +53,12 @@ UNKNOWING: Final = "object.unreadable"
 
 
 def judge(
-    path: str, facts: ObjectFacts, *, before: ObjectFacts | None = None, standing: frozenset[str] = frozenset()
+    path: str,
+    facts: ObjectFacts,
+    *,
+    before: ObjectFacts | None = None,
+    standing: frozenset[str] = frozenset(),
+    names: KnownNames = OUR_NAMES,
 ) -> ObjectVerdict:
     """The verdict on an object under a path. ``before`` are the facts of the last clean version of the same file.
 
@@ -60,10 +67,12 @@ def judge(
     A lost header of a known type, text that stops being text and a broken checksum compromise; noise of an
     unknown type, a known extension, or a format that changed only arouse suspicion.
     """
-    reasons = {*_faults(path, facts, before), *_name_reasons(path, facts), *_format_reasons(path, facts, before)}
+    reasons = {*_faults(path, facts, before), *_name_reasons(path, facts, names), *_format_reasons(path, facts, before)}
     reasons |= _noise_reasons(facts, before)
+    reasons |= {f"rule.{hit.verdict.value}" for hit in facts.hits}
     reasons -= standing - COMPROMISING
-    return ObjectVerdict(path=path, verdict=_verdict(reasons), reasons=tuple(sorted(reasons)))
+    rules = tuple(hit.rule for hit in facts.hits)
+    return ObjectVerdict(path=path, verdict=_verdict(reasons), reasons=tuple(sorted(reasons)), rules=rules)
 
 
 def unreadable(path: str, *, code: str) -> ObjectVerdict:
@@ -115,12 +124,12 @@ def _is_comparable(before: ObjectFacts, facts: ObjectFacts) -> bool:
     return facts.format == before.format or {facts.format, before.format} <= formats.TEXT_FORMATS
 
 
-def _name_reasons(path: str, facts: ObjectFacts) -> set[str]:
+def _name_reasons(path: str, facts: ObjectFacts, names: KnownNames) -> set[str]:
     name = path.rpartition("/")[2]
     reasons = set()
-    if notes.has_known_extension(formats.extension(path)):
+    if names.has_extension(formats.extension(path)):
         reasons.add("name.known_ransomware_extension")
-    if notes.is_note_name(name):
+    if names.has_note(name):
         reasons.add("name.known_ransom_note")
     if facts.format in formats.TEXT_FORMATS and facts.size <= _LARGEST_NOTE and facts.note_words >= NOTE_PHRASES:
         reasons.add("note.ransom")

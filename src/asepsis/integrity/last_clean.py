@@ -18,6 +18,7 @@ from asepsis.errors import AsepsisError
 from asepsis.integrity import formats
 from asepsis.integrity.differences import is_changed
 from asepsis.integrity.judgement import judge, unreadable
+from asepsis.integrity.notes import OUR_NAMES, KnownNames
 
 Look = Callable[[RestorePointId, Entry], ObjectFacts | str]
 """Reads one object, or tells the code of the error that reading gave; called once for each different object.
@@ -45,13 +46,13 @@ class Listing:
     entries: Iterable[Entry]
 
 
-def assess_history(listings: Iterable[Listing], look: Look) -> HistoryVerdict:
+def assess_history(listings: Iterable[Listing], look: Look, *, names: KnownNames = OUR_NAMES) -> HistoryVerdict:
     """Verdicts on all restore points, given oldest first, and the newest clean one.
 
     A point whose record is damaged, or whose entries cannot be walked, is unknown, not clean.
     """
     reading = _Reading(look)
-    baseline = _Baseline()
+    baseline = _Baseline(names=names)
     verdicts = [_assess(listing, baseline, reading) for listing in listings]
     clean = [verdict.point.id for verdict in verdicts if verdict.verdict is Verdict.CLEAN]
     return HistoryVerdict(
@@ -70,6 +71,7 @@ class _Baseline:
     faults of structure that files had in the oldest point: they say nothing about what came later.
     """
 
+    names: KnownNames
     entries: dict[str, Entry] = field(default_factory=dict)
     facts: dict[str, ObjectFacts] = field(default_factory=dict)
     standing: dict[str, frozenset[str]] = field(default_factory=dict)
@@ -126,7 +128,7 @@ def _judged(path: str, facts: ObjectFacts | str, baseline: _Baseline, *, was: st
     if isinstance(facts, str):
         return unreadable(path, code=facts)
     standing = baseline.standing.get(path, frozenset())
-    return judge(path, facts, before=baseline.facts.get(was), standing=STANDING & standing)
+    return judge(path, facts, before=baseline.facts.get(was), standing=STANDING & standing, names=baseline.names)
 
 
 def _origin(path: str, now: Mapping[str, Entry], before: Mapping[str, Entry]) -> str:

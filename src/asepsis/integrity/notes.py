@@ -7,6 +7,7 @@ A small list of common ones, chosen from the ransomware cluster of the MISP gala
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import Final
 
 EXTENSIONS: Final = frozenset(
@@ -45,14 +46,24 @@ _PHRASES: Final = tuple(
 )
 
 
-def has_known_extension(extension: str) -> bool:
-    """Whether ransomware is known to use this extension (lower case, no dot)."""
-    return extension in EXTENSIONS
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownNames:
+    """Extensions (lower case, no dot) and file names of notes (lower case) beside our own, and where they are from."""
+
+    extensions: frozenset[str] = frozenset()
+    notes: frozenset[str] = frozenset()
+    edition: str = "asepsis"
+
+    def has_extension(self, extension: str) -> bool:
+        """Whether ransomware is known to use this extension (lower case, no dot)."""
+        return extension in EXTENSIONS or extension in self.extensions
+
+    def has_note(self, name: str) -> bool:
+        """Whether ransomware is known to leave notes under such a file name."""
+        return _NOTE_NAMES.match(name) is not None or name.lower() in self.notes
 
 
-def is_note_name(name: str) -> bool:
-    """Whether ransomware is known to leave notes under such a file name."""
-    return _NOTE_NAMES.match(name) is not None
+OUR_NAMES: Final = KnownNames()
 
 
 def phrases_in(text: bytes) -> int:

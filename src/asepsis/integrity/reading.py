@@ -12,33 +12,50 @@ from blake3 import blake3
 from asepsis.domain.estate import IndexedObject
 from asepsis.integrity.observation import observe
 
+CHECKS: Final = "2"
+"""Raised when the same bytes may give other facts: what was read under an older version is read again."""
+
 _PIECE: Final = 1 << 20
 _SAMPLE: Final = 1 << 16
 """So many bytes of each piece that is read are counted for the entropy: it is a hint, and counting is slow."""
 Pace = Callable[[int], None]
 """Called with the number of bytes that were read; may wait."""
 
+Watch = Callable[[bytes], None]
+"""Called with every piece that was read."""
 
-def read_object(stream: BinaryIO, *, key: str, size: int, pace: Pace = lambda _: None) -> IndexedObject:
-    """Read an object to its end, once. Whatever reading raises passes through.
+
+def _unwatched(_: object) -> None:
+    """What is read is of no further use."""
+
+
+def read_object(
+    stream: BinaryIO, *, key: str, size: int, pace: Pace = _unwatched, watch: Watch = _unwatched
+) -> IndexedObject:
+    """Read an object to its end, once. Whatever reading or watching raises passes through.
 
     Entropy is Shannon's over byte values (C. E. Shannon, 1948), in bits per byte. The digest is
     BLAKE3, which takes a fraction of the time of SHA-256.
     """
-    counted = _Counted(stream, pace)
+    counted = _Counted(stream, pace, watch)
     facts = observe(cast("BinaryIO", counted), size=size)
     while counted.read(_PIECE):
         pass
     return IndexedObject(
-        key=key, size=size, facts=facts, blake3=counted.digest.hexdigest(), entropy=_entropy(counted.values)
+        key=key,
+        size=size,
+        facts=facts,
+        blake3=counted.digest.hexdigest(),
+        entropy=_entropy(counted.values),
+        checks=CHECKS,
     )
 
 
 class _Counted:
     """A stream that counts what passes through it."""
 
-    def __init__(self, stream: BinaryIO, pace: Pace) -> None:
-        self._stream, self._pace = stream, pace
+    def __init__(self, stream: BinaryIO, pace: Pace, watch: Watch) -> None:
+        self._stream, self._pace, self._watch = stream, pace, watch
         self.digest = blake3()
         self.values = np.zeros(256, dtype=np.int64)
 
@@ -49,6 +66,7 @@ class _Counted:
             self.values += np.bincount(
                 np.frombuffer(data, dtype=np.uint8, count=min(len(data), _SAMPLE)), minlength=256
             )
+            self._watch(data)
             self._pace(len(data))
         return data
 

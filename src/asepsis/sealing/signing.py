@@ -43,6 +43,7 @@ class Purpose(StrEnum):
     CERTIFICATE = "certificate"
     ERASURE = "erasure"
     CHANGE_TICKET = "change-ticket"
+    ESTATE_RECORD = "estate-record"
     APPOINTMENT = "appointment"
     INCIDENT_ACT = "incident-act"
     RECOVERY = "recovery-certificate"

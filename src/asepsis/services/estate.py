@@ -6,37 +6,23 @@ tried again by the next scan, since a network may have been down.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from hashlib import sha256
-from typing import Final
 
-from asepsis.domain.estate import NOT_READ, EstateScan, IndexedObject, IndexedPoint, compare_inventory
-from asepsis.domain.integrity import HistoryVerdict, ObjectFacts
+from asepsis.domain.estate import NOT_READ, EstateScan, IndexedObject, IndexedPoint, Points, compare_inventory
+from asepsis.domain.integrity import HistoryVerdict, ObjectFacts, RuleHit
 from asepsis.domain.names import RestorePointId
 from asepsis.domain.source import Entry, EntryType, RestorePoint, Verdict
 from asepsis.errors import AsepsisError
 from asepsis.integrity.formats import UNKNOWN
 from asepsis.integrity.last_clean import Listing, assess_history
-from asepsis.integrity.reading import Pace, read_object
-from asepsis.ports import Clock, ObjectIndex, Source
+from asepsis.integrity.notes import OUR_NAMES, KnownNames
+from asepsis.integrity.reading import CHECKS, Pace
+from asepsis.ports import Clock, ContentRules, InventoryRecord, ObjectIndex, Source
+from asepsis.services.estate_reading import Places, Progress, Reading, Report
 
-_SECONDS: Final = 1.0
-"""What was read in about this time is kept at once."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Progress:
-    """How far a scan is, in objects and bytes that were not known before."""
-
-    objects: int
-    of_objects: int
-    bytes: int
-    of_bytes: int
-
-
-Report = Callable[[Progress], None]
+__all__ = ["Estate", "Progress", "Report"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,27 +35,32 @@ class Estate:
     pace: Pace = lambda _: None
     reads: bool = True
     """Whether objects that the index does not know are read; else they are unknown, and nothing is kept of them."""
+    rules: ContentRules | None = None
+    """Held against every object, once; without them, those that were used last count."""
+    names: KnownNames = OUR_NAMES
+    record: InventoryRecord | None = None
+    """The hospital's own record of the restore points; without it, the index's word is taken."""
 
     def scan(self, *, report: Report = lambda _: None) -> EstateScan:
         """Read what is new, judge everything, and compare the restore points with those seen before."""
         name = self.source.uri
+        seen = self.index.points(name) if self.record is None else self.record.points(name)
         points = self.source.restore_points()
         listings = {point.id: self._entries(point) for point in points}
         wanted = _different(points, listings)
-        known = {key: item for key, item in self.index.known(name).items() if item.facts is not None}
+        known = {key: item for key, item in self.index.known(name).items() if _is_current(item)}
         fresh = {key: found for key, found in wanted.items() if key not in known}
-        for batch in self._read(fresh, report):
-            if self.reads:
-                self.index.add(name, batch)
-            known |= {item.key: item for item in batch}
+        hits = self._hits(name)
+        hunted = {key: found for key, found in wanted.items() if key in known and self.rules and key not in hits}
+        for objects, found in self._read(fresh, hunted, report):
+            known |= objects
+            hits |= found
         now = {point.id: self._indexed(point, listings[point.id]) for point in points}
-        inventory = compare_inventory(self.index.points(name), now)
-        if self.reads:
-            self.index.add_points(name, list(now.values()))
-        history = _judged(points, listings, known)
+        self._keep(name, now, seen)
+        history = _judged(points, listings, known, hits, self.names)
         return EstateScan(
             history=history,
-            inventory=inventory,
+            inventory=compare_inventory(seen, now),
             objects=len(wanted),
             new_objects=len(fresh),
             new_bytes=sum(entry.size for _, entry in fresh.values()),
@@ -77,7 +68,44 @@ class Estate:
             roots={point.id: point.entries for point in now.values()},
             unread=sum(known[key].facts is None for key in wanted),
             unparsed=sum(_is_unparsed(known[key]) for key in wanted),
+            rules=next(iter(self.index.rule_sets()[-1:]), None),
+            unhunted=sum(key not in hits for key in wanted),
+            names=self.names.edition,
         )
+
+    def _hits(self, name: str) -> dict[str, tuple[RuleHit, ...]]:
+        """What the rules in use found in known objects."""
+        if self.rules is not None and self.reads:
+            self.index.use(self.rules.known_as)
+        in_use = self.index.rule_sets()[-1:]
+        return self.index.hunted(name, in_use[0].digest) if in_use else {}
+
+    def _read(
+        self, fresh: Places, hunted: Places, report: Report
+    ) -> Iterator[tuple[dict[str, IndexedObject], dict[str, tuple[RuleHit, ...]]]]:
+        if not self.reads:
+            yield {key: _unread(key, entry) for key, (_, entry) in fresh.items()}, {}
+            return
+        rules = "" if self.rules is None else self.rules.known_as.digest
+        reading = Reading(source=self.source, pace=self.pace, rules=self.rules)
+        for batch in reading.batches(fresh, hunted, report):
+            self.index.add(self.source.uri, batch.objects, hunted=batch.hunted, rules=rules)
+            yield {item.key: item for item in batch.objects}, batch.hunted
+
+    def _keep(self, name: str, now: Points, seen: Points) -> None:
+        """Keep what was seen; the record wants only what is new, and the numbers of what judged it."""
+        if not self.reads:
+            return
+        self.index.add_points(name, now.values())
+        if self.record is not None:
+            in_use = self.index.rule_sets()[-1:]
+            self.record.add(
+                name,
+                [point for id_, point in now.items() if id_ not in seen],
+                present=len(now),
+                checks=CHECKS,
+                rules=in_use[0].digest if in_use else "",
+            )
 
     def _entries(self, point: RestorePoint) -> list[Entry] | AsepsisError:
         if point.fault is not None:
@@ -87,33 +115,18 @@ class Estate:
         except AsepsisError as error:
             return error
 
-    def _read(self, fresh: dict[str, tuple[RestorePointId, Entry]], report: Report) -> Iterator[list[IndexedObject]]:
-        """Batches, so that a kill loses little and the index is not written for every object."""
-        batch: list[IndexedObject] = []
-        done, of_bytes, started = 0, sum(entry.size for _, entry in fresh.values()), time.monotonic()
-        for number, (key, (point, entry)) in enumerate(fresh.items(), start=1):
-            batch.append(self._object(key, point, entry))
-            done += entry.size
-            report(Progress(objects=number, of_objects=len(fresh), bytes=done, of_bytes=of_bytes))
-            if time.monotonic() - started >= _SECONDS:
-                yield batch
-                batch, started = [], time.monotonic()
-        if batch:
-            yield batch
-
-    def _object(self, key: str, point: RestorePointId, entry: Entry) -> IndexedObject:
-        if not self.reads:
-            return IndexedObject(key=key, size=entry.size, facts=None, fault=NOT_READ)
-        try:
-            with self.source.open(point, entry.path) as stream:
-                return read_object(stream, key=key, size=entry.size, pace=self.pace)
-        except AsepsisError as error:
-            return IndexedObject(key=key, size=entry.size, facts=None, fault=error.code)
-
     def _indexed(self, point: RestorePoint, entries: list[Entry] | AsepsisError) -> IndexedPoint:
         listed = [entries.code] if isinstance(entries, AsepsisError) else [f"{e.path}\0{_key(e)}" for e in entries]
         digest = sha256("\n".join(listed).encode(errors="surrogateescape"))
         return IndexedPoint(id=point.id, taken_at=point.taken_at, first_seen=self.clock(), entries=digest.hexdigest())
+
+
+def _unread(key: str, entry: Entry) -> IndexedObject:
+    return IndexedObject(key=key, size=entry.size, facts=None, fault=NOT_READ)
+
+
+def _is_current(item: IndexedObject) -> bool:
+    return item.facts is not None and item.checks == CHECKS
 
 
 def _is_unparsed(item: IndexedObject) -> bool:
@@ -145,6 +158,8 @@ def _judged(
     points: list[RestorePoint],
     listings: dict[RestorePointId, list[Entry] | AsepsisError],
     known: dict[str, IndexedObject],
+    hits: dict[str, tuple[RuleHit, ...]],
+    names: KnownNames,
 ) -> HistoryVerdict:
     def entries(point: RestorePoint) -> Iterator[Entry]:
         listed = listings[point.id]
@@ -154,9 +169,11 @@ def _judged(
 
     def look(_: RestorePointId, entry: Entry) -> ObjectFacts | str:
         found = known[_key(entry)]
-        return found.facts if found.facts is not None else found.fault or ""
+        if found.facts is None:
+            return found.fault or ""
+        return replace(found.facts, hits=hits.get(found.key, ()))
 
-    return assess_history((Listing(point=point, entries=entries(point)) for point in points), look)
+    return assess_history((Listing(point=point, entries=entries(point)) for point in points), look, names=names)
 
 
 def _digests(

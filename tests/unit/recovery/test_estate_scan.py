@@ -22,7 +22,7 @@ from asepsis.domain.estate import NOT_READ
 from asepsis.domain.names import RestorePointId
 from asepsis.errors.estate import IndexUnusable
 from asepsis.integrity.reading import read_object
-from asepsis.services import estate
+from asepsis.services import estate_reading
 from asepsis.services.estate import Estate
 from asepsis.services.looking import last_clean
 from asepsis.store.estate_index import EstateIndex
@@ -64,7 +64,7 @@ def test_a_second_scan_reads_nothing_and_says_the_same(repository: Path, tmp_pat
 def test_a_scan_that_was_stopped_goes_on_where_it_was(
     repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(estate, "_SECONDS", 0.0)
+    monkeypatch.setattr(estate_reading, "_SECONDS", 0.0)
     read = 0
 
     def stopping(count: int) -> None:
@@ -160,7 +160,7 @@ def test_an_index_that_is_damaged_inside_is_refused_by_name(tmp_path: Path) -> N
     path = tmp_path / "estate.db"
     with sqlite3.connect(path) as connection:
         connection.execute("CREATE TABLE restore_point (id TEXT)")
-        connection.execute("PRAGMA user_version = 1")
+        connection.execute("PRAGMA user_version = 2")
     index = EstateIndex(path)
     for ask in (index.known, index.points):
         with pytest.raises(IndexUnusable):
@@ -171,7 +171,7 @@ def test_an_index_that_is_damaged_inside_is_refused_by_name(tmp_path: Path) -> N
 def test_an_index_of_a_later_version_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "estate.db"
     with sqlite3.connect(path) as connection:
-        connection.execute("PRAGMA user_version = 2")
+        connection.execute("PRAGMA user_version = 3")
     with pytest.raises(IndexUnusable):
         EstateIndex(path)
 
@@ -179,7 +179,7 @@ def test_an_index_of_a_later_version_is_refused(tmp_path: Path) -> None:
 def test_a_verdict_from_the_index_alone_reads_no_object_and_keeps_nothing(
     repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(estate, "read_object", lambda *_, **__: pytest.fail("an object was read"))
+    monkeypatch.setattr(estate_reading, "read_object", lambda *_, **__: pytest.fail("an object was read"))
     quick = scanned(repository, tmp_path / "estate.db", reads=False)
     assert quick.new_objects == quick.unread == quick.objects > 0
     assert quick.history.last_clean is None
