@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 from types import MappingProxyType
@@ -83,10 +83,6 @@ class PreApproved:
         """What the approval is about: kind, text and arguments."""
         return approved_digest(self.kind, self.body, self.arguments)
 
-    def analysis(self, author: PartyId) -> Analysis:
-        """The analysis as its author asks it."""
-        return Analysis(kind=self.kind, author=author, body=self.body, arguments=self.arguments)
-
     def to_document(self) -> Document:
         """The document form of the clause."""
         arguments: Document = {"arguments": _plain(self.arguments)} if self.arguments else {}
@@ -138,11 +134,19 @@ class Essentials:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContinuityTerms:
-    """The clause. ``lead`` is the party that runs the pre-approved analyses, and signs the pack."""
+    """The clause. ``lead`` is the party that runs the pre-approved analyses, and signs the pack.
+
+    ``purpose`` is the one of the contract's purposes that they are asked for, where it has several.
+    """
 
     lead: PartyId
     analyses: tuple[PreApproved, ...]
     essentials: Essentials | None = None
+    purpose: str = ""
+
+    def asked(self, one: PreApproved) -> Analysis:
+        """A pre-approved analysis as the lead asks it."""
+        return Analysis(kind=one.kind, author=self.lead, body=one.body, arguments=one.arguments, purpose=self.purpose)
 
     def analysis(self, name: str) -> PreApproved | None:
         """The pre-approved analysis of that name."""
@@ -151,7 +155,9 @@ class ContinuityTerms:
     def to_document(self) -> Document:
         """The document form of the clause."""
         essentials: Document = {} if self.essentials is None else {"essentials": self.essentials.to_document()}
-        return {"lead": self.lead, "analyses": {one.name: one.to_document() for one in self.analyses}, **essentials}
+        purpose: Document = {"purpose": self.purpose} if self.purpose else {}
+        analyses = {one.name: one.to_document() for one in self.analyses}
+        return {"lead": self.lead, **purpose, "analyses": analyses, **essentials}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,7 +168,8 @@ class Agreed:
     queries: bool
     methods: Collection[str]
     referrals: bool
-    teams: Collection[PartyId] = field(default=())
+    teams: Collection[PartyId] = ()
+    purposes: Collection[str] = ()
 
 
 def approved_digest(kind: AnalysisKind, body: str, arguments: Arguments) -> Digest:
@@ -179,6 +186,7 @@ def read_continuity(fields: Fields) -> ContinuityTerms:
         lead=PartyId(fields.name("lead")),
         analyses=fields.each("analyses", _read_analysis),
         essentials=_read_essentials(fields),
+        purpose=fields.name("purpose") if fields.has("purpose") else "",
     )
     if not terms.analyses and terms.essentials is None:
         raise fields.malformed("analyses", "the clause needs an analysis or essentials")
@@ -191,6 +199,8 @@ def check_continuity(terms: ContinuityTerms, agreed: Agreed, fields: Fields) -> 
         raise fields.malformed("continuity.analyses", f"the name '{ESSENTIALS}' is taken")
     if terms.lead not in agreed.researchers:
         raise fields.malformed("continuity.lead", "the lead must be a researcher of this contract")
+    if terms.purpose not in (agreed.purposes or {""}):
+        raise fields.malformed("continuity.purpose", "one of the contract's purposes is needed, where it has several")
     for one in terms.analyses:
         if one.kind is AnalysisKind.QUERY and not agreed.queries:
             raise fields.malformed(f"continuity.analyses.{one.name}", "the contract allows no queries")

@@ -137,7 +137,7 @@ class Continuity:
         terms, chosen = self.terms(), self.choose(occasion.judged)
         ready = []
         for one in terms.analyses:
-            stamp, planned = self._stamp(chosen, one.limits, occasion), self.analyses.plan(one.analysis(terms.lead))
+            stamp, planned = self._stamp(chosen, one.limits, occasion), self.analyses.plan(terms.asked(one))
             late = Outcome.STALE if _must_not_run(stamp, one.limits) else Outcome.READY
             outcome = late if planned.plan is not None else Outcome.REFUSED
             code = None if planned.plan is not None else planned.assessment.findings[0].code
@@ -160,19 +160,21 @@ class Continuity:
         agreement, terms = self.contracts.in_force(), self.terms()
         progress("choose")
         chosen = self.choose(occasion.judged)
-        done = [self._run(one, terms.lead, chosen, occasion, progress) for one in terms.analyses]
+        done = [self._run(one, chosen, occasion, progress) for one in terms.analyses]
         if terms.essentials is not None:
             done.append(self._deliver(terms.essentials, chosen, occasion, progress))
         progress("sign")
         return self._signed(agreement, terms, chosen, done, occasion, sign=sign)
 
-    def _run(self, one: PreApproved, lead: PartyId, chosen: Chosen, occasion: Occasion, progress: Progress) -> _Done:
+    def _run(self, one: PreApproved, chosen: Chosen, occasion: Occasion, progress: Progress) -> _Done:
         stamp = self._stamp(chosen, one.limits, occasion)
         if _must_not_run(stamp, one.limits):
             return _Done(output=self._output(one, stamp, Outcome.STALE, occasion))
         try:
             answer = self.analyses.ask(
-                one.analysis(lead), without=chosen.without, progress=lambda step: progress(f"{one.name}: {step}")
+                self.terms().asked(one),
+                without=chosen.without,
+                progress=lambda step: progress(f"{one.name}: {step}"),
             )
             return self._answered(one, answer, stamp, occasion)
         except AsepsisError as error:

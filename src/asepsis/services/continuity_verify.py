@@ -222,7 +222,7 @@ def _check_release(
         raise PackForged(what=f"{output.name} lacks its table or its evidence")
     verified = verify_release(json.loads(files[name]), contract=agreement.digest, appraise=appraise)
     approved = terms.analysis(output.name)
-    if approved is None or verified.job.analysis != approved.analysis(terms.lead):
+    if approved is None or verified.job.analysis != terms.asked(approved):
         raise PackForged(what=f"the evidence of {output.name} is of another analysis")
     if (verified.release, verified.job.run) != (output.release, output.run) or verified.table is None:
         raise PackForged(what=f"the evidence of {output.name} is of another release")

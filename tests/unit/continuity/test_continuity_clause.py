@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -85,9 +86,22 @@ def test_kind_text_and_arguments_are_all_part_of_what_is_approved() -> None:
     ],
 )
 def test_nothing_is_pre_approved_that_the_contract_does_not_allow(agreed: dict[str, Any], problem: str) -> None:
-    fields = {name: getattr(AGREED, name) for name in ("researchers", "queries", "methods", "referrals", "teams")}
     with pytest.raises(DocumentMalformed, match=problem):
-        read(CLAUSE, Agreed(**{**fields, **agreed}))
+        read(CLAUSE, replace(AGREED, **agreed))
+
+
+def test_where_the_contract_has_several_purposes_one_of_them_is_stated() -> None:
+    several = replace(AGREED, purposes={"care", "research"})
+    terms = read({**CLAUSE, "purpose": "care"}, several)
+    assert {terms.asked(one).purpose for one in terms.analyses} == {"care"}
+    assert read(terms.to_document(), several) == terms
+    for document, agreed in (
+        (CLAUSE, several),
+        ({**CLAUSE, "purpose": "x"}, several),
+        ({**CLAUSE, "purpose": "x"}, AGREED),
+    ):
+        with pytest.raises(DocumentMalformed, match="purposes"):
+            read(document, agreed)
 
 
 @pytest.mark.parametrize(
