@@ -163,7 +163,8 @@ def _entry(entry: FileEntry) -> Iterator[str]:
     if entry.view is not None:
         yield ""
         columns = ", ".join(f"`{column}`" for column in entry.paths.values())
-        yield f"Shape: a ViewDefinition of {_cell(entry.view['resource'])} with the columns {columns}."
+        several = ", several rows of one resource" if entry.several_rows else ""
+        yield f"Shape: a ViewDefinition of {_cell(entry.view['resource'])} with the columns {columns}{several}."
     yield ""
 
 

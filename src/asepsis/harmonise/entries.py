@@ -98,7 +98,8 @@ class Shape:
 class FileEntry:
     """How to read the files that match ``pattern``; encodings, dates and centuries are declared here, never guessed.
 
-    ``view`` is a ViewDefinition of SQL on FHIR; ``paths`` are then its columns, by the names of the fields.
+    ``view`` is a ViewDefinition of SQL on FHIR; ``paths`` are then its columns, by the names of the fields;
+    ``several_rows`` says that it may make several rows of one resource.
     """
 
     name: str
@@ -116,6 +117,7 @@ class FileEntry:
     records: int | None = None
     shape: Shape = field(default_factory=Shape)
     view: Any = None
+    several_rows: bool = False
 
     @property
     def field_names(self) -> tuple[str, ...]:
@@ -167,6 +169,7 @@ def read_entry(
         mainframe=read_options(section, layout) if layout is not None else Options(),
         paths=_paths(section, reader, view),
         view=view,
+        several_rows=section.flag("several_rows") if view is not None else False,
         columns=section.names("columns") if reader in _WITH_COLUMNS else (),
         duplicates=section.names("duplicates"),
         optional=section.flag("optional"),
@@ -227,6 +230,8 @@ def _check_entry(section: Section, entry: FileEntry) -> None:
         raise section.malformed("duplicates", "a field is not known, or its name is not valid")
     if not names:
         raise section.malformed("columns", "the fields of the file are not declared")
+    if entry.several_rows and not set(entry.duplicates) <= {"raw"}:
+        raise section.malformed("duplicates", "a resource with several rows is repeated by its bytes: [raw]")
 
 
 def _check_paths(section: Section, entry: FileEntry) -> None:

@@ -17,6 +17,7 @@ from asepsis.harmonise.entries import FileEntry, Reader
 from asepsis.harmonise.expressions import quote_name, quote_text
 from asepsis.harmonise.jsonpaths import compile_paths
 from asepsis.harmonise.readers.hl7fields import Hl7Path, parse_path
+from asepsis.harmonise.several_rows import MOST_ROWS, one_by_one
 from asepsis.harmonise.views.compile import compile_for_one
 
 IS_JSON: Final = "is_json"
@@ -117,16 +118,20 @@ def _json(data: str) -> str:
 
 
 def _view(entry: FileEntry, data: str) -> str:
-    """The row of a ViewDefinition; a resource that the view leaves out is excluded, one with several rows set aside."""
+    """The rows of a ViewDefinition; a resource that the view leaves out is excluded, one with too many is set aside."""
     view = compile_for_one(entry.view)
     parsed = f"SELECT *, CASE WHEN starts_with(ltrim(text), '{{') THEN try_cast(text AS JSON) END AS r FROM ({data})"
-    found = f"SELECT *, CASE WHEN r IS NOT NULL THEN try({view.rows}) END AS v FROM ({parsed})"
+    rows = f"CASE WHEN r IS NOT NULL THEN try({view.rows}) END"
+    found = f"SELECT * EXCLUDE (r), r IS NULL AS no_json, {rows} AS v FROM ({parsed})"
+    most, reason = (MOST_ROWS, "too_many_rows_in_view") if entry.several_rows else (1, "several_rows_in_view")
     defects = (
-        "CASE WHEN len(defects) > 0 THEN defects WHEN r IS NULL THEN ['not_json'] WHEN v IS NULL THEN ['view_failed'] "
-        "WHEN len(v) = 0 THEN ['-not_in_view'] WHEN len(v) > 1 THEN ['several_rows_in_view'] ELSE defects END"
+        "CASE WHEN len(defects) > 0 THEN defects WHEN no_json THEN ['not_json'] WHEN v IS NULL THEN ['view_failed'] "
+        f"WHEN len(v) = 0 THEN ['-not_in_view'] WHEN len(v) > {most} THEN ['{reason}'] ELSE defects END"
     )
-    columns = {name: f"(v[1].{quote_name(column)})::VARCHAR" for name, column in entry.paths.items()}
-    return _with_fields(columns, found, without="r, v", defects=defects)
+    judged = f"SELECT * EXCLUDE (no_json) REPLACE ({defects} AS defects) FROM ({found})"
+    single = one_by_one(judged) if entry.several_rows else f"SELECT * EXCLUDE (v), v[1] AS w FROM ({judged})"
+    columns = {name: f"(w.{quote_name(column)})::VARCHAR" for name, column in entry.paths.items()}
+    return _with_fields(columns, single, without="w")
 
 
 def _places(entry: FileEntry, data: str) -> str:

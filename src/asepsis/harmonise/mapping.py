@@ -248,6 +248,11 @@ def mapping_from_parts(parts: Parts) -> Mapping:
     top.close()
     if sum(spec.table == "person" for spec in tables) != 1:
         raise MappingMalformed(file="tables/", key="table: person", problem="exactly one table file fills person")
+    for spec in tables:
+        if spec.table == "person" and files[spec.entry].several_rows:
+            raise MappingMalformed(
+                file=f"tables/{spec.name}.yaml", key="from", problem="one person is one row of a view"
+            )
     return Mapping(
         source=source,
         owner=owner,

@@ -17,6 +17,8 @@ from typing import Any, Final
 from asepsis.domain.names import Digest
 from asepsis.harmonise.entries import FileEntry
 
+_UNUSED: Final = (("view", None), ("several_rows", False))
+"""What was declared of no entry when the first digests were kept."""
 _DOMAIN: Final = b"asepsis reading 1\0"
 
 
@@ -31,7 +33,7 @@ def _plain(value: Any) -> Any:
         return str(value.value)
     if is_dataclass(value):
         known = {item.name: getattr(value, item.name) for item in fields(value)}
-        return {name: _plain(item) for name, item in known.items() if (name, item) != ("view", None)}
+        return {name: _plain(item) for name, item in known.items() if (name, item) not in _UNUSED}
     if isinstance(value, Mapping):
         return [[str(key), _plain(item)] for key, item in value.items()]
     if isinstance(value, frozenset | set):

@@ -98,6 +98,16 @@ def said_of(**lists: str) -> str:
     return _text(" || ".join(parts))
 
 
+def said_together(texts: str, *, become: tuple[Kind, Kind] | None = None, besides: str = "") -> str:
+    """The text of a list of texts (SQL); words of one kind may ``become`` another, with a reason ``besides`` them."""
+    words = f"flatten(list_transform(coalesce({texts}, []), lambda t: string_split(t, {_SEPARATOR})))"
+    if become is not None:
+        old, new = become
+        both = f"['{new}' || w[2:], {quote_text(new + besides)}]"
+        words = f"flatten(list_transform({words}, lambda w: CASE WHEN w[1] = '{old}' THEN {both} ELSE [w] END))"
+    return _text(words)
+
+
 def list_of(kind: Kind) -> str:
     """The reasons of a kind, out of the column ``said``."""
     if kind is Kind.FIELD_REFUSED:

@@ -21,6 +21,7 @@ from asepsis.harmonise.extraction import extract, landed_fields, landed_table, t
 from asepsis.harmonise.mapping import Mapping, TableSpec
 from asepsis.harmonise.query import Query
 from asepsis.harmonise.said import Kind, Reason, any_of, list_of, said, said_besides
+from asepsis.harmonise.several_rows import ROW, records_of
 from asepsis.harmonise.spec_columns import (
     SpecColumns,
     add_where,
@@ -76,6 +77,8 @@ class EntryPlan:
         self._conditional = tuple(spec for spec in self._specs if spec.where is not None)
         self._staged = quote_name(f"staged_{entry.name}")
         self._settled = settled_table(entry.name)
+        self._rows = quote_name(f"rows_{entry.name}") if entry.several_rows else self._settled
+        self._place = tuple(_PLACE | ({ROW: "INTEGER"} if entry.several_rows else {}))
         self._parts: dict[str, frozenset[str]] = {}
         self._is_staged = entry.is_text and not (landed_fields(entry) or taken_fields(entry))
         self.defines_persons = any(spec.table == "person" for spec in self._specs)
@@ -133,7 +136,7 @@ class EntryPlan:
         refused = {spec.name for spec, is_asked in zip(self._conditional, asked, strict=True) if not is_asked}
         records = self._records(asked)
         query = self._query(records, [spec for spec in self._specs if spec.name not in refused])
-        kept = query.nodes.keys() | {*_PLACE, "content", *self._compared_fields()}
+        kept = query.nodes.keys() | {*self._place, "content", *self._compared_fields()}
         types = self._columns()
         wanted = [name for name in types if name in kept]
         query, tables = divide(query, records, by_value, wanted=wanted, prefix=f"values_{self._entry.name}_")
@@ -148,7 +151,7 @@ class EntryPlan:
     def unite(self) -> tuple[str, ...]:
         """Show the parts that were settled as one; a part has no column of a table file that did not ask for it."""
         types = self._columns()
-        create = []
+        create: list[str] = []
         if not self._parts:
             columns = ", ".join(f"{quote_name(name)} {sql_type}" for name, sql_type in types.items())
             create = [f"CREATE OR REPLACE TABLE {self._next_part(types)} ({columns})"]
@@ -159,11 +162,20 @@ class EntryPlan:
                 for name, sql_type in types.items()
             )
             parts.append(f"SELECT {columns} FROM {part}")
+        rows = " UNION ALL ".join(parts)
+        if self._entry.several_rows:
+            create += self._gather(rows)
+            rows = f"FROM {', '.join(self._parts)}"
         shown = ", ".join(f"{list_of(kind)} AS {name}" for name, kind in _LISTS.items())
-        return (
-            *create,
-            f"CREATE OR REPLACE VIEW {self._settled} AS SELECT *, {shown} FROM ({' UNION ALL '.join(parts)})",
-        )
+        return (*create, f"CREATE OR REPLACE VIEW {self._settled} AS SELECT *, {shown} FROM ({rows})")
+
+    def _gather(self, rows: str) -> list[str]:
+        """Make one record of its rows; it is what is settled from now on."""
+        emits = [quote_name(f"{spec.name}?emit") for spec in self._specs]
+        records = records_of(self._rows, emits=emits, content=bool(self._entry.duplicates))
+        table = quote_name(f"records_of_{self._entry.name}")
+        self._parts = {table: frozenset()}
+        return [f"CREATE OR REPLACE VIEW {self._rows} AS {rows}", f"CREATE OR REPLACE TABLE {table} AS {records}"]
 
     def everything(self) -> Asked:
         """The answers of a record that every table file asks for."""
@@ -189,13 +201,23 @@ class EntryPlan:
         filled = {column.name for column in spec.fields if self._writes(spec, column)}
         names = [column.name for column in spec.fields] if columns is None else columns
         values = [_emitted(spec, name, is_filled=name in filled) for name in names]
-        person, source = f"s.{id_column(spec)} AS person_id", f"{self._settled} s"
+        person, source = f"s.{id_column(spec)} AS person_id", f"({self.accepted_rows()}) s"
         if self.defines_persons:
             person, source = "p.person_id", f"{source} JOIN persons p ON p.person_key = s.{person_column(spec)}"
         grade = quote_name(f"{spec.name}>grade")
+        row = f"s.{ROW}" if self._entry.several_rows else "1"
         return (
-            f"SELECT {person}, {', '.join([*values, 's.file_id'])}, s.rec_no, s.byte_off, s.{grade} AS grade, "
-            f"s.said FROM {source} WHERE s.state = 'accepted' AND s.{quote_name(f'{spec.name}?emit')}"
+            f"SELECT {person}, {', '.join([*values, 's.file_id'])}, s.rec_no, s.byte_off, {row} AS {ROW}, "
+            f"s.{grade} AS grade, s.said FROM {source} WHERE s.{quote_name(f'{spec.name}?emit')}"
+        )
+
+    def accepted_rows(self) -> str:
+        """Select the rows of accepted records that are not left out themselves; most records are one row."""
+        rows = f"FROM {self._rows} WHERE state = 'accepted'"
+        if not self._entry.several_rows:
+            return rows
+        return (
+            f"{rows} AND (file_id, rec_no) IN (SELECT (file_id, rec_no) FROM {self._settled} WHERE state = 'accepted')"
         )
 
     def emits(self) -> str:
@@ -238,7 +260,7 @@ class EntryPlan:
 
     def _columns(self) -> dict[str, str]:
         """Every column of a settled record, with its type and default."""
-        columns = dict(_PLACE)
+        columns = _PLACE | ({ROW: "INTEGER"} if self._entry.several_rows else {})
         for spec in self._specs:
             columns |= self._spec_columns(spec, Query("")).settled()
         columns |= {"said": "VARCHAR", "state": "VARCHAR", "first": _FIRST}
@@ -262,7 +284,7 @@ class EntryPlan:
         """Every data record with the fields that table files use, its defects, and who asks for it."""
         fields = [quote_name(name) for name in self._used_fields]
         content = ["content"] if self._entry.duplicates else []
-        columns = ", ".join([*_PLACE, "defects", *fields, *content, *self._wheres()])
+        columns = ", ".join([*self._place, "defects", *fields, *content, *self._wheres()])
         return f"CREATE OR REPLACE TEMP TABLE {self._staged} AS SELECT {columns} FROM ({self._asking()})"
 
     def _asking(self) -> str:

@@ -136,6 +136,10 @@ class _FileAccount:
             repairs=_listed(settled, Kind.REPAIRED, "accepted"),
         )
 
+    @cached_property
+    def _plan(self) -> EntryPlan:
+        return EntryPlan(self._mapping, self._mapping.files[self._item.entry])
+
     @property
     def _mine(self) -> str:
         return f"WHERE file_id = {self._item.file_id}"
@@ -161,17 +165,19 @@ class _FileAccount:
 
     def _without_row(self) -> int:
         """Accepted records that no table took, and rows that are missing although their record was accepted."""
-        plan = EntryPlan(self._mapping, self._mapping.files[self._item.entry])
+        plan = self._plan
         accepted = f"{settled_table(self._item.entry)} {self._mine} AND state = 'accepted'"
         row = self._connection.execute(f"SELECT count(*) FROM {accepted} AND NOT ({plan.emits()})").fetchone()
-        return (int(row[0]) if row is not None else 0) + self._lost_rows(accepted)
+        return (int(row[0]) if row is not None else 0) + self._lost_rows()
 
-    def _lost_rows(self, accepted: str) -> int:
+    def _lost_rows(self) -> int:
         lost, emitted = 0, self._emitted
         for table in emitted:
             specs = [spec for spec in self._mapping.specs_of(self._item.entry) if spec.table == table]
             counts = " + ".join(f"count(*) FILTER ({quote_name(f'{spec.name}?emit')})" for spec in specs)
-            row = self._connection.execute(f"SELECT {counts} FROM {accepted}").fetchone()
+            row = self._connection.execute(
+                f"SELECT {counts} FROM ({self._plan.accepted_rows()}) {self._mine}"
+            ).fetchone()
             lost += abs((int(row[0]) if row is not None else 0) - emitted[table])
         return lost
 

@@ -19,7 +19,7 @@ from asepsis.errors.harmonise import KeptRunDamaged, RerunNeedsBackup
 from asepsis.harmonise.mapping import Mapping as SourceMapping
 from asepsis.harmonise.reading_digest import reading_digest
 
-_FORMAT: Final = 1
+_FORMAT: Final = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

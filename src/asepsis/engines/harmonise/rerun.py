@@ -45,10 +45,11 @@ from asepsis.harmonise.extraction import landed_fields, landed_table, take
 from asepsis.harmonise.mapping import Mapping
 from asepsis.harmonise.omop import PERIOD, TARGETS
 from asepsis.harmonise.said import said_of
+from asepsis.harmonise.several_rows import ROW
 from asepsis.harmonise.staging import EntryPlan, final_table
 
 _KEPT: Final = ("quarantine", "excluded", "merged", "provenance", "quarantined_records", "persons")
-_ORIGIN: Final = "rec_no, byte_off, grade"
+_ORIGIN: Final = f"rec_no, byte_off, {ROW}, grade"
 _TWINS: Final = "twins"
 
 
@@ -192,7 +193,7 @@ class _Rerun:
     def _together(self, table: str) -> tuple[str, ...]:
         """Earlier rows and new ones in their final order, numbered."""
         columns = _columns(table)
-        listed = ", ".join(("person_id", *columns, "file_id", "rec_no", "byte_off", "grade", "said"))
+        listed = ", ".join(("person_id", *columns, "file_id", "rec_no", "byte_off", ROW, "grade", "said"))
         run, mapping = quote_text(self.run), quote_text(str(self.mapping.digest))
         new = emitted(self.mapping, table, columns)
         parts = [f"SELECT {listed}, {run} AS run, {mapping} AS mapping, tie FROM ({new})"] if new else []
@@ -248,7 +249,7 @@ def _provenance(tables: Sequence[str]) -> str:
         for table in tables
     )
     return (
-        f"SELECT target_table, target_id::BIGINT AS target_id, run, f.file, rec_no, byte_off, grade, {NOTED}, "
+        f"SELECT target_table, target_id::BIGINT AS target_id, run, f.file, rec_no, byte_off, {ROW}, grade, {NOTED}, "
         f"mapping FROM ({parts}) JOIN files f USING (file_id)"
     )
 

@@ -25,6 +25,7 @@ from asepsis.harmonise.extraction import landed_fields, landed_table
 from asepsis.harmonise.mapping import Mapping
 from asepsis.harmonise.omop import IDENTITY, PERIOD, TARGETS, Target
 from asepsis.harmonise.said import Kind, list_of
+from asepsis.harmonise.several_rows import ROW
 from asepsis.harmonise.staging import EntryPlan, code_table, final_table, settled_table
 
 NOTED: Final = f"{list_of(Kind.FLAGGED)} AS flags, {list_of(Kind.REPAIRED)} AS repairs"
@@ -32,7 +33,7 @@ NOTED: Final = f"{list_of(Kind.FLAGGED)} AS flags, {list_of(Kind.REPAIRED)} AS r
 _PERSON_BATCH: Final = 50_000
 _ID_BYTES: Final = 8
 _DROPPED_BITS: Final = 2
-_ORIGIN: Final = ("file_id", "rec_no", "byte_off", "grade", "said")
+_ORIGIN: Final = ("file_id", "rec_no", "byte_off", ROW, "grade", "said")
 
 
 def create_code_tables(connection: duckdb.DuckDBPyConnection, mapping: Mapping) -> None:
@@ -165,7 +166,7 @@ def emitted(mapping: Mapping, table: str, columns: Sequence[str]) -> str:
 
 def order_of(table: str) -> str:
     """What the rows of a target table are ordered by; it leaves no choice."""
-    return ", ".join(name for name in ("person_id", TARGETS[table].at, "file_id", "rec_no", "tie") if name)
+    return ", ".join(name for name in ("person_id", TARGETS[table].at, "file_id", "rec_no", ROW, "tie") if name)
 
 
 def periods(mapping: Mapping) -> str:
@@ -243,7 +244,7 @@ def _provenance(tables: Sequence[str], mapping: Mapping, run: str) -> str:
     )
     return (
         f"SELECT target_table, target_id::BIGINT AS target_id, {quote_text(run)} AS run, f.file, rec_no, byte_off, "
-        f"grade, {NOTED}, {quote_text(mapping.digest)} AS mapping FROM ({parts}) JOIN files f USING (file_id)"
+        f"{ROW}, grade, {NOTED}, {quote_text(mapping.digest)} AS mapping FROM ({parts}) JOIN files f USING (file_id)"
     )
 
 

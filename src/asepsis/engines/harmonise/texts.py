@@ -25,7 +25,7 @@ from asepsis.harmonise.mapping import Mapping as SourceMapping
 from asepsis.harmonise.omop import IDENTITY
 from asepsis.harmonise.scrubbing.identifiers import Identifiers, identifiers_of
 from asepsis.harmonise.scrubbing.scrub import scrub
-from asepsis.harmonise.staging import final_table, settled_table
+from asepsis.harmonise.staging import EntryPlan, final_table
 
 _BATCH: Final = 2_000
 _MERGE: Final = "person_merge"
@@ -75,7 +75,7 @@ def _withheld(connection: duckdb.DuckDBPyConnection, mapping: SourceMapping, pla
     for spec in mapping.tables:
         if spec.table == table and any(item.name == column and spec.is_free(item) for item in spec.fields):
             value, emit = quote_name(f"{spec.name}={column}"), quote_name(f"{spec.name}?emit")
-            source = f"{settled_table(spec.entry)} WHERE state = 'accepted' AND {emit}"
+            source = f"({EntryPlan(mapping, mapping.files[spec.entry]).accepted_rows()}) WHERE {emit}"
             row = connection.execute(f"SELECT count({value}) FROM {source}").fetchone()
             count += int(row[0]) if row is not None else 0
     return TextBooks(column=place, texts=count, withheld=count)

@@ -25,6 +25,7 @@ from asepsis.harmonise.entries import FileEntry, Reader
 from asepsis.harmonise.mapping import Mapping
 from asepsis.harmonise.readers.batch import Batch, ends_of
 from asepsis.harmonise.section import Section
+from asepsis.harmonise.several_rows import ROW
 from asepsis.harmonise.staging import EntryPlan, settled_table
 
 _TRIAL_KEY: Final = bytes(32)
@@ -95,7 +96,7 @@ def _run(
     given: dict[str, Any],
     persons: tuple[str, ...],
 ) -> dict[str, Any]:
-    """State, reasons, flags and repairs of the last record, then the values of its rows as ``table.column``."""
+    """State, reasons, flags and repairs of the last record, then the values of its first rows as ``table.column``."""
     create_code_tables(connection, mapping)
     for known in mapping.files.values():
         create_landed(connection, known)
@@ -113,9 +114,12 @@ def _run(
         last = "ORDER BY rec_no DESC LIMIT 1"
         outcome = _first(connection, f"SELECT rec_no, {columns} FROM {settled_table(entry.name)} {last}")
         for spec in mapping.specs_of(entry.name):
-            row = _first(connection, f"SELECT * FROM ({plan.emit(spec)}) WHERE rec_no = {outcome.get('rec_no', 0)}")
-            outcome |= {f"{spec.table}.{name}": value for name, value in row.items()}
-            outcome[spec.table] = bool(row) or bool(outcome.get(spec.table))
+            rows = f"({plan.emit(spec)}) WHERE rec_no = {outcome.get('rec_no', 0)}"
+            first = _first(connection, f"SELECT * FROM {rows} ORDER BY {ROW} LIMIT 1")
+            outcome |= {f"{spec.table}.{name}": value for name, value in first.items()}
+            outcome[spec.table] = bool(first) or bool(outcome.get(spec.table))
+            count = _first(connection, f"SELECT count(*) AS n FROM {rows}")
+            outcome[f"{spec.table}.rows"] = outcome.get(f"{spec.table}.rows", 0) + count.get("n", 0)
     return outcome
 
 
