@@ -31,6 +31,8 @@ def run_query(
     party: AsOption,
     sql: Annotated[str, typer.Argument(help="One SELECT statement.")] = "",
     file: Annotated[Path | None, typer.Option("--file", help="Read the statement from a file.")] = None,
+    template: Annotated[str, typer.Option("--template", help="Ask a template of the contract, by name.")] = "",
+    arguments: Annotated[list[str] | None, typer.Option("--set", help="NAME=VALUE, of a statement's $NAME.")] = None,
     plan: PlanOption = False,
     explain: ExplainOption = False,
     buy_bounds: BuyOption = False,
@@ -43,12 +45,12 @@ def run_query(
         from asepsis.domain.analysis import Analysis, AnalysisKind
         from asepsis.domain.names import PartyId
 
-        text = _text(sql, file)
+        text = _template(template, room) if template else _text(sql, file)
         analysis = Analysis(
             kind=AnalysisKind.QUERY,
             author=PartyId(party),
             body=text,
-            arguments={},
+            arguments=dict(argument(text) for text in arguments or []),
             buys_bounds=buy_bounds,
             purpose=purpose,
         )
@@ -97,6 +99,12 @@ def _ask(analysis: Analysis, room: Path, *, plan: bool, explain: bool, as_json: 
         refused = answer_status(answer) == "refused"
     if refused:
         raise typer.Exit(REFUSED)
+
+
+def _template(name: str, room: Path) -> str:
+    from asepsis.bootstrap.room import open_room
+
+    return open_room(room).contracts.contract().template(name).sql
 
 
 def _text(sql: str, file: Path | None) -> str:

@@ -11,9 +11,10 @@ from typing import Final
 from asepsis.domain.access_tables import ASKS, READS
 from asepsis.domain.analysis import Analysis, AnalysisKind
 from asepsis.domain.contract import Contract
+from asepsis.domain.templates import Template
 from asepsis.errors.contract import ContractForbids
 
-__all__ = ["ASKS", "LINKED", "READS", "REMEMBERED", "is_agreed", "require_allowed", "serves"]
+__all__ = ["ASKS", "LINKED", "READS", "REMEMBERED", "is_agreed", "require_allowed", "serves", "template_of"]
 
 LINKED: Final = frozenset({AnalysisKind.QUERY, AnalysisKind.METHOD, AnalysisKind.REFERRAL})
 """The kinds that see one person per patient, and so read the link map where there are several owners."""
@@ -24,9 +25,9 @@ REMEMBERED: Final = frozenset({AnalysisKind.QUERY, AnalysisKind.METHOD})
 
 
 def is_agreed(analysis: Analysis, contract: Contract) -> bool:
-    """Whether the contract allows this kind of analysis, for this purpose and, for a method, this method."""
+    """Whether the contract allows this kind of analysis, for this purpose, and this method or template."""
     allowed = {
-        AnalysisKind.QUERY: contract.queries,
+        AnalysisKind.QUERY: contract.queries or template_of(analysis, contract) is not None,
         AnalysisKind.METHOD: analysis.body in contract.methods,
         AnalysisKind.LINKAGE: True,
         AnalysisKind.REFERRAL: contract.referrals,
@@ -34,18 +35,21 @@ def is_agreed(analysis: Analysis, contract: Contract) -> bool:
     return allowed[analysis.kind] and serves(analysis, contract)
 
 
-def serves(analysis: Analysis, contract: Contract) -> bool:
-    """Whether an analysis states one of the contract's purposes, and none where there is no choice.
+def template_of(analysis: Analysis, contract: Contract) -> Template | None:
+    """The contract's template that a query is, if it is one, with the arguments that it has."""
+    if analysis.kind is not AnalysisKind.QUERY:
+        return None
+    return next((one for one in contract.templates if one.admits(analysis.body, analysis.arguments)), None)
 
-    A linkage serves all of them, a referral has its reason, and what runs when production is down its own clause.
+
+def serves(analysis: Analysis, contract: Contract) -> bool:
+    """Whether a query or method states one of the contract's purposes, and nothing where there is no choice.
+
+    A linkage serves all of them, and a referral has its reason.
     """
-    if analysis.purpose:
-        return analysis.kind in REMEMBERED and analysis.purpose in contract.purposes
-    if not contract.purposes or analysis.kind not in REMEMBERED:
-        return True
-    return contract.continuity is not None and any(
-        analysis == one.analysis(analysis.author) for one in contract.continuity.analyses
-    )
+    if analysis.kind in REMEMBERED:
+        return analysis.purpose in (contract.purposes or {""})
+    return not analysis.purpose
 
 
 def require_allowed(analysis: Analysis, contract: Contract) -> None:

@@ -84,6 +84,11 @@ def _read_argument(fields: Fields, name: str) -> Argument | tuple[Argument, ...]
     raise fields.malformed(name, "an argument is a number, a text, a flag or a list of them")
 
 
+def scalars(arguments: Mapping[str, Argument | tuple[Argument, ...]]) -> dict[str, Argument]:
+    """The arguments of a query. Lists are left out, so that a text that names one is refused."""
+    return {name: value for name, value in arguments.items() if not isinstance(value, tuple)}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SnapshotInput:
     """A snapshot that a job reads, pinned by the digest of its signed manifest."""

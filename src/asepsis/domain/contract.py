@@ -21,6 +21,7 @@ from asepsis.domain.names import Digest, PartyId
 from asepsis.domain.privacy import Privacy, read_privacy
 from asepsis.domain.quotas import Quotas, read_quotas
 from asepsis.domain.snapshot import Label
+from asepsis.domain.templates import Template, read_template
 from asepsis.errors.contract import (
     ContractExpired,
     ContractForbids,
@@ -120,7 +121,7 @@ class Contract:
     the lineages of other contracts over the owners' data whose memories are not compared with this one.
     ``privacy`` makes queries differentially private; ``linkage`` says how patients of several owners are found.
     ``continuity`` names the analyses that may run when production is down. Where there are ``purposes``, by name, every
-    query and method states one of them.
+    query and method states one of them. ``templates`` are queries that may be asked even where others may not.
     """
 
     name: str
@@ -149,6 +150,14 @@ class Contract:
     linkage: LinkTerms = field(default_factory=LinkTerms)
     continuity: ContinuityTerms | None = None
     purposes: Mapping[str, str] = field(default_factory=dict)
+    templates: tuple[Template, ...] = ()
+
+    def template(self, name: str) -> Template:
+        """The template of that name. Raises ContractForbids."""
+        for template in self.templates:
+            if template.name == name:
+                return template
+        raise ContractForbids(contract=self.name, what="a template of that name")
 
     def party(self, party: PartyId) -> Party:
         """The party of that name. Raises UnknownParty."""
@@ -216,7 +225,7 @@ class Contract:
             "parties": {party.id: _party_document(party) for party in self.parties},
             "datasets": {dataset.name: _dataset_document(dataset) for dataset in self.datasets},
             "tables": {table.name: table_document(table) for table in self.catalogue.tables},
-            "analyses": {"queries": self.queries, "methods": list(self.methods), "referrals": self.referrals},
+            "analyses": self._analyses_document(),
             "disclosure": self._disclosure_document(),
             "budgets": dict(self.budgets),
             "runtime": {"level": self.level, "measurements": list(self.measurements)},
@@ -232,6 +241,12 @@ class Contract:
             document["purposes"] = dict(self.purposes)
         if self.amends is not None:
             document["amends"] = {"contract": self.amends.contract, "lineage": self.amends.lineage}
+        return document
+
+    def _analyses_document(self) -> Document:
+        document: Document = {"queries": self.queries, "methods": list(self.methods), "referrals": self.referrals}
+        if self.templates:
+            document["templates"] = {template.name: template.to_document() for template in self.templates}
         return document
 
     def _disclosure_document(self) -> Document:
@@ -255,6 +270,7 @@ def read_contract(document: object) -> Contract:
     with fields.mapping("analyses") as analyses:
         queries, referrals = analyses.flag("queries"), analyses.flag("referrals")
         methods = analyses.texts("methods", default=())
+        templates = analyses.each("templates", read_template) if analyses.has("templates") else ()
     with fields.mapping("disclosure") as disclosure:
         profile = disclosure.text("profile")
         automatic = frozenset(PartyId(name) for name in disclosure.texts("automatic_release", default=()))
@@ -294,6 +310,7 @@ def read_contract(document: object) -> Contract:
         linkage=_read_linkage(fields),
         continuity=_read_continuity(fields),
         purposes=_read_purposes(fields),
+        templates=templates,
     )
     fields.close()
     _check_references(contract, fields)
@@ -440,6 +457,7 @@ def _agreed(contract: Contract) -> Agreed:
         methods=contract.methods,
         referrals=contract.referrals,
         teams={party.id for party in contract.with_role(Role.CLINICIAN)},
+        purposes=contract.purposes,
     )
 
 

@@ -19,6 +19,8 @@ from asepsis.domain.link_terms import MODES, PERCENTS, RULES, LinkTerms
 from asepsis.domain.privacy import LARGEST_NORM, MOST_RECORDS, MOST_VALUES
 from asepsis.domain.quotas import Quotas
 from asepsis.domain.snapshot import Label
+from asepsis.domain.templates import LARGEST, ParameterType
+from asepsis.domain.templates import MOST_VALUES as MOST_CHOICES
 
 SCHEMA_ID: Final = f"urn:asepsis:contract:{SCHEMA_VERSION}"
 
@@ -115,9 +117,29 @@ def _party() -> Document:
 
 def _analyses() -> Document:
     flag = {"type": "boolean"}
-    return _closed(
-        {"queries": flag, "methods": _texts(), "referrals": flag}, optional=("queries", "methods", "referrals")
-    )
+    clause = {"queries": flag, "methods": _texts(), "referrals": flag, "templates": _named(_template())}
+    return _closed(clause, optional=clause)
+
+
+def _template() -> Document:
+    of_type = {
+        ParameterType.INTEGER: _whole(-LARGEST, most=LARGEST),
+        ParameterType.NUMBER: {"type": "number"},
+        ParameterType.TEXT: {"type": "string"},
+        ParameterType.DATE: {"type": "string", "pattern": r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"},
+    }
+    values = [
+        _closed(
+            {
+                "type": {"const": kind.value},
+                "values": {"type": "array", "items": items, "maxItems": MOST_CHOICES, "uniqueItems": True},
+            },
+            optional=("values",),
+        )
+        for kind, items in of_type.items()
+    ]
+    template = {"title": _ref("text"), "sql": _ref("text"), "parameters": _named({"oneOf": values})}
+    return _closed({**template, "digest": _ref("digest")}, optional=("parameters", "digest"))
 
 
 def _disclosure() -> Document:
@@ -166,10 +188,11 @@ def _continuity() -> Document:
     clause = _closed(
         {
             "lead": _ref("name"),
+            "purpose": _ref("name"),
             "analyses": _named({**_closed(analysis, optional=("query", "method", "arguments")), "oneOf": one_of}),
             "essentials": _closed(essentials),
         },
-        optional=("essentials",),
+        optional=("essentials", "purpose"),
     )
     return {**clause, "anyOf": [{"properties": {"analyses": {"minProperties": 1}}}, {"required": ["essentials"]}]}
 

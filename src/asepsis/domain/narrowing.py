@@ -90,7 +90,7 @@ def _purposes(new: Mapping[str, str], before: Mapping[str, str]) -> bool:
     return bool(new) == bool(before) and new.items() <= before.items()
 
 
-def _some(new: tuple[str, ...], before: tuple[str, ...]) -> bool:
+def _some(new: tuple[object, ...], before: tuple[object, ...]) -> bool:
     return set(new) <= set(before)
 
 
@@ -111,6 +111,7 @@ _NARROWS: Final[Mapping[str, Callable[[Any, Any], bool]]] = {
     "quotas": _quotas,
     "privacy": _privacy,
     "purposes": _purposes,
+    "templates": _some,
 }
 """For each clause that can narrow: whether the first value lets through no more than the second."""
 
@@ -129,5 +130,6 @@ _PLACES: Final[Mapping[str, str]] = {
     "measurements": "runtime.measurements",
     "ledger_origin": "ledger.origin",
     "privacy": "dp",
+    "templates": "analyses.templates",
 }
 """Where a clause stands in the contract, if not under its own name."""

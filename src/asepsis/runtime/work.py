@@ -11,7 +11,7 @@ from asepsis.disclosure.gate import Assessed
 from asepsis.disclosure.memory import Memory
 from asepsis.disclosure.profiles import profile_named
 from asepsis.disclosure.releasing import Asking, Behind, assess_method, assess_with_memory, recall
-from asepsis.domain.analysis import AnalysisKind
+from asepsis.domain.analysis import AnalysisKind, scalars
 from asepsis.domain.finding import Finding, Severity
 from asepsis.domain.linkage import GRADES
 from asepsis.domain.names import Digest
@@ -46,7 +46,8 @@ def work(order: Order, vault: Vault, *, now: datetime, accounts: Accounts) -> St
 
 def _query(order: Order, vault: Vault, accounts: Accounts) -> Statistic:
     """Plan again from the text, here, where nobody can change the plan."""
-    planned = plan_query(order.job.analysis.body, order.contract.catalogue)
+    analysis = order.job.analysis
+    planned = plan_query(analysis.body, order.contract.catalogue, parameters=scalars(analysis.arguments))
     if planned.plan is None:
         raise ContractForbids(contract=order.contract.name, what="a query that cannot be planned")
     plan, profile = planned.plan, profile_named(order.contract.profile)

@@ -47,6 +47,8 @@ _MORE_IS_WIDER: Final = (
 _LESS_IS_WIDER: Final = ("valid.from", "runtime.level", "dp.least_persons")
 _NEW_IS_WIDER: Final = (
     "analyses.methods.*",
+    "analyses.templates.*",
+    "continuity.*",
     "datasets.*",
     "disclosure.automatic_release.*",
     "disclosure.beside.*",

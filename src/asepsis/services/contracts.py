@@ -39,6 +39,10 @@ def read_proposal(document: object) -> Contract:
     if set(contract.methods) - set(METHODS):
         known = ", ".join(sorted(METHODS))
         raise DocumentMalformed(document="contract", place="analyses.methods", problem=f"only {known} are known")
+    if contract.templates:
+        from asepsis.services.planning import check_templates  # noqa: PLC0415 - SQL takes long to import
+
+        check_templates(contract)
     return contract
 
 

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from asepsis.disclosure.dp.release import predicted
-from asepsis.domain.analysis import Analysis, AnalysisKind
+from asepsis.domain.analysis import Analysis, AnalysisKind, scalars
 from asepsis.domain.contract import Contract
 from asepsis.domain.finding import Assessment, Finding
 from asepsis.domain.names import Digest
 from asepsis.domain.privacy import Privacy
+from asepsis.errors.contract import DocumentMalformed
 from asepsis.methods.registry import plan_method
 from asepsis.sealing.canonical import digest
 from asepsis.sql.plan import QueryPlan
@@ -37,13 +38,24 @@ def plan_analysis(analysis: Analysis, contract: Contract) -> PlannedAnalysis:
         cohort = plan_cohort(analysis.body, contract.catalogue)
         found = None if cohort.cohort is None else digest(analysis.to_document())
         return _planned(contract, cohort.findings, plan=found)
-    query = plan_query(analysis.body, contract.catalogue)
+    query = plan_query(analysis.body, contract.catalogue, parameters=scalars(analysis.arguments))
     if query.plan is not None and contract.privacy is not None:
         return _private(contract, contract.privacy, query.plan, buys=analysis.buys_bounds)
     if analysis.buys_bounds and query.plan is not None:
         return _planned(contract, (RefusedError("sql.dp_unsold").finding(),), plan=None)
     plan = None if query.plan is None else Digest(query.plan.digest)
     return _planned(contract, query.findings, plan=plan, rewrite=query.rewrite)
+
+
+def check_templates(contract: Contract) -> None:
+    """Plan every template with arguments that it admits. Raises DocumentMalformed for one that could never be asked."""
+    for template in contract.templates:
+        samples = {parameter.name: parameter.sample for parameter in template.parameters}
+        planned = plan_query(template.sql, contract.catalogue, parameters=samples)
+        if planned.plan is None:
+            codes = ", ".join(sorted({finding.code for finding in planned.findings}))
+            place = f"analyses.templates.{template.name}.sql"
+            raise DocumentMalformed(document="contract", place=place, problem=f"it would be refused: {codes}")
 
 
 def _private(contract: Contract, privacy: Privacy, plan: QueryPlan, *, buys: bool) -> PlannedAnalysis:

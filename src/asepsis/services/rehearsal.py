@@ -18,7 +18,7 @@ from asepsis.disclosure.gate import Assessed
 from asepsis.disclosure.memory import Memory
 from asepsis.disclosure.profiles import Profile
 from asepsis.disclosure.releasing import Asking, Behind, assess_method, assess_noisy, assess_with_memory
-from asepsis.domain.analysis import Argument, read_arguments
+from asepsis.domain.analysis import Argument, read_arguments, scalars
 from asepsis.domain.catalogue import Catalogue
 from asepsis.domain.cells import CellTable, Needs
 from asepsis.domain.documents import Document, Fields
@@ -129,7 +129,7 @@ class Rehearsal:
             question, arguments = self._asked(planned_method.digest), planned_method.arguments
             asking = Asking(author=step.author, question=question, data=self.data, quotas=self.quotas)
             return self._once(question, lambda: self._compared(method, arguments, persons, asking))
-        planned = plan_query(step.sql, self.catalogue, parameters=_scalars(step.arguments))
+        planned = plan_query(step.sql, self.catalogue, parameters=scalars(step.arguments))
         plan = planned.plan
         if plan is None:
             return _refusal(planned.findings, rewrite=planned.rewrite)
@@ -225,10 +225,6 @@ def _read_step(item: object, number: int) -> Step:
     if bool(step.sql) == bool(step.method):
         raise fields.malformed("sql", "either 'sql' or 'method' is needed")
     return step
-
-
-def _scalars(arguments: Mapping[str, Argument | tuple[Argument, ...]]) -> dict[str, Argument]:
-    return {name: value for name, value in arguments.items() if not isinstance(value, tuple)}
 
 
 def _refusal(findings: tuple[Finding, ...], *, rewrite: str | None) -> Document:

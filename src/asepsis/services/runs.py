@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
-from asepsis.domain.access import LINKED, READS
+from asepsis.domain.access import LINKED, READS, template_of
 from asepsis.domain.analysis import Analysis, AnalysisKind, Job, SnapshotInput
 from asepsis.domain.attestation import read_evidence
 from asepsis.domain.documents import Document, encode_bytes
@@ -117,7 +117,9 @@ class Runs:
         run_id = RunId("run-" + self.randomness(8).hex())
         job = Job(run=run_id, contract=agreement.digest, analysis=analysis, inputs=inputs)
         run = Run(id=run_id, job=job, question=question, status=RunStatus.SUBMITTED, submitted_at=self.clock())
+        template = template_of(analysis, agreement.contract)
         stated = {"purpose": analysis.purpose} if analysis.purpose else {}
+        stated |= {"template": template.digest} if template is not None else {}
         asked = digest(analysis.to_document())
         entry = self._entry(Act.RUN_SUBMITTED, run, actor=analysis.author, analysis=asked, **stated)
         with self.state.acting(entry) as tables:

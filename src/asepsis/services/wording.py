@@ -37,6 +37,7 @@ def _sentences(party: Party, contract: Contract) -> list[str]:
         )
     if Role.RESEARCHER in party.roles:
         kinds = (["queries"] if contract.queries else []) + [f"the method {name}" for name in contract.methods]
+        kinds += [f"the template {one.name} ({one.title}; {one.digest[:16]})" for one in contract.templates]
         lines.append(f"May ask {', '.join(kinds)}; sees results protected under {contract.profile}, never a row.")
         lines += [f"May state the purpose {name}: {text}" for name, text in sorted(contract.purposes.items())]
         lines.append(_quotas(contract))

@@ -51,7 +51,19 @@ WHOLE: dict[str, Any] = {
             "key": "person_id",
         }
     },
-    "analyses": {"queries": True, "methods": [], "referrals": True},
+    "analyses": {
+        "queries": True,
+        "methods": [],
+        "referrals": True,
+        "templates": {
+            "heavier": {
+                "title": "t",
+                "sql": "SELECT 1",
+                "parameters": {"since": {"type": "date", "values": ["2000-01-01"]}, "sex": {"type": "integer"}},
+                "digest": "9b2c7868f65601f30b7786d7dd5df6fd3f4d43f5f9359c54f413bf851908e072",
+            },
+        },
+    },
     "disclosure": {
         "profile": "strict-10",
         "automatic_release": ["ward"],
@@ -73,6 +85,7 @@ WHOLE: dict[str, Any] = {
     },
     "continuity": {
         "lead": "lead",
+        "purpose": "survival",
         "analyses": {
             "beds": {
                 "title": "t",
@@ -116,7 +129,9 @@ ONLY_THE_READER: frozenset[str] = frozenset(
         "a list of up to 5000 different values of the column's type is needed",
         "the bounds are in order and at most 1073741824",
         "it is not the digest of this text; 'recover continuity digest' prints that",
+        "it is not the digest of this text and these parameters; left out, it is added",
         "the lead must be a researcher of this contract",
+        "one of the contract's purposes is needed, where it has several",
         "the contract allows no queries",
         "essentials need referrals and a clinical team",
     }

@@ -10,6 +10,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from asepsis.access.policies import policies
+from asepsis.domain.access import template_of
 from asepsis.domain.attestation import LEASE_SECONDS, Grant, SealedKey
 from asepsis.domain.budget import Budget
 from asepsis.domain.keydesk import GrantedRun, GrantRequest
@@ -53,7 +54,8 @@ def _intend(office: Office, request: GrantRequest) -> Case:
             refusal = error
             _write_refusal(office, records, error)
         else:
-            purpose = case.job.analysis.purpose
+            analysis = case.job.analysis
+            template = template_of(analysis, case.agreement.contract)
             office.write(
                 records,
                 Act.GRANT_INTENDED,
@@ -63,7 +65,8 @@ def _intend(office: Office, request: GrantRequest) -> Case:
                 evidence=case.evidence_digest,
                 measurement=case.evidence.measurement,
                 policy=policies().digest,
-                **({"purpose": purpose} if purpose else {}),
+                **({"purpose": analysis.purpose} if analysis.purpose else {}),
+                **({"template": template.digest} if template is not None else {}),
             )
             return case
     raise refusal
