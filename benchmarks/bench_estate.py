@@ -18,6 +18,7 @@ from io import BytesIO
 from asepsis.domain.integrity import ObjectFacts
 from asepsis.domain.names import RestorePointId
 from asepsis.domain.source import Entry, EntryType, RestorePoint
+from asepsis.integrity.composite import best_composite
 from asepsis.integrity.last_clean import Listing, assess_history
 from asepsis.integrity.reading import read_object
 
@@ -64,8 +65,13 @@ def history() -> None:
     facts = ObjectFacts(format="text", size=10_000)
     started = time.process_time()
     found = assess_history((listing(number, ids) for number, ids in listings), lambda _point, _entry: facts)
+    paths = {RestorePointId(f"p{number}"): [f"/data/{at}.txt" for at in range(FILES)] for number, _ in listings}
+    best_composite(found, paths)
     seconds = time.process_time() - started
-    print(f"verdicts over {POINTS} restore points of {FILES} files: {seconds:.2f} CPU s, {found.objects_read} objects")
+    print(
+        f"verdicts and composite over {POINTS} restore points of {FILES} files: {seconds:.2f} CPU s, "
+        f"{found.objects_read} objects"
+    )
 
 
 def listing(number: int, ids: list[int]) -> Listing:

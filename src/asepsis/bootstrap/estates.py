@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 
@@ -45,6 +46,7 @@ class ScanRequest:
     rules: tuple[str, ...] = ()
     misp: bool = False
     recorder: Recorder | None = None
+    before: datetime | None = None
 
 
 def scan_estate(request: ScanRequest, *, report: Callable[[Progress], None]) -> EstateScan:
@@ -65,6 +67,7 @@ def scan_estate(request: ScanRequest, *, report: Callable[[Progress], None]) -> 
             pace=pace(request.rate),
             rules=rules,
             names=names,
+            before=request.before,
             record=record,
         )
         return estate.scan(report=report)

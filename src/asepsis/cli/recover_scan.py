@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 import time
 from collections.abc import Callable
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -34,6 +36,14 @@ def scan(
         typer.Option("--record-as", help="The party that signs what is seen and keeps its own record of points."),
     ] = None,
     room: RoomOption = DEFAULT_ROOM,
+    before: Annotated[
+        datetime | None,
+        typer.Option("--before", help="UTC. Leave points from then on out of the composite.", formats=["%Y-%m-%d"]),
+    ] = None,
+    composite: Annotated[
+        Path | None,
+        typer.Option("--composite", help="Write where to take each file from: CSV of path and restore point."),
+    ] = None,
     limit: Annotated[float | None, typer.Option(help="Read at most so many MB a second.", min=0.01)] = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -52,12 +62,28 @@ def scan(
             rules=tuple(rules or ()),
             misp=misp,
             recorder=_recorder(record_as, room),
+            before=None if before is None else before.replace(tzinfo=UTC),
         )
         found = scan_estate(request, report=scan_progress(quiet=as_json))
         end_steps(quiet=as_json)
+        _write_composite(composite, found)
         emit(_document(found), as_json=as_json, text=_text(found))
         if found.history.last_clean is None or not found.inventory.is_as_expected:
             raise typer.Exit(7)
+
+
+def _write_composite(path: Path | None, found: EstateScan) -> None:
+    from asepsis.errors.recovery import OutputUnwritable
+
+    if path is None:
+        return
+    try:
+        with path.open("x", encoding="utf-8", newline="", errors="surrogateescape") as out:
+            rows = csv.writer(out)
+            rows.writerow(["path", "restore_point"])
+            rows.writerows(sorted(found.composite.files.items()))
+    except OSError:
+        raise OutputUnwritable(path=str(path)) from None
 
 
 def _recorder(party: str | None, room: Path) -> Recorder | None:
@@ -93,6 +119,12 @@ def _document(found: EstateScan) -> dict[str, object]:
         "rewritten": list(inventory.rewritten),
         "back_dated": list(inventory.back_dated),
         "blake3": dict(found.digests),
+        "composite": {
+            "restore_points": dict(found.composite.points),
+            "added": list(found.composite.added),
+            "never_clean": list(found.composite.never_clean),
+            "folders": dict(found.composite.folders),
+        },
         "names": found.names,
         "rules": None if found.rules is None else {**asdict(found.rules), "objects_not_looked_at": found.unhunted},
         "hits": {rule: sorted(points) for rule, points in _hits(found).items()},
@@ -109,6 +141,7 @@ def _text(found: EstateScan) -> str:
         ("back-dated", inventory.back_dated),
     ):
         lines += [f"{what} since an earlier scan: {point[:16]}" for point in points]
+    lines.append(_composite_text(found))
     if found.rules is not None:
         rules = found.rules
         lines.append(
@@ -117,6 +150,15 @@ def _text(found: EstateScan) -> str:
         )
         lines += [f"{rule} matched in {', '.join(p[:16] for p in points)}" for rule, points in _hits(found).items()]
     return "\n".join(lines)
+
+
+def _composite_text(found: EstateScan) -> str:
+    composite = found.composite
+    parts = [f"{count} files of {point[:16]}" for point, count in sorted(composite.points.items())]
+    text = "composite: " + (", ".join(parts) if parts else "no file is clean anywhere")
+    added = f"; {len(composite.added)} of them in no clean restore point" if composite.added else ""
+    never = f"; {len(composite.never_clean)} paths without a clean version" if composite.never_clean else ""
+    return text + added + never
 
 
 def _hits(found: EstateScan) -> dict[str, list[str]]:

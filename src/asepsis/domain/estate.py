@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
-from asepsis.domain.integrity import HistoryVerdict, ObjectFacts
+from asepsis.domain.integrity import Composite, HistoryVerdict, ObjectFacts
 from asepsis.domain.names import RestorePointId
 
 NOT_READ: Final = "estate.not_read"
@@ -92,6 +92,8 @@ class EstateScan:
     """Objects of which nothing is known: they cannot be read, or were not to be read now."""
     unparsed: int = 0
     """Objects of a format that nothing parses: only their names and their bytes were looked at."""
+    composite: Composite = field(default_factory=Composite)
+    """Where to take each file from, if several restore points are put together."""
     rules: RuleSet | None = None
     """The rules that were held against the objects, now or before."""
     unhunted: int = 0

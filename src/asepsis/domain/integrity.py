@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -37,8 +38,10 @@ class ObjectFacts:
     ``format`` is a name from ``asepsis.integrity.formats`` (``unknown`` when none fits), ``faults`` are reason
     codes of its structure, ``is_random`` says that the bytes are spread like noise, ``note_words`` how many
     different phrases of ransom notes occur. ``noise_blocks`` counts blocks of noise up to 64, in formats whose sound
-    content is not noise; ``head_entropy`` is that of the beginning of texts and unknown formats, in bits per byte. ``is_checked``: the
-    format's own structure was followed to the end of the object, or, of plain text, all characters were. ``hits`` are the rules that matched.
+    content is not noise; ``head_entropy`` is that of the beginning of texts and unknown formats, in bits per byte.
+    ``is_checked``: the
+    format's own structure was followed to the end of the object, or, of plain text, all characters were. ``hits`` are
+    the rules that matched.
     """
 
     format: str
@@ -80,6 +83,28 @@ class RestorePointVerdict:
     counts: Mapping[Verdict, int] = field(default_factory=dict)
     objects: tuple[ObjectVerdict, ...] = ()
     signals: tuple[Signal, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Composite:
+    """The best of several restore points: where to take each file from.
+
+    ``added`` are files that no clean point has: they come from points that are not clean. ``never_clean`` are paths
+    since
+    the last clean point of which there is no clean version. ``folders`` tells for each folder (its path ends with a
+    slash) the newest point in which all files below it are clean; a table in partitions is a folder, a table in one
+    file is a file.
+    """
+
+    files: Mapping[str, RestorePointId] = field(default_factory=dict)
+    added: tuple[str, ...] = ()
+    never_clean: tuple[str, ...] = ()
+    folders: Mapping[str, RestorePointId] = field(default_factory=dict)
+
+    @property
+    def points(self) -> Mapping[RestorePointId, int]:
+        """How many files come from each restore point."""
+        return Counter(self.files.values())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

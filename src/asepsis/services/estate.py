@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from datetime import datetime
 from hashlib import sha256
 
 from asepsis.domain.estate import NOT_READ, EstateScan, IndexedObject, IndexedPoint, Points, compare_inventory
@@ -15,6 +16,7 @@ from asepsis.domain.integrity import HistoryVerdict, ObjectFacts, RuleHit
 from asepsis.domain.names import RestorePointId
 from asepsis.domain.source import Entry, EntryType, RestorePoint, Verdict
 from asepsis.errors import AsepsisError
+from asepsis.integrity.composite import best_composite
 from asepsis.integrity.formats import UNKNOWN
 from asepsis.integrity.last_clean import Listing, assess_history
 from asepsis.integrity.notes import OUR_NAMES, KnownNames
@@ -38,6 +40,8 @@ class Estate:
     rules: ContentRules | None = None
     """Held against every object, once; without them, those that were used last count."""
     names: KnownNames = OUR_NAMES
+    before: datetime | None = None
+    """Points taken then or later have no part in the composite: somebody may have been inside by then."""
     record: InventoryRecord | None = None
     """The hospital's own record of the restore points; without it, the index's word is taken."""
 
@@ -68,6 +72,7 @@ class Estate:
             roots={point.id: point.entries for point in now.values()},
             unread=sum(known[key].facts is None for key in wanted),
             unparsed=sum(_is_unparsed(known[key]) for key in wanted),
+            composite=best_composite(history, _paths(listings), before=self.before),
             rules=next(iter(self.index.rule_sets()[-1:]), None),
             unhunted=sum(key not in hits for key in wanted),
             names=self.names.edition,
@@ -119,6 +124,14 @@ class Estate:
         listed = [entries.code] if isinstance(entries, AsepsisError) else [f"{e.path}\0{_key(e)}" for e in entries]
         digest = sha256("\n".join(listed).encode(errors="surrogateescape"))
         return IndexedPoint(id=point.id, taken_at=point.taken_at, first_seen=self.clock(), entries=digest.hexdigest())
+
+
+def _paths(listings: dict[RestorePointId, list[Entry] | AsepsisError]) -> dict[RestorePointId, list[str]]:
+    return {
+        id_: [entry.path for entry in listed if entry.type is EntryType.FILE]
+        for id_, listed in listings.items()
+        if isinstance(listed, list)
+    }
 
 
 def _unread(key: str, entry: Entry) -> IndexedObject:
