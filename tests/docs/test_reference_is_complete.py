@@ -94,7 +94,18 @@ CONTRACT = draft_contract(
 LIMITS = {"max_age_hours": 1, "when_stale": "stamp", "rpo_hours": 1, "rto_minutes": 1}
 CLAUSES = {
     "amends": {"contract": "0" * 64, "lineage": "1" * 64},
-    "analyses": {"queries": True, "methods": [], "referrals": True},
+    "analyses": {
+        "queries": True,
+        "methods": [],
+        "referrals": True,
+        "templates": {
+            "older": {
+                "title": "t",
+                "sql": "SELECT 1",
+                "parameters": {"since": {"type": "date", "values": ["2000-01-01"]}},
+            },
+        },
+    },
     "datasets": {
         "owner-omop-clinical": {
             "owner": "owner",
@@ -110,8 +121,10 @@ CLAUSES = {
         "records": 1,
         "cells": 1,
     },
+    "purposes": {"care": "p"},
     "continuity": {
         "lead": "lab",
+        "purpose": "care",
         "analyses": {
             "beds": {
                 "title": "t",
@@ -132,7 +145,8 @@ CLAUSES = {
 }
 """The optional clauses that a draft leaves out."""
 NAMED = {"parties": "PARTY", "datasets": "DATASET", "tables": "TABLE", "columns": "COLUMN", "budgets": "OWNER"}
-NAMED |= {"continuity.analyses": "NAME", "continuity.essentials.lists": "LIST"}
+NAMED |= {"purposes": "NAME", "continuity.analyses": "NAME", "continuity.essentials.lists": "LIST"}
+NAMED |= {"analyses.templates": "TEMPLATE", "parameters": "NAME"}
 OF_METHODS = {"continuity.analyses.NAME.method", "continuity.analyses.NAME.arguments.ARGUMENT"}
 """What a contract with noise, as the one of the clauses, cannot have."""
 
