@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from asepsis.bootstrap import incidents as wiring
+from asepsis.bootstrap.estates import ScanRequest
 from asepsis.bootstrap.room import Room, create_room
 from asepsis.domain.documents import encode_bytes
 from asepsis.domain.incident_acts import Closed, Confirmed, Looked, Step
@@ -104,7 +105,8 @@ def signed_off(scene: Scene) -> Scene:
 
 def looked(scene: Scene) -> Looked:
     (held,) = scene.incidents.incident(scene.incident).frozen
-    return wiring.look_at(held.deed, index=scene.room.folder / "estate.db", full=True)
+    request = ScanRequest(uri=scene.source, index=scene.room.folder / "estate.db")
+    return wiring.look_at(held.deed, request)
 
 
 @pytest.fixture(scope="module")

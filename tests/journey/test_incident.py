@@ -137,6 +137,12 @@ def test_a_composite_takes_a_part_from_another_restore_point(terminal: Terminal)
     terminal.incident("settle", name, finding, "--by", "ada", "--reason", "kept as evidence", code=3)
     settled = terminal.shown("settle", name, finding, "--by", "ben", "--reason", "kept as evidence")
     assert {one["status"] for one in settled["findings"] if one["id"] == finding} == {"waived"}
+    composite = terminal.folder / "composite.csv"
+    terminal.type("recover", "scan", source, "--index", str(terminal.folder / "x.db"), "--composite", str(composite))
+    state = terminal.shown("choose", name, "--by", "ada", "--reason", "x", "--composite", str(composite))
+    assert all(one["point"] == points[0] for one in state["chosen"])
+    composite.write_text("something,else\n")
+    terminal.incident("choose", name, "--by", "ada", "--reason", "x", "--composite", str(composite), code=5)
     terminal.incident("choose", name, "--by", "ada", "--reason", "x", "--point", "none", code=5)
     terminal.incident("choose", name, "--by", "ada", "--reason", "x", "--part", "nothing", code=5)
     assert name in terminal.incident("show")

@@ -46,6 +46,8 @@ class ScanRequest:
     rules: tuple[str, ...] = ()
     misp: bool = False
     recorder: Recorder | None = None
+    reads: bool = True
+    """Whether what the index does not know is read; else the verdict is made from the index alone."""
     before: datetime | None = None
 
 
@@ -65,6 +67,7 @@ def scan_estate(request: ScanRequest, *, report: Callable[[Progress], None]) -> 
             index=index,
             clock=now,
             pace=pace(request.rate),
+            reads=request.reads,
             rules=rules,
             names=names,
             before=request.before,

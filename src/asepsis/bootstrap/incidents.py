@@ -13,7 +13,7 @@ from typing import Final
 
 from asepsis import __version__
 from asepsis.bootstrap.backups import look_into
-from asepsis.bootstrap.estates import pace
+from asepsis.bootstrap.estates import ScanRequest, scan_estate
 from asepsis.bootstrap.recovery import ComparisonRequest, SnapshotAddress, compare_snapshots, declared_keys
 from asepsis.bootstrap.room import Room
 from asepsis.desk_home import now
@@ -133,16 +133,9 @@ def freeze_source(source: str) -> Frozen:
     return frozen(source, [one.point for one in scan.history.points], scan.roots)
 
 
-def look_at(
-    held: Frozen, *, index: Path, full: bool, rate: int | None = None, report: Report = lambda _: None
-) -> Looked:
+def look_at(held: Frozen, request: ScanRequest, *, report: Report = lambda _: None) -> Looked:
     """The verdict on a held source: from the index as it is, or after reading what the index does not know."""
-    opened = EstateIndex(index)
-    try:
-        estate = Estate(source=look_into(held.source), index=opened, clock=now, pace=pace(rate), reads=full)
-        return looked(held.source, estate.scan(report=report), held=held, rules=rules())
-    finally:
-        opened.close()
+    return looked(held.source, scan_estate(request, report=report), held=held, rules=rules())
 
 
 def compare_states(before: SnapshotAddress, after: SnapshotAddress, *, keys: Sequence[str], say: Say) -> Compared:
@@ -158,10 +151,13 @@ def choice(
 ) -> Chosen:
     """A choice in the words of who chooses: a restore point for each source, and parts (source, path, point).
 
-    A restore point may be the beginning of its id or ``last-clean``. Raises IncidentStepRefused.
+    A restore point may be the beginning of its id or ``last-clean``. A part of the point that its source has anyway is
+    none. Raises IncidentStepRefused.
     """
-    asked = [*((source, "", point) for source, point in wanted.items()), *parts]
-    return Chosen(parts=tuple(_part(incident, *one) for one in asked), reason=reason)
+    whole = [_part(incident, source, "", point) for source, point in wanted.items()]
+    exact = [_part(incident, *one) for one in parts]
+    known = {(part.source, part.point) for part in whole}
+    return Chosen(parts=(*whole, *(part for part in exact if (part.source, part.point) not in known)), reason=reason)
 
 
 def export(

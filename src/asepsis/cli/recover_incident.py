@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import csv
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -148,7 +150,7 @@ def verdict(
 ) -> None:
     """The quick verdict: what the estate index knows by now, without reading any object."""
     with reported(as_json=as_json):
-        _look(_Acting(room, party, by, keys), incident, index=index, full=False, limit=None, as_json=as_json)
+        _look(_Acting(room, party, by, keys), incident, {"reads": False}, index=index, as_json=as_json)
 
 
 @app.command("scan")
@@ -157,14 +159,20 @@ def scan(
     by: ByOption,
     party: AsOption,
     index: IndexOption = None,
-    limit: Annotated[float | None, typer.Option("--limit", min=0.1, help="Read at most so many MB a second.")] = None,
+    rules: Annotated[
+        list[str] | None, typer.Option("--rules", help="YARA rules: a folder, a file, or 'builtin' (extra yara).")
+    ] = None,
+    misp: Annotated[bool, typer.Option("--misp", help="Names of the MISP galaxy beside our own (extra misp).")] = False,
+    limit: Annotated[float | None, typer.Option("--limit", min=0.01, help="Read at most so many MB a second.")] = None,
     keys: KeysOption = None,
     room: RoomOption = DEFAULT_ROOM,
     as_json: JsonOption = False,
 ) -> None:
     """The full scan: read everything that the estate index does not know, and judge all restore points."""
     with reported(as_json=as_json):
-        _look(_Acting(room, party, by, keys), incident, index=index, full=True, limit=limit, as_json=as_json)
+        rate = None if limit is None else int(limit * 1_000_000)
+        how = {"rules": tuple(rules or ()), "misp": misp, "rate": rate}
+        _look(_Acting(room, party, by, keys), incident, how, index=index, as_json=as_json)
 
 
 @app.command("compare")
@@ -208,11 +216,14 @@ def choose(
     part: Annotated[
         list[str] | None, typer.Option("--part", help="PATH=POINT: take a file or folder from another restore point.")
     ] = None,
+    composite: Annotated[
+        Path | None, typer.Option("--composite", help="The composite that 'recover scan --composite' wrote.")
+    ] = None,
     keys: KeysOption = None,
     room: RoomOption = DEFAULT_ROOM,
     as_json: JsonOption = False,
 ) -> None:
-    """Choose the restore point to go back to; with --part, a composite of several."""
+    """Choose the restore point to go back to; with --part or --composite, a composite of several."""
     with reported(as_json=as_json):
         from asepsis.bootstrap.incidents import choice
         from asepsis.domain.incident_acts import Step
@@ -221,7 +232,7 @@ def choose(
         acting = _Acting(room, party, by, keys)
         state = acting.incident(incident)
         sources = [source] if source else [noted.deed.source for noted in state.frozen]
-        parts = [one.rpartition("=") for one in part or ()]
+        parts = [one.rpartition("=") for one in (*(part or ()), *_composite(composite))]
         if (parts and len(sources) != 1) or not all(path and wanted for path, _, wanted in parts):
             raise IncidentStepRefused(step="chosen", problem="a part is written PATH=POINT, and is of one --source")
         chosen = choice(
@@ -365,16 +376,31 @@ def show(
         emit([incident_document(state) for state in states], as_json=as_json, text=text or "there was no incident")
 
 
+def _composite(path: Path | None) -> list[str]:
+    """Where to take each file from, as parts. Raises FileUnreadable or IncidentStepRefused."""
+    from asepsis.cli.files import read_bytes
+    from asepsis.errors.incident import IncidentStepRefused
+
+    if path is None:
+        return []
+    rows = list(csv.reader(read_bytes(path).decode(errors="surrogateescape").splitlines()))
+    if rows[:1] != [["path", "restore_point"]] or not all(len(row) == len(rows[0]) for row in rows):
+        raise IncidentStepRefused(step="chosen", problem="the composite is not one that 'recover scan' wrote")
+    return [f"{file}={point}" for file, point in rows[1:]]
+
+
 class _Acting:
     """Who acts, in which room and for which party."""
 
     def __init__(self, room: Path, party: str, by: str, keys: Path | None) -> None:
         from asepsis.bootstrap import incidents
+        from asepsis.bootstrap.estates import Recorder
         from asepsis.bootstrap.room import open_room
         from asepsis.domain.names import PartyId
 
         opened, owner = open_room(room), PartyId(party)
         self.home = opened.home(owner)
+        self.recorder = Recorder(room=opened, party=owner)
         self._incidents = incidents.open_incidents(opened, owner)
         self._doing = incidents.doing(opened, owner, by, keys=keys)
 
@@ -387,24 +413,18 @@ class _Acting:
         return self._incidents.act(state.id, step, deed, by=self._doing)
 
 
-def _look(
-    acting: _Acting, incident: str, *, index: Path | None, full: bool, limit: float | None, as_json: bool
-) -> None:
-    from asepsis.bootstrap import incidents
+def _look(acting: _Acting, incident: str, how: dict[str, Any], *, index: Path | None, as_json: bool) -> None:
+    """Look at every held source; what is seen goes into the hospital's own signed record, too."""
+    from asepsis.bootstrap.estates import ScanRequest
+    from asepsis.bootstrap.incidents import INDEX, look_at
     from asepsis.cli.recover_scan import scan_progress
     from asepsis.domain.incident_acts import Step
 
     state = acting.incident(incident)
-    rate = None if limit is None else int(limit * 1_000_000)
+    request = ScanRequest(uri="", index=index or acting.home / INDEX, recorder=acting.recorder, **how)
     for noted in state.frozen:
-        found = incidents.look_at(
-            noted.deed,
-            index=index or acting.home / incidents.INDEX,
-            full=full,
-            rate=rate,
-            report=scan_progress(quiet=as_json),
-        )
-        state = acting.do(state, Step.SCANNED if full else Step.JUDGED, found)
+        found = look_at(noted.deed, replace(request, uri=noted.deed.source), report=scan_progress(quiet=as_json))
+        state = acting.do(state, Step.SCANNED if request.reads else Step.JUDGED, found)
     end_steps(quiet=as_json)
     _show(state, as_json=as_json)
 

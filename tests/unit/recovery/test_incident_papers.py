@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from asepsis.domain.analysis import AnalysisKind
 from asepsis.domain.continuity import ContinuityTerms, Limits, PreApproved, WhenStale
-from asepsis.domain.estate import EstateScan, Inventory
+from asepsis.domain.estate import EstateScan, Inventory, RuleSet
 from asepsis.domain.incident import Finding, IncidentRole
 from asepsis.domain.incident_acts import Part
 from asepsis.domain.incident_certificate import certificate_content, metrics, not_checked
@@ -54,6 +54,7 @@ def scan(*points: RestorePointVerdict, inventory: Inventory | None = None) -> Es
         roots={RestorePointId("good"): "aa", RestorePointId("bad"): "changed"},
         unread=2,
         unparsed=3,
+        names="ours 1",
     )
 
 
@@ -83,6 +84,19 @@ def test_a_scan_becomes_codes_and_counts_without_any_path() -> None:
     assert found.unchecked == (
         f"{SOURCE}: 2 of 9 objects were not read",
         f"{SOURCE}: of 3 objects only name and bytes were looked at, since their format is unknown",
+        f"{SOURCE}: no YARA rules were held against the objects",
+    )
+    assert found.rules == {"r": "1", "names": "ours 1"}
+
+
+def test_the_rules_that_were_held_against_content_stand_in_the_certificate() -> None:
+    rules = RuleSet(digest="d", engine="yara-x 1", rules=9, skipped=2, files=1)
+    seen = replace(scan(point("good", Verdict.CLEAN)), rules=rules, unhunted=4, unread=0, unparsed=0)
+    found = looked(SOURCE, seen, held=replace(FROZEN, points=(GOOD,)), rules={})
+    assert found.rules["yara"] == "yara-x 1 9 rules d"
+    assert found.unchecked == (
+        f"{SOURCE}: 4 of 9 objects were never held against the YARA rules",
+        f"{SOURCE}: 2 YARA rules cannot be compiled and were not looked for",
     )
 
 

@@ -53,7 +53,7 @@ def looked(source: str, scan: EstateScan, *, held: Frozen, rules: Mapping[str, s
         objects=scan.objects,
         unread=scan.unread,
         findings=tuple(found),
-        rules=rules,
+        rules={**rules, **_rules(scan)},
         unchecked=tuple(_unchecked(source, scan)),
     )
 
@@ -123,8 +123,21 @@ def _of_estate(source: str, scan: EstateScan, *, points: Sequence[Point], held: 
     }
 
 
+def _rules(scan: EstateScan) -> dict[str, str]:
+    """The versions of what was held against content and names beside our own code."""
+    names = {"names": scan.names} if scan.names else {}
+    yara = {} if scan.rules is None else {"yara": f"{scan.rules.engine} {scan.rules.rules} rules {scan.rules.digest}"}
+    return names | yara
+
+
 def _unchecked(source: str, scan: EstateScan) -> Iterator[str]:
     if scan.unread:
         yield f"{source}: {scan.unread} of {scan.objects} objects were not read"
     if scan.unparsed:
         yield f"{source}: of {scan.unparsed} objects only name and bytes were looked at, since their format is unknown"
+    if scan.rules is None:
+        yield f"{source}: no YARA rules were held against the objects"
+    elif scan.unhunted:
+        yield f"{source}: {scan.unhunted} of {scan.objects} objects were never held against the YARA rules"
+    if scan.rules is not None and scan.rules.skipped:
+        yield f"{source}: {scan.rules.skipped} YARA rules cannot be compiled and were not looked for"
