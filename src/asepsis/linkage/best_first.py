@@ -1,9 +1,9 @@
 """Best-first clustering of weighted pairs, for any number of owners.
 
-Invariants: an owner that lists each person once has at most one record in a cluster; no cluster holds a pair that
-contradicts (fewer bits than ``CONTRADICTION``), so that a chain of good pairs cannot tie two persons together; a
-record whose best partners at one such owner are nearly equal gets none of them. Best first, then by node number:
-the result does not depend on the order of the pairs.
+Invariants: an owner that lists each person once has at most one record in a cluster; clusters with a pair between them
+that contradicts (fewer bits than ``CONTRADICTION``) become one only where all pairs between them together outweigh it,
+so that a chain of good pairs does not tie two persons together; a record whose best partners at one such owner are
+nearly equal gets none of them. Best first, then by node number: the result does not depend on the order of the pairs.
 """
 
 from __future__ import annotations
@@ -18,7 +18,9 @@ import numpy as np
 import numpy.typing as npt
 
 CONTRADICTION: Final = -3.0
-"""Bits below which a pair must not be in one cluster."""
+"""Bits below which a pair contradicts."""
+OUTWEIGHED: Final = 0.0
+"""Bits that all pairs of two clusters must have together where one of them contradicts."""
 TIE: Final = 1.0
 """Bits within which two partners are a tie."""
 CLEAR: Final = -1.5
@@ -60,6 +62,14 @@ class Edges:
     def where(self, kept: Flags) -> Edges:
         """Those edges alone."""
         return Edges(left=self.left[kept], right=self.right[kept], weight=self.weight[kept])
+
+    def and_(self, more: Edges) -> Edges:
+        """These edges and others."""
+        return Edges(
+            left=np.concatenate([self.left, more.left]),
+            right=np.concatenate([self.right, more.right]),
+            weight=np.concatenate([self.weight, more.weight]),
+        )
 
     def alone(self) -> Flags:
         """Which edges share no node with another."""
@@ -227,8 +237,7 @@ def _refusal(
     lefts, rights = partition.of(edge[0]), partition.of(edge[1])
     if {owners[node] for node in lefts} & {owners[node] for node in rights} & free:
         return "duplicate_free"
-    for left in lefts:
-        for right in rights:
-            if weights.get((min(left, right), max(left, right)), 0.0) < CONTRADICTION:
-                return "contradiction"
+    across = [weights.get((min(left, right), max(left, right)), 0.0) for left in lefts for right in rights]
+    if min(across) < CONTRADICTION and sum(across) < OUTWEIGHED:
+        return "contradiction"
     return None

@@ -11,13 +11,20 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from asepsis.domain.linkage import QualityReport
 from asepsis.domain.names import PartyId
+from asepsis.engines.linkage.blocking import Pairs, find_candidates
+from asepsis.engines.linkage.comparing import compare
+from asepsis.engines.linkage.joining import Judge, join_pairs
 from asepsis.engines.linkage.latent_linking import Engine, LinkOptions, link_tokens
+from asepsis.engines.linkage.lines import load
+from asepsis.engines.linkage.near import NearByVariants
+from asepsis.engines.linkage.scoring import LEAST, fit_classes, score
 from asepsis.errors.linkage import OneOwnerOnly, PersonIdMissing, TokensNotComparable, TokensUnreadable
 from asepsis.linkage.defaults import Defaults
 from asepsis.linkage.key import LinkKey
@@ -235,6 +242,23 @@ def test_one_owner_may_look_for_duplicates(tables: dict[PartyId, TokenTable], tm
     firsts = records["person_id"].to_pylist()[:50]
     pairs = [{("northgate", first), ("northgate", 500_000 + at)} for at, first in enumerate(firsts)]
     assert sum(any(pair <= group for group in found.partition) for pair in pairs) >= 45
+
+
+def test_a_record_that_no_key_finds_is_found_among_those_that_stay_alone(tables: dict[PartyId, TokenTable]) -> None:
+    lines = load(tables, free=frozenset(tables))
+    near = NearByVariants(lines, [table.variants for table in tables.values()], threads=1)
+    pairs, _ = find_candidates(lines, threads=1)
+    compared = compare(lines, pairs.i, pairs.j, near=near, threads=1)
+    fitted = fit_classes(compared, is_late=pairs.is_late)
+    scored = score(lines, compared, fitted, is_late=pairs.is_late, least=LEAST)
+    judge = Judge(lines=lines, fitted=fitted, near=near, threads=1)
+    _, whole = join_pairs(judge, pairs, scored, threshold=0.0)
+    sure = [edge[:2] for edge in sorted(whole.joined, key=lambda edge: -edge[2])[:5]]
+    lost = np.isin(lines.node[pairs.i], np.unique(sure)) | np.isin(lines.node[pairs.j], np.unique(sure))
+    kept = replace(scored, place=scored.place[~lost[scored.place]], weight=scored.weight[~lost[scored.place]])
+    left = Pairs(i=pairs.i, j=pairs.j, keys=pairs.keys, is_late=pairs.is_late | lost)
+    _, again = join_pairs(judge, left, kept, threshold=0.0)
+    assert all(again.cluster_of[a] == again.cluster_of[b] for a, b in sure)
 
 
 def test_planted_canaries_are_counted(tables: dict[PartyId, TokenTable], tmp_path: Path) -> None:

@@ -6,28 +6,24 @@ and no identifier, key or weight is in the link map: it knows three levels of po
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from itertools import combinations
 from pathlib import Path
 from typing import Final
 
 import duckdb
-import numpy as np
 
 from asepsis.domain.linkage import LEVELS, LinkMode, QualityReport
 from asepsis.domain.names import PartyId
 from asepsis.engines.linkage import blocking, comparing, near, scoring, token_store
 from asepsis.engines.linkage.guard import private_engine, withheld
-from asepsis.engines.linkage.latent import Fitted
+from asepsis.engines.linkage.joining import Judge, join_pairs
 from asepsis.engines.linkage.latent_report import Finished, make_report
-from asepsis.engines.linkage.lines import BYTES, Ids, Lines, load
+from asepsis.engines.linkage.lines import BYTES, Lines, load
 from asepsis.engines.linkage.person_map import write_person_map
-from asepsis.linkage.best_first import Acceptable, Edges, Partition, acceptable, cluster_pairs
 from asepsis.linkage.quality import bits
 from asepsis.linkage.tokens import TokenTable
 
-_LARGEST_COMPONENT: Final = 200
 _FEW_PAIRS: Final = 100
 _SURE: Final = 0.99
 """With fewer compared pairs than that nothing is estimated, only believed: a link must then be this sure."""
@@ -86,7 +82,9 @@ def link_tokens(
             fitted = scoring.fit_classes(compared, is_late=pairs.is_late)
             scored = scoring.score(lines, compared, fitted, is_late=pairs.is_late, least=scoring.LEAST)
         with withheld("joining pairs", records=records):
-            found, partition = _cluster(lines, pairs, scored, _Model(fitted, nearness, engine.threads), options)
+            least = max(options.minimum, _SURE) if len(pairs) < _FEW_PAIRS else options.minimum
+            judge = Judge(lines=lines, fitted=fitted, near=nearness, threads=engine.threads)
+            found, partition = join_pairs(judge, pairs, scored, threshold=bits(least))
         with withheld("writing the link map", records=records):
             clusters = {level: partition.at(bits(level)) for level in LEVELS}
             write_person_map(
@@ -109,15 +107,6 @@ def _refuse_too_many(needed: int, engine: Engine) -> None:
         raise MemoryError
 
 
-@dataclass(frozen=True, slots=True)
-class _Model:
-    """How two lines are judged."""
-
-    fitted: Fitted
-    near: near.Nearness
-    threads: int
-
-
 def _nearness(
     connection: duckdb.DuckDBPyConnection,
     lines: Lines,
@@ -128,55 +117,3 @@ def _nearness(
     if mode is not LinkMode.SEALED:
         return near.NearByVariants(lines, [table.variants for table in tables.values()], threads=engine.threads)
     return near.NearByTexts(lines, [table.texts for table in tables.values() if table.texts is not None], connection)
-
-
-def _cluster(
-    lines: Lines, pairs: blocking.Pairs, scored: scoring.Scored, model: _Model, options: LinkOptions
-) -> tuple[Acceptable, Partition]:
-    least = max(options.minimum, _SURE) if len(pairs) < _FEW_PAIRS else options.minimum
-    place = scored.place
-    is_kept = (scored.weight >= _LEAST_LATE) | ~pairs.is_late[place]
-    place = place[is_kept]
-    edges = _edges(lines, pairs.i[place], pairs.j[place], scored.weight[is_kept])
-    found = acceptable(edges, owners=lines.owner_of, is_free=lines.is_free, threshold=bits(least))
-    owners = lines.owner_of.tolist()
-    free = frozenset(np.unique(lines.owner_of[lines.is_free]).tolist())
-    weights = _cross_weights(lines, list(_cross_pairs(found.edges)), model)
-    return found, cluster_pairs(found.edges, owners=owners, free=free, weights=weights)
-
-
-_LEAST_LATE: Final = -10.0
-
-
-def _edges(lines: Lines, i: Ids, j: Ids, weight: scoring.Weights) -> Edges:
-    """The pairs of nodes with the most bits of their lines, smaller node first."""
-    one, two = lines.node[i].astype(np.int64), lines.node[j].astype(np.int64)
-    nodes = len(lines.owner_of)
-    codes = np.minimum(one, two) * nodes + np.maximum(one, two)
-    order = np.argsort(codes)
-    ordered = codes[order]
-    starts = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]])) if len(order) else order
-    most = np.maximum.reduceat(weight[order], starts) if len(starts) else weight
-    left, right = np.divmod(ordered[starts], max(1, nodes))
-    return Edges(left=left.astype(np.int32), right=right.astype(np.int32), weight=np.clip(most, -1000.0, 1000.0))
-
-
-def _cross_pairs(edges: Edges) -> Iterator[tuple[int, int]]:
-    """All pairs inside the groups of three records or more that the edges connect."""
-    whole = Partition()
-    for edge in edges.where(~edges.alone()):
-        if whole.cluster_of.get(edge[0], edge[0]) != whole.cluster_of.get(edge[1], edge[1]):
-            whole.join(edge)
-    for members in whole.members.values():
-        if 2 < len(members) <= _LARGEST_COMPONENT:  # noqa: PLR2004 - two records have one pair
-            yield from combinations(sorted(members), 2)
-
-
-def _cross_weights(lines: Lines, cross: list[tuple[int, int]], model: _Model) -> dict[tuple[int, int], float]:
-    """The most bits that the lines of two nodes have, for pairs of nodes."""
-    nodes = np.array(cross, dtype=np.int32).reshape(len(cross), 2)
-    i, j = lines.between(nodes[:, 0], nodes[:, 1])
-    compared = comparing.compare(lines, i, j, near=model.near, threads=model.threads)
-    is_late = np.zeros(len(i), dtype=np.bool_)
-    scored = scoring.score(lines, compared, model.fitted, is_late=is_late, least=-1000.0)
-    return {edge[:2]: edge[2] for edge in _edges(lines, i[scored.place], j[scored.place], scored.weight)}

@@ -15,13 +15,12 @@ from asepsis.domain.names import PartyId
 from asepsis.engines.linkage.blocking import KeyUse, Pairs
 from asepsis.engines.linkage.latent import Fitted
 from asepsis.engines.linkage.lines import Flags, Ids, Lines
-from asepsis.engines.linkage.scoring import Scored, Weights
+from asepsis.engines.linkage.scoring import Scored, Weights, found_by_keys
 from asepsis.linkage import quality
 from asepsis.linkage.best_first import Acceptable, Partition
 from asepsis.linkage.tokens import TokenTable
 
 _FIELDS: Final = ("given", "family", "birth", "sex", "street", "postal_code", "phone", "national_id")
-_EXPECTED_FROM: Final = -10.0
 _PRESENT: Final = {"id": "national_id", "birth": "birth", "phone": "phone"}
 
 
@@ -55,7 +54,7 @@ def make_report(
     posteriors = [
         (quality.posterior(weight), agree) for weight, agree in zip(linked.weight.tolist(), linked.ids, strict=True)
     ]
-    found_by = _found_by(done)
+    found_by = found_by_keys(done.pairs, done.scored)
     blocking = quality.blocking_recall(found_by)
     recall = quality.expected_recall([p for p, _ in posteriors], all_expected=sum(found_by.values()), blocking=blocking)
     return QualityReport(
@@ -108,15 +107,6 @@ def _agreeing(lines: Lines, name: str, left: Ids, right: Ids) -> list[bool | Non
     one, two = least[left], least[right]
     known = (one != none) & (two != none)
     return [same if is_known else None for same, is_known in zip((one == two).tolist(), known.tolist(), strict=True)]
-
-
-def _found_by(done: Finished) -> dict[int, float]:
-    """The expected true pairs by how many keys found them."""
-    place = done.scored.place
-    kept = (done.scored.weight >= _EXPECTED_FROM) & ~done.pairs.is_late[place]
-    many = np.bitwise_count(done.pairs.keys[place[kept]])
-    sums = np.bincount(many, weights=1 / (1 + np.exp2(-done.scored.weight[kept])))
-    return {number: expected for number, expected in enumerate(sums.tolist()) if expected}
 
 
 def _is_in_several(lines: Lines, cluster: npt.NDArray[np.int64]) -> Flags:

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from asepsis.engines.linkage.blocking import Pairs
 from asepsis.engines.linkage.comparing import BITS, Compared, unpacked
 from asepsis.engines.linkage.latent import Fitted, Matrix, fit, weigh
 from asepsis.engines.linkage.lines import Flags, Ids, Lines
@@ -57,6 +58,17 @@ def score(lines: Lines, compared: Compared, fitted: Fitted, *, is_late: Flags, l
     weight -= np.where(_unlike_birth(lines, packed)[kind], UNLIKE_BIRTH, 0.0)
     kept = weight >= least
     return Scored(place=place[kept], weight=weight[kept])
+
+
+def found_by_keys(pairs: Pairs, scored: Scored) -> dict[int, float]:
+    """The expected true pairs by how many keys found them; late pairs aside."""
+    kept = (scored.weight >= _EXPECTED_FROM) & ~pairs.is_late[scored.place]
+    many = np.bitwise_count(pairs.keys[scored.place[kept]])
+    sums = np.bincount(many, weights=1 / (1 + np.exp2(-scored.weight[kept])))
+    return {number: expected for number, expected in enumerate(sums.tolist()) if expected}
+
+
+_EXPECTED_FROM: Final = -10.0
 
 
 def _most(logs: Matrix) -> Weights:
