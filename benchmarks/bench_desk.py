@@ -98,7 +98,7 @@ def with_a_vault(home: Path, kek: TransitKek) -> Iterator[Callable[[], object]]:
 @contextmanager
 def vault() -> Iterator[TransitKek | None]:
     """An OpenBao of this benchmark's own on loopback, in memory; nothing where there is no such program."""
-    program = shutil.which("bao")
+    program = shutil.which("bao") or shutil.which("bao", path=str(Path(sys.executable).parent))
     if program is None:
         yield None
         return

