@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final, Generic, TypeVar
 
+from asepsis.domain.estate import NOT_READ
 from asepsis.domain.incident import ESTATE, Finding, FindingStatus, IncidentRole, Roster
 from asepsis.domain.incident_acts import (
     Chosen,
@@ -257,8 +258,8 @@ def _look(incident: Incident, act: Noted[Looked], _: frozenset[IncidentRole]) ->
     told = {finding.about for finding in act.deed.findings if finding.verdict is not Verdict.CLEAN}
     if any(point.verdict is not Verdict.CLEAN and point.id not in told for point in act.deed.points):
         raise _refused(act, "a restore point is not clean and no finding says why")
-    if act.step is Step.SCANNED and act.deed.unread:
-        raise _refused(act, "a full scan leaves nothing unread")
+    if act.step is Step.SCANNED and any(finding.code == NOT_READ for finding in act.deed.findings):
+        raise _refused(act, "a full scan leaves out nothing that can be read")
     return replace(incident, looks=(*incident.looks, act))
 
 

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
+from asepsis.domain.estate import NOT_READ
 from asepsis.domain.incident import Appointment, Finding, FindingStatus, IncidentRole, Roster
 from asepsis.domain.incident_acts import (
     Chosen,
@@ -207,6 +208,39 @@ def test_a_damaged_restore_point_without_a_finding_is_refused() -> None:
 def test_only_what_the_newest_full_scan_judged_can_be_chosen(parts: tuple[Part, ...]) -> None:
     with pytest.raises(IncidentStepRefused):
         gone(*WAY[:4], (ADA, Step.CHOSEN, Chosen(parts=parts, reason="because")))
+
+
+def test_before_the_second_person_nothing_else_is_done() -> None:
+    with pytest.raises(IncidentStepRefused):
+        gone(WAY[0], WAY[2])
+
+
+def test_a_source_is_frozen_once_and_every_declared_one_is() -> None:
+    with pytest.raises(IncidentStepRefused):
+        gone(*WAY[:3], WAY[2])
+    two = (ADA, Step.DECLARED, replace(DECLARED, sources=(SOURCE, "tar:/tapes")))
+    assert "a freeze of tar:/tapes" in missing(gone(two, *WAY[1:5]))
+    with pytest.raises(IncidentNotReady):
+        gone(two, *WAY[1:6])
+
+
+def test_the_first_act_declares_and_names_no_other_incident() -> None:
+    act = IncidentAct(step=Step.DECLARED, person=ADA, at=NOW, deed=DECLARED)
+    for other in (replace(act, incident="incident-1"), replace(act, previous="1"), replace(act, deed=FROZEN)):
+        with pytest.raises(IncidentTampered):
+            declare(other, digest="1", roster=roster())
+
+
+def test_a_full_scan_may_meet_damage_and_may_not_leave_anything_out() -> None:
+    """What cannot be read is a finding; what was not to be read makes no full scan."""
+    points = (LOOK.points[0], replace(BAD, verdict=Verdict.UNKNOWN))
+    damaged = replace(RANSOM, code="source.object_damaged", verdict=Verdict.UNKNOWN)
+    look = replace(LOOK, points=points, unread=1, findings=(damaged,))
+    assert gone(*WAY[:3], (BEN, Step.SCANNED, look)).scan(SOURCE, full=True)
+    left_out = replace(look, findings=(replace(damaged, code=NOT_READ),))
+    with pytest.raises(IncidentStepRefused):
+        gone(*WAY[:3], (BEN, Step.SCANNED, left_out))
+    assert gone(*WAY[:3], (BEN, Step.JUDGED, left_out)).scan(SOURCE)
 
 
 def test_a_quick_verdict_is_no_full_scan() -> None:
