@@ -165,8 +165,6 @@ def _check_files(pack: Pack, files: PackFiles) -> None:
     for name, facts in found.items():
         if pack.files[name] != facts:
             raise PackForged(what=f"the file {name} was changed")
-    if PAGE not in files:
-        raise PackForged(what=f"{PAGE} is missing")
 
 
 def _check_outputs(
