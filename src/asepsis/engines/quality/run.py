@@ -20,6 +20,7 @@ from asepsis.engines.quality.accounts import table_accounts
 from asepsis.engines.quality.concepts import concept_results
 from asepsis.engines.quality.tables import OmopTables
 from asepsis.engines.quality.vocabulary import attach_vocabulary
+from asepsis.harmonise.expressions import quote_text
 from asepsis.harmonise.quality import scan
 from asepsis.harmonise.quality.checks import NEEDS_VOCABULARY, STRUCTURE, Check, Kind, planned_checks
 from asepsis.harmonise.quality.conditions import Shape, is_row_level
@@ -31,6 +32,18 @@ NO_VOCABULARY: Final = "it needs a vocabulary: contribute with --vocabulary"
 _NO_TABLE: Final = "the table is not in this run"
 _NO_FIELD: Final = "the field is not in this table"
 _NO_VALUE: Final = "no row has a value in this field"
+_OPTIMISERS: Final = frozenset(
+    {
+        "build_side_probe_side",
+        "column_lifetime",
+        "common_aggregate",
+        "common_subexpressions",
+        "expression_rewriter",
+        "filter_pushdown",
+        "statistics_propagation",
+        "unused_columns",
+    }
+)
 _ASKED_OF_EMPTY: Final = frozenset({Kind.REQUIRED, Kind.VALUES, Kind.DATATYPE})
 
 
@@ -61,6 +74,7 @@ def assess_quality(
     with tempfile.TemporaryDirectory(prefix="asepsis-quality-") as scratch:
         connection = connect(Path(":memory:"), scratch=Path(scratch), memory=limits.memory, threads=limits.threads)
         try:
+            _plan_quickly(connection)
             version = None if vocabulary is None else attach_vocabulary(connection, vocabulary)
             work = _Work(connection, OmopTables(connection, tables), as_of, has_vocabulary=version is not None)
             with guarded("quality"):
@@ -77,6 +91,14 @@ def assess_quality(
         unchecked=work.tables.unchecked,
         books=books,
     )
+
+
+def _plan_quickly(connection: duckdb.DuckDBPyConnection) -> None:
+    """Dozens of queries over small tables take longer to plan than to run: only what pays everywhere is optimised."""
+    with guarded("quality"):
+        known = {str(name) for (name,) in connection.execute("SELECT name FROM duckdb_optimizers()").fetchall()}
+        connection.execute(f"SET disabled_optimizers = {quote_text(','.join(sorted(known - _OPTIMISERS)))}")
+        connection.execute("SET parquet_metadata_cache = true")
 
 
 class _Work:
