@@ -31,6 +31,9 @@ from asepsis.harmonise import expressions
 from asepsis.harmonise.entries import Reader
 from asepsis.harmonise.mapping import Grade, OnFail
 from asepsis.harmonise.omop import TARGETS
+from asepsis.integrity import reasons
+from asepsis.integrity.judgement import COMPROMISING
+from asepsis.integrity.reasons import severity
 from asepsis.methods.registry import METHODS
 from asepsis.sources.registry import PASSWORD, PASSWORD_FILE
 from asepsis.sql.refusals import REASONS
@@ -114,6 +117,20 @@ different ones, the contract joins their names, as in `strict-10+cms-11`: then t
 | profile | version | threshold | counts | outside | providers | sites \
 | dominance | percent | digits | freedom | noise |
 | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |
+"""
+
+REASONS_HEAD = f"""\
+# Why a restore point is not clean
+
+{NOTE}
+
+`asepsis recover scan` and `recover last-clean` give these codes for objects (files) and, those that begin with
+`signal`, for whole restore points. The second column says what a code makes of an object when it stands alone; noise
+under a known extension is `compromised`. [Find the last clean backup](../how-to/find-the-last-clean-backup.md) tells
+how they come about.
+
+| code | alone | meaning |
+| --- | --- | --- |
 """
 
 REFUSALS_HEAD = f"""\
@@ -413,6 +430,15 @@ def findings_page() -> str:
     return FINDINGS_HEAD + "".join(rows) + ACTIONS_HEAD + "".join(actions)
 
 
+def reasons_page() -> str:
+    """All reasons for which an object or a restore point is not clean."""
+    rows = (
+        f"| `{code}` | {severity(code, COMPROMISING)} | {cell(meaning)} |\n"
+        for code, meaning in sorted(reasons.REASONS.items())
+    )
+    return REASONS_HEAD + "".join(rows)
+
+
 def refusals_page() -> str:
     """All reasons for which SQL is refused."""
     rows = (f"| `{code}` | {cell(reason)} | {cell(advice)} |\n" for code, (reason, advice) in sorted(REASONS.items()))
@@ -545,6 +571,7 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "reference/states.md": states_page,
     "reference/disclosure-profiles.md": profiles_page,
     "reference/sql-refusals.md": refusals_page,
+    "reference/reasons.md": reasons_page,
     "reference/findings.md": findings_page,
     "reference/methods.md": methods_page,
     "reference/settings.md": settings_page,

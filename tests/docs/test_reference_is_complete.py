@@ -23,6 +23,7 @@ from asepsis.harmonise import expressions
 from asepsis.harmonise.entries import Reader
 from asepsis.harmonise.mapping import Grade, OnFail
 from asepsis.harmonise.omop import TARGETS
+from asepsis.integrity import reasons
 from asepsis.methods.registry import METHODS
 from asepsis.services.drafting import Enrolled, Terms, draft_contract
 from asepsis.sources.registry import SCHEMES
@@ -45,6 +46,7 @@ def reference(root: Path, name: str) -> str:
         ("disclosure-profiles", set(PROFILES)),
         ("sql-refusals", set(REASONS)),
         ("findings", set(CODES)),
+        ("reasons", set(reasons.REASONS)),
         ("methods", {*METHODS, *(each.name for method in METHODS.values() for each in method.parameters)}),
         ("contract", {*Role, *Use, *ColumnType, *Label}),
         ("mapping-words", {*Reader, *Grade, *OnFail, *TARGETS, *IDENTITY_COLUMNS, *expressions._OWN} - {"person_id"}),
