@@ -1,4 +1,4 @@
-"""How long an owner's key desk takes for one grant, beside what its guarantees cost by themselves.
+"""How long an owner's key desk takes for one grant, and for one policy decision, beside what its guarantees cost.
 
 The baseline is two durable commits of one row on the same disk: the intent is durable before a key is unwrapped,
 and the charge before a sealed key leaves, so no desk can be faster than that. Prints CPU milliseconds too: they
@@ -27,11 +27,16 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "unit" / 
 import structlog
 from desk_world import NORTH, World
 
+from asepsis.access.policies import ruling
 from asepsis.desks.remote import DeskAddress, RemoteDesk
+from asepsis.domain.analysis import Analysis
+from asepsis.domain.asking import party_principal
+from asepsis.domain.contract import Contract
 from asepsis.keydesk.limits import Limits
 from asepsis.keydesk.server import DeskServer, Door
 from asepsis.keys.certificates import Authority
 from asepsis.keys.openbao import TransitKek
+from asepsis.services.access import asking
 
 ROUNDS = 200
 CODED = {"type": "integer", "uses": ["compare", "group"]}
@@ -51,10 +56,13 @@ def main() -> None:
         baseline = [measured(commits(home / "raw.db")) for _ in range(ROUNDS)]
         world = World(home / "world", budgets={"northgate": 10 * ROUNDS, "riverside": 1}, tables=TABLES)
         requests = [world.request(job=world.job(run=f"run-{number}")) for number in range(ROUNDS)]
+        analysis = world.job().analysis
+        decisions = [measured(partial(decide, world.contract, analysis)) for _ in range(5 * ROUNDS)]
         grants = [measured(lambda one=one: world.desks[NORTH].grant(one)) for one in requests]
         remote = [measured(lambda one=one: one()) for one in paced(over_the_network(world))]
         with vault() as kek:
             kept = [] if kek is None else [measured(lambda one=one: one()) for one in paced(with_a_vault(home, kek))]
+    report("policy decision", decisions, target=1)
     report("two durable commits", baseline)
     report("grant in process", grants, target=25)
     report("grant over mTLS (this side's CPU)", remote)
@@ -64,6 +72,11 @@ def main() -> None:
         print("grant over mTLS, key in OpenBao: not measured, there is no program 'bao'")
     wall = median([wall for wall, _ in grants]) / median([wall for wall, _ in baseline])
     print(f"ratio to two durable commits (median): {wall:.2f}")
+
+
+def decide(contract: Contract, analysis: Analysis) -> None:
+    """May this researcher ask a query? Asked of all policies, with their schema."""
+    ruling(asking(party_principal(contract, analysis.author), analysis, contract))
 
 
 def over_the_network(world: World) -> Iterator[Callable[[], object]]:
