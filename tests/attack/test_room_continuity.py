@@ -25,7 +25,7 @@ from asepsis.errors import AsepsisError
 from asepsis.errors.continuity import PackForged, PackOfAnotherRoom, PackOutdated
 from asepsis.errors.contract import ContractForbids, DocumentMalformed
 from asepsis.sealing.canonical import canonical
-from asepsis.services.continuity import Occasion
+from asepsis.services.continuity_choice import Occasion
 from asepsis.services.continuity_drill import last_drills, verify_report
 from asepsis.services.continuity_verify import Expected
 from continuity_world import BORN, Ward, flipped

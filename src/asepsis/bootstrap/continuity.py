@@ -19,8 +19,8 @@ from asepsis.errors.recovery import OutputExists, OutputUnwritable
 from asepsis.errors.room import FileUnreadable
 from asepsis.ports import Source
 from asepsis.sealing.signing import Purpose
-from asepsis.services.continuity import Continuity, Occasion
-from asepsis.services.continuity_choice import Judged
+from asepsis.services.continuity import Continuity
+from asepsis.services.continuity_choice import Judged, Occasion
 from asepsis.services.continuity_drill import last_drills
 from asepsis.services.continuity_files import PackFiles
 from asepsis.services.continuity_verify import Expected, VerifiedPack, verify_pack

@@ -38,7 +38,7 @@ from asepsis.errors.room import FileUnreadable
 from asepsis.ports import Source
 from asepsis.sealing.canonical import canonical
 from asepsis.sealing.signing import Purpose
-from asepsis.services.continuity import Occasion
+from asepsis.services.continuity_choice import Occasion
 from asepsis.services.continuity_drill import (
     Drill,
     Timed,

@@ -42,7 +42,7 @@ def pack(
         from asepsis.cli.recover_continuity_text import pack_text
         from asepsis.domain.continuity_pack import ANSWERED
         from asepsis.errors.recovery import OutputExists
-        from asepsis.services.continuity import Occasion
+        from asepsis.services.continuity_choice import Occasion
 
         if out.exists():
             raise OutputExists(path=str(out))
@@ -125,7 +125,7 @@ def status(room: RoomOption = DEFAULT_ROOM, as_json: JsonOption = False) -> None
         from asepsis.bootstrap.continuity import continuity, drilled
         from asepsis.bootstrap.room import now, open_room
         from asepsis.cli.recover_continuity_text import readiness_text
-        from asepsis.services.continuity import Occasion
+        from asepsis.services.continuity_choice import Occasion
 
         opened = open_room(room)
         ready = continuity(opened).readiness(Occasion(declared_at=now(), last_drills=drilled(opened)))

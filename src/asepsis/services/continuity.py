@@ -9,8 +9,7 @@ they were delivered, and nothing about whom or how many.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from dataclasses import dataclass, replace
 from typing import Final
 
 from asepsis.domain.analysis import AnalysisKind
@@ -18,20 +17,16 @@ from asepsis.domain.continuity import ESSENTIALS, ContinuityTerms, Essentials, L
 from asepsis.domain.continuity_age import Freshness, Measured, Stamp, oldest
 from asepsis.domain.continuity_pack import (
     ANSWERED,
-    Coverage,
-    Metrics,
     Outcome,
     Pack,
-    PackedInput,
     PackedOutput,
 )
-from asepsis.domain.contract import Contract, Holding
+from asepsis.domain.contract import Holding
 from asepsis.domain.documents import Document
 from asepsis.domain.ledger import Act, LedgerEntry
-from asepsis.domain.names import Digest, PartyId
+from asepsis.domain.names import PartyId
 from asepsis.domain.referral import Referral, ReferralStatus
 from asepsis.domain.release import Released, ReleaseStatus
-from asepsis.domain.source import Verdict
 from asepsis.errors import AsepsisError
 from asepsis.errors.continuity import EssentialsMissing, NothingPreApproved
 from asepsis.ports import Clock, Randomness, RoomState
@@ -39,7 +34,7 @@ from asepsis.sealing.agreement import Agreement
 from asepsis.sealing.canonical import canonical, digest
 from asepsis.services.analyses import Analyses, Answer
 from asepsis.services.audit import Audit
-from asepsis.services.continuity_choice import Chosen, Judged, choose
+from asepsis.services.continuity_choice import Chosen, Judged, Occasion, choose
 from asepsis.services.continuity_files import (
     CONTRACT,
     EVIDENCE,
@@ -50,6 +45,7 @@ from asepsis.services.continuity_files import (
     signed_pack,
     table_csv,
 )
+from asepsis.services.continuity_metrics import metrics, not_checked
 from asepsis.services.continuity_page import pack_page
 from asepsis.services.contracts import Contracts
 from asepsis.services.evidence import Evidences
@@ -64,20 +60,6 @@ _OUTCOMES: Final = {
 
 Sign = Callable[[bytes], bytes]
 """Signs a pack with the key of the lead and ``Purpose.CONTINUITY_PACK``."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Occasion:
-    """Why a pack is made: when production was declared down, and what is known of the backups.
-
-    ``ahead`` is how far the occasion's clock stands before the true one: zero, but in a drill of a past incident.
-    """
-
-    declared_at: datetime
-    drill: bool = False
-    ahead: timedelta = timedelta(0)
-    judged: Mapping[PartyId, Judged] = field(default_factory=dict)
-    last_drills: Mapping[Digest, datetime] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -301,8 +283,8 @@ class Continuity:
             signed_at=signed_at,
             inputs=chosen.inputs,
             outputs=outputs,
-            metrics=_metrics(chosen.inputs, outputs, occasion, signed_at=signed_at),
-            not_checked=_not_checked(agreement.contract, chosen.inputs, outputs),
+            metrics=metrics(chosen.inputs, outputs, occasion, signed_at=signed_at),
+            not_checked=not_checked(agreement.contract, chosen.inputs, outputs),
         )
         tables = {one.output.name: one.table for one in done if one.table is not None}
         files = {CONTRACT: canonical(self.contracts.papers().to_document())}
@@ -337,15 +319,6 @@ class Continuity:
         )
 
 
-def worst(measured: Iterable[Measured]) -> Measured:
-    """The measure that stands for several: unknown before missed, and missed before nearest to the objective."""
-    return max(measured, key=lambda one: (one.actual is None, not one.met, _share(one)))
-
-
-def _share(one: Measured) -> float:
-    return 0.0 if one.actual is None else one.actual / one.objective
-
-
 def _must_not_run(stamp: Stamp, limits: Limits) -> bool:
     return limits.when_stale is WhenStale.REFUSE and stamp.freshness is not Freshness.FRESH
 
@@ -356,46 +329,3 @@ def _stamped(outputs: Iterable[PackedOutput], name: str) -> Stamp:
 
 def _with_files(pack: Pack, files: Mapping[str, bytes]) -> Pack:
     return replace(pack, files=file_digests(files))
-
-
-def _metrics(
-    inputs: tuple[PackedInput, ...], outputs: tuple[PackedOutput, ...], occasion: Occasion, *, signed_at: datetime
-) -> Metrics:
-    scans = [judged.scan for judged in occasion.judged.values()]
-    points = [verdict for scan in scans for verdict in scan.history.points]
-    last = oldest(output.last_drill for output in outputs)
-    judged_at = max((judged.at for judged in occasion.judged.values()), default=None)
-    return Metrics(
-        rpo=worst(output.rpo for output in outputs),
-        rto=worst(output.rto for output in outputs),
-        to_verdict=None if judged_at is None else judged_at + occasion.ahead - occasion.declared_at,
-        to_pack=signed_at + occasion.ahead - occasion.declared_at,
-        coverage=Coverage(
-            datasets=len(inputs),
-            datasets_judged=sum(item.verdict is not Verdict.UNKNOWN for item in inputs),
-            restore_points=len(points),
-            restore_points_judged=sum(point.verdict is not Verdict.UNKNOWN for point in points),
-            objects=sum(scan.objects for scan in scans),
-            objects_read=sum(scan.history.objects_read for scan in scans),
-            outputs=len(outputs),
-            outputs_answered=sum(output.outcome in ANSWERED for output in outputs),
-        ),
-        drill_age=None if last is None else signed_at - last,
-    )
-
-
-def _not_checked(
-    contract: Contract, inputs: tuple[PackedInput, ...], outputs: tuple[PackedOutput, ...]
-) -> tuple[str, ...]:
-    """What a reader of the pack must not take for checked."""
-    unjudged = sorted({item.owner for item in inputs if item.verdict is Verdict.UNKNOWN})
-    said = [
-        f"{owner}: no restore point was judged; its newest sealed snapshots were used as they are" for owner in unjudged
-    ]
-    said.append("rows: snapshots were not compared record by record; 'asepsis recover compare' does that")
-    said += [
-        f"{output.name}: not answered ({output.outcome.value})" for output in outputs if output.outcome not in ANSWERED
-    ]
-    if contract.level == 0:
-        said.append("the runtime ran at level 0, which is NON-CONFIDENTIAL")
-    return tuple(said)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from asepsis.domain.analysis import AnalysisKind
@@ -16,7 +16,7 @@ from asepsis.domain.continuity_pack import Choice, OpenFinding, PackedInput
 from asepsis.domain.contract import Contract, Dataset
 from asepsis.domain.estate import EstateScan, Inventory
 from asepsis.domain.integrity import RestorePointVerdict
-from asepsis.domain.names import PartyId, RestorePointId, SnapshotId
+from asepsis.domain.names import Digest, PartyId, RestorePointId, SnapshotId
 from asepsis.domain.room import PublishedSnapshot
 from asepsis.domain.run import Run
 from asepsis.domain.source import Verdict
@@ -38,6 +38,20 @@ class Judged:
     def points(self) -> Mapping[RestorePointId, RestorePointVerdict]:
         """The verdicts by restore point."""
         return {verdict.point.id: verdict for verdict in self.scan.history.points}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Occasion:
+    """Why a pack is made: when production was declared down, and what is known of the backups.
+
+    ``ahead`` is how far the occasion's clock stands before the true one: zero, but in a drill of a past incident.
+    """
+
+    declared_at: datetime
+    drill: bool = False
+    ahead: timedelta = timedelta(0)
+    judged: Mapping[PartyId, Judged] = field(default_factory=dict)
+    last_drills: Mapping[Digest, datetime] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,8 +26,8 @@ from asepsis.domain.names import Digest, PartyId, RestorePointId, SnapshotId
 from asepsis.domain.release import CellAction, Released
 from asepsis.domain.source import Verdict
 from asepsis.errors.contract import DocumentMalformed
-from asepsis.services.continuity import worst
 from asepsis.services.continuity_files import table_csv
+from asepsis.services.continuity_metrics import worst
 from asepsis.services.continuity_page import pack_page
 
 NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
