@@ -22,7 +22,7 @@ from asepsis.bootstrap import incidents as wiring
 from asepsis.bootstrap.estates import ScanRequest
 from asepsis.bootstrap.room import Room, create_room
 from asepsis.domain.documents import encode_bytes
-from asepsis.domain.incident_acts import Closed, Confirmed, Looked, Step
+from asepsis.domain.incident_acts import Closed, Confirmed, Declared, Looked, Step
 from asepsis.domain.incident_state import Incident
 from asepsis.domain.ledger import Act, LedgerEntry
 from asepsis.domain.names import PartyId
@@ -35,12 +35,13 @@ from asepsis.errors.incident import (
 )
 from asepsis.keys.files import FileKeys
 from asepsis.sealing.canonical import canonical, parse_canonical
-from asepsis.sealing.incident import act_payload, replay
+from asepsis.sealing.incident import act_payload, replay, verify_roster
 from asepsis.sealing.signing import Purpose
+from asepsis.services import recovery_certificates
 from asepsis.services.incidents import RECORDED_AS, Incidents
 from asepsis.services.recovery_certificates import RecoveryKeys, certify, recovery_keys, verify_certificate
 from asepsis.store.room_state import SqlRoomState
-from incident_world import ADA, BEN, CY, LEAD, OWNER, SECURITY, SOURCE, WAY, Hospital, agree, dissent
+from incident_world import ADA, BEN, CY, HOSPITAL, LEAD, OWNER, ROOM, SECURITY, SOURCE, WAY, Hospital, agree, dissent
 
 NORTHGATE = PartyId("northgate")
 ROLES = {ADA: LEAD, BEN: SECURITY, CY: OWNER}
@@ -248,6 +249,64 @@ def test_who_was_appointed_after_the_act_does_not_count(tmp_path: Path, monkeypa
         pass
     with pytest.raises(RecoveryNotCertified, match="before the ledger knew"):
         verify_certificate(scene.certificate(), scene.keys())
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"dissent": []}, {"not_checked": []}, {"issued_at": "2020-01-01T00:00:00Z"}],
+    ids=lambda change: [*change][0],
+)
+def test_what_the_ledger_certifies_is_still_only_what_the_acts_say(
+    copy: Scene, monkeypatch: pytest.MonkeyPatch, change: dict[str, Any]
+) -> None:
+    """Hospital and host together put another content under the hospital's key and into the ledger."""
+    with monkeypatch.context() as patch:
+        content = recovery_certificates.certificate_content
+        patch.setattr(recovery_certificates, "certificate_content", lambda *a, **k: {**content(*a, **k), **change})
+        forged = copy.certificate()
+    with pytest.raises(RecoveryNotCertified, match="something else than|older than"):
+        verify_certificate(forged, copy.keys())
+
+
+def test_another_signature_under_the_certificate_is_refused(copy: Scene, certificate: bytes) -> None:
+    other = encode_bytes(copy.by(ADA).sign(Purpose.RECOVERY, canonical(parse_canonical(certificate)["certificate"])))
+    with pytest.raises(RecoveryNotCertified):
+        verify_certificate(rewritten(certificate, lambda d: d.update(signature=other)), copy.keys())
+
+
+def test_the_trail_is_told_in_one_way_only(copy: Scene) -> None:
+    """Neither in another order that would say the same, nor with entries that are true and do not belong there."""
+    first, second = copy.certificate(), copy.certificate()
+    certified = parse_canonical(first)["trail"][-1]
+    for change in (
+        lambda d: d["trail"].insert(3, d["trail"].pop(0)),
+        lambda d: d["trail"].insert(-1, certified),
+    ):
+        with pytest.raises(RecoveryNotCertified):
+            verify_certificate(rewritten(second, change), copy.keys())
+
+
+def test_an_incident_that_names_another_room_is_none_of_this_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its persons signed it, and it was declared for a room that they are not in."""
+    with monkeypatch.context() as patch:
+        patch.setattr("asepsis.services.incidents.Declared", lambda **told: Declared(**{**told, "room": "elsewhere"}))
+        patch.setattr(Incidents, "_checked", lambda self, name: replay(self.records.acts(name), self.roster()))
+        scene = signed_off(staged(tmp_path / "seven"))
+        forged = scene.certificate()
+    with pytest.raises(RecoveryNotCertified, match="another room"):
+        verify_certificate(forged, scene.keys())
+    with pytest.raises(IncidentTampered, match="another room"):
+        scene.incidents.incident(scene.incident)
+
+
+def test_an_appointment_for_another_room_counts_in_none() -> None:
+    hospital = Hospital()
+    key, signed = hospital.keys.public, hospital.appointments()
+    for party, room in ((HOSPITAL, "elsewhere"), (PartyId("riverside"), ROOM)):
+        with pytest.raises(AppointmentRefused):
+            verify_roster(signed, party=party, room=room, key=key)
 
 
 def test_a_history_that_all_persons_signed_anew_is_not_the_one_in_the_ledger(copy: Scene) -> None:
