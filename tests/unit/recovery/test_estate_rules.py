@@ -6,7 +6,7 @@ import builtins
 import importlib.util
 import io
 import json
-import shutil
+import tarfile
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,7 +27,6 @@ from asepsis.integrity.observation import observe
 from asepsis.services.estate import Estate
 from asepsis.store.estate_index import EstateIndex
 
-REPOSITORY = Path(__file__).parents[3] / "examples" / "two_hospitals" / "northgate" / "restic-repository"
 GLUCOSE = 'rule glucose { strings: $a = "Glucose" nocase condition: $a }\n'
 CONDEMNED = 'rule hdl { meta: verdict = "compromised" strings: $a = "HDL" condition: $a }\n'
 needs_yara = pytest.mark.skipif(importlib.util.find_spec("yara_x") is None, reason="the extra yara is not installed")
@@ -39,8 +38,22 @@ Scan = Callable[..., Any]
 
 
 @pytest.fixture
-def scan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Scan:
-    monkeypatch.setenv("ASEPSIS_RESTIC_PASSWORD", "northgate-demo")
+def backup(tmp_path: Path) -> Path:
+    """Three archives; in the newest there is glucose, in all of them HDL."""
+    folder = tmp_path / "backup"
+    folder.mkdir()
+    for day in range(3):
+        with tarfile.open(folder / f"2013-01-0{day + 1}.tar", "w") as archive:
+            for name in ("HDL", "Glucose" if day == 2 else "LDL"):
+                content = f"4711;{day};{name};52;mg/dL\n".encode() * 300
+                member = tarfile.TarInfo(f"{name}.csv")
+                member.size = len(content)
+                archive.addfile(member, io.BytesIO(content))
+    return folder
+
+
+@pytest.fixture
+def scan(tmp_path: Path, backup: Path) -> Scan:
     read: list[int] = []
 
     def run(*rules: str, **options: Any) -> Any:
@@ -48,7 +61,7 @@ def scan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Scan:
         read.clear()
         try:
             return Estate(
-                source=look_into(f"restic:{REPOSITORY}"),
+                source=look_into(f"tar:{backup}"),
                 index=index,
                 clock=lambda: datetime.now(UTC),
                 pace=read.append,
@@ -170,18 +183,14 @@ def test_without_the_extra_rules_are_refused_with_a_hint(monkeypatch: pytest.Mon
 
 
 @needs_yara
-def test_the_command_names_rules_points_and_what_was_not_looked_at(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rules: Path
-) -> None:
-    monkeypatch.setenv("ASEPSIS_RESTIC_PASSWORD", "northgate-demo")
-    repository = shutil.copytree(REPOSITORY, tmp_path / "repository")
-    command = ["recover", "scan", f"restic:{repository}", "--index", str(tmp_path / "e.db"), "--rules", str(rules)]
+def test_the_command_names_rules_points_and_what_was_not_looked_at(tmp_path: Path, backup: Path, rules: Path) -> None:
+    command = ["recover", "scan", f"tar:{backup}", "--index", str(tmp_path / "e.db"), "--rules", str(rules)]
     text = CliRunner().invoke(app, command).output
     document = json.loads(CliRunner().invoke(app, [*command, "--json"]).output)
-    assert "28 of 28 objects looked at" in text
-    assert "glucose matched in" in text
+    assert "6 of 6 objects looked at" in text
+    assert "glucose matched in 2013-01-03" in text
     assert (document["rules"]["rules"], document["rules"]["objects_not_looked_at"]) == (1, 0)
-    assert document["hits"].keys() == {"glucose"}
+    assert document["hits"] == {"glucose": ["2013-01-03.tar"]}
 
 
 def test_names_of_others_count_beside_our_own() -> None:
