@@ -15,6 +15,7 @@ from typing import Any, BinaryIO, Protocol, runtime_checkable
 from asepsis.domain.attestation import Appraisal, Binding, Evidence, Grant
 from asepsis.domain.contract import Contract
 from asepsis.domain.documents import Document
+from asepsis.domain.epoch import Commitment, EpochName, LinkEpoch, SealedShares, ShowRequest
 from asepsis.domain.estate import IndexedObject, IndexedPoint, RuleSet
 from asepsis.domain.integrity import ObjectFault, RuleHit
 from asepsis.domain.keydesk import GrantRequest, MemoryDeposit, NarrowRequest, PublicKeys, ShareDeposit
@@ -31,6 +32,7 @@ from asepsis.integrity.records.evidence import PairEvidence
 from asepsis.integrity.records.tickets import ChangeTicket
 from asepsis.integrity.records.values import Divergence
 from asepsis.ledger.checkpoint import Checkpoint
+from asepsis.linkage.key import LinkKey
 from asepsis.sealing.erasure import SignedErasure
 from asepsis.sealing.estate_record import SignedRecord
 from asepsis.sealing.incident import SignedAct, SignedAppointment
@@ -265,6 +267,9 @@ class RoomTables(Protocol):
     def put_referral(self, referral: Referral, *, was: Referral | None) -> None:
         """Write a referral, if it still is what it was. Raises StateChanged."""
 
+    def put_epoch(self, epoch: LinkEpoch, *, was: LinkEpoch | None) -> None:
+        """Write an epoch of linkage, if it still is what it was. Raises StateChanged."""
+
     def put_token(self, token: Token, *, secret: Digest) -> None:
         """Keep what a token stands for, under the digest of its secret."""
 
@@ -322,6 +327,9 @@ class RoomState(Protocol):
 
     def referrals(self) -> Sequence[Referral]:
         """All referrals, oldest first."""
+
+    def epochs(self) -> Sequence[LinkEpoch]:
+        """All epochs of linkage, oldest first."""
 
     def tokens(self) -> Mapping[Digest, Token]:
         """All tokens that were ever made by the digests of their secrets, oldest first."""
@@ -447,6 +455,15 @@ class Desk(Protocol):
     def narrow(self, request: NarrowRequest) -> bytes:
         """The owner's signature that an amendment which another owner signed only narrows."""
 
+    def commit(self, epoch: EpochName) -> Commitment:
+        """The owner's commitment to a share of the link key of an epoch; the same as long as the epoch is open."""
+
+    def show(self, request: ShowRequest) -> SealedShares:
+        """The owner's share, sealed to each other owner, by receiver; only under one set of commitments."""
+
+    def close(self, epoch: EpochName) -> Sequence[SignedErasure]:
+        """Destroy the owner's share and the key of the tokens; returns all such erasures of the contract so far."""
+
     def seen_size(self) -> int:
         """The size of the ledger that this desk cosigned last; 0 before the first time."""
 
@@ -468,6 +485,12 @@ class OwnDesk(Protocol):
 
     def own_key(self, manifest: Manifest) -> bytes:
         """The data key of the owner's own snapshot, for use at home. Raises SnapshotNotOurs."""
+
+    def link_key(self, epoch: EpochName, *, shares: SealedShares) -> LinkKey:
+        """The link key of an epoch, for use at home. Raises LinkShareMissing or LinkShareRefused."""
+
+    def keep_tokens(self, signed_manifest: SignedManifest, *, dek: bytes) -> None:
+        """Take the data key of the owner's tokens into keeping, for the one run of their epoch."""
 
 
 class OwnerKeys(Protocol):

@@ -314,7 +314,8 @@ def test_what_is_no_request_is_refused_without_repeating_it(served: Site, path: 
 
 
 def test_a_room_has_no_address_for_what_the_owner_does() -> None:
-    assert set(VERBS) == {"nonce", "grant", "deposit", "remember", "narrow", "cosign", "seen", "public"}
+    asked = {"nonce", "grant", "deposit", "remember", "narrow", "cosign", "seen", "public", "commit", "show", "close"}
+    assert set(VERBS) == asked
 
 
 def test_a_silent_client_keeps_nobody_waiting(served: Site) -> None:

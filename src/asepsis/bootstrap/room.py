@@ -39,15 +39,17 @@ from asepsis.store.room_state import SqlRoomState
 from asepsis.store.snapshot_files import LocalSnapshotFiles
 
 if TYPE_CHECKING:
+    from asepsis.domain.statistic import Statistic
     from asepsis.services.analyses import Analyses, Answer
     from asepsis.services.contracts import Contracts
     from asepsis.services.contribute import Contribute
+    from asepsis.services.epochs import Epochs
     from asepsis.services.erasures import Erasures
     from asepsis.services.evidence import Evidences
     from asepsis.services.linkage import Linkage
     from asepsis.services.narrowings import Narrowings
     from asepsis.services.referrals import Referrals
-    from asepsis.services.runs import Runs
+    from asepsis.services.runs import Progress, Runs
 
 ROOM_FILE: Final = "room.json"
 FORMAT: Final = 1
@@ -118,7 +120,14 @@ class Room:
         """Link patients."""
         from asepsis.services.linkage import Linkage
 
-        return Linkage(self.state, self.files, self.runs, self.contracts, self.audit, now)
+        return Linkage(self.state, self.files, self.runs, self.contracts, self.epochs, self.audit, now)
+
+    @cached_property
+    def epochs(self) -> Epochs:
+        """The owners agree on link keys."""
+        from asepsis.services.epochs import Epochs
+
+        return Epochs(self.state, self.desks, self.erasures, self.audit, now)
 
     @cached_property
     def referrals(self) -> Referrals:
@@ -212,7 +221,22 @@ class Room:
         self.__dict__.pop("desks", None)
         return keys
 
-    def contribute(self, owner: PartyId, *, vocabulary: Path | None = None) -> Contribute:
+    def link(self, *, progress: Progress) -> Statistic:
+        """Link the patients of all owners; where tokens are needed, every owner whose home is here gives its own.
+
+        Raises what ``Linkage.link`` raises; TokensMissing names owners whose home is elsewhere.
+        """
+        from asepsis.bootstrap.tokens import tokenising
+
+        for owner in self.linkage.waits_for():
+            if owner in self._owners_here() and owner not in self.book.owners():
+                progress(f"tokens of {owner}")
+                tokenising(self, owner).give()
+        return self.linkage.link(progress=progress)
+
+    def contribute(
+        self, owner: PartyId, *, vocabulary: Path | None = None, keep_identifiers: bool = False
+    ) -> Contribute:
         """The contributions of one owner, assessed with a vocabulary.
 
         Raises KeysMissing, OwnerKeyMissing or VocabularyMissing.
@@ -236,6 +260,7 @@ class Room:
             clock=now,
             randomness=secrets.token_bytes,
             assess=lambda run: quality_papers(run, vocabulary),
+            keep_identifiers=keep_identifiers,
         )
 
     def quality(self, owner: PartyId, run: str | None, *, exact: bool) -> dict[str, object]:
@@ -274,7 +299,8 @@ class Room:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "wb") as file:
             file.write(content)
-        return path, len({row["person_id"] for row in json.loads(content)["tables"]["identity"]})
+        tables = json.loads(content)["tables"].values()
+        return path, len({row["person_id"] for rows in tables for row in rows})
 
     def _check_named(self, owner: PartyId, public: PublicKeys) -> None:
         try:

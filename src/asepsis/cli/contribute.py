@@ -45,6 +45,13 @@ def run(
     vocabulary: Annotated[
         Path | None, typer.Option("--vocabulary", help="What `asepsis vocabulary load` has written: check concepts.")
     ] = None,
+    keep_identifiers: Annotated[
+        bool,
+        typer.Option(
+            "--keep-identifiers",
+            help="Names and addresses stay in the owner's home; always so under a contract that links by keyed tokens.",
+        ),
+    ] = False,
     room: RoomOption = DEFAULT_ROOM,
     as_json: JsonOption = False,
 ) -> None:
@@ -64,7 +71,7 @@ def run(
             mapping=loaded,
             harmonise=harmoniser(loaded, opened.keys(owner)),
             judge=rejudge(loaded, opened.keys(owner)),
-            contributions=opened.contribute(owner, vocabulary=vocabulary),
+            contributions=opened.contribute(owner, vocabulary=vocabulary, keep_identifiers=keep_identifiers),
             progress=lambda stage, subject, done: step_line(f"{stage} {subject}", done, quiet=as_json),
         )
         contribution = _again(asked, str(earlier)) if source is None else _from(asked, source, restore_point)
@@ -84,6 +91,8 @@ def run(
         ]
         if contribution.repeated:
             lines.insert(0, "contributed before; nothing was done again")
+        if len(contribution.snapshots) == 1:
+            lines.append("identifiers stay in the owner's home, sealed")
         lines += [_said(text) for text in contribution.books.texts]
         if books:
             lines += ["", contribution.books.as_text()]

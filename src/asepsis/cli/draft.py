@@ -14,6 +14,7 @@ from asepsis.cli.report import emit, reported
 if TYPE_CHECKING:
     from asepsis.bootstrap.room import Room
     from asepsis.domain.documents import Document
+    from asepsis.domain.linkage import LinkMode
     from asepsis.domain.names import PartyId
     from asepsis.domain.snapshot import Label
     from asepsis.services.drafting import Enrolled
@@ -33,6 +34,9 @@ def run(
     automatic: Annotated[
         bool, typer.Option("--automatic-release", help="Every owner lets outputs go that pass every check.")
     ] = False,
+    linkage: Annotated[
+        str, typer.Option("--linkage", help="How patients of several owners are found: keyed, sealed or rules.")
+    ] = "sealed",
     days: Annotated[int, typer.Option("--days", min=1, max=3650, help="For how many days it is valid.")] = 365,
     room: RoomOption = DEFAULT_ROOM,
     as_json: JsonOption = False,
@@ -57,6 +61,7 @@ def run(
             researchers=frozenset(PartyId(party) for party in researcher or ()),
             teams=_teams(team or ()),
             automatic=automatic,
+            linkage=_mode(linkage),
         )
         document = draft_contract(
             terms, _enrolled(opened), datasets=_datasets(opened), measurement=runtime_measurement()
@@ -78,6 +83,16 @@ def _label(text: str) -> Label:
         return Label(text)
     except ValueError:
         raise LabelNeeded from None
+
+
+def _mode(text: str) -> LinkMode:
+    from asepsis.domain.link_terms import MODES
+    from asepsis.errors.drafting import ModeUnknown
+
+    found = next((mode for mode in MODES if mode.value == text), None)
+    if found is None:
+        raise ModeUnknown(known=", ".join(MODES))
+    return found
 
 
 def _teams(pairs: Iterable[str]) -> dict[PartyId, PartyId]:

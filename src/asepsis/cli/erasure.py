@@ -60,6 +60,7 @@ def _erased(erasure: Erasure) -> str:
         Clause.ENDED: "the contract was ended",
         Clause.EXPIRED: "the contract's time is over",
         Clause.RETENTION: "they were older than retention_days allows",
+        Clause.EPOCH: "the linkage that they were made for is over",
     }[erasure.clause]
     lines = [f"{erasure.owner} destroyed {len(erasure.keys)} keys at {erasure.at:%Y-%m-%d %H:%M} UTC: {why}"]
     lines += [f"  {key.kind.value:<9} {key.id}" for key in erasure.keys]

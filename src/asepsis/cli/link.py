@@ -6,23 +6,57 @@ from typing import Annotated
 
 import typer
 
-from asepsis.cli.options import DEFAULT_ROOM, JsonOption, RoomOption
+from asepsis.cli.options import DEFAULT_ROOM, AsOption, JsonOption, RoomOption
 from asepsis.cli.report import emit, reported
-from asepsis.cli.results import released_text
+from asepsis.cli.results import findings_text, released_text
 from asepsis.cli.steps import end_steps, step_line
 
+app = typer.Typer(help="Find the patients whom several owners know; give tokens for that.")
 
+
+@app.callback(invoke_without_command=True)
 def run(
+    context: typer.Context,
     full: Annotated[bool, typer.Option("--full", help="Also the categories that are too small to be shown.")] = False,
     room: RoomOption = DEFAULT_ROOM,
     as_json: JsonOption = False,
 ) -> None:
-    """Link the newest identity snapshots inside the runtime; prints the protected quality report."""
+    """Link the newest identifiers, or keyed tokens, inside the runtime; prints the protected quality report."""
+    if context.invoked_subcommand is not None:
+        return
     with reported(as_json=as_json):
         from asepsis.bootstrap.room import open_room
 
-        statistic = open_room(room).linkage.link(progress=lambda step: step_line(step, quiet=as_json))
+        statistic = open_room(room).link(progress=lambda step: step_line(step, quiet=as_json))
         end_steps(quiet=as_json)
         table = statistic.table
-        document = {"run": statistic.run, "report": None if table is None else table.to_document()}
-        emit(document, as_json=as_json, text=released_text(table, whole=full))
+        document = {
+            "run": statistic.run,
+            "report": None if table is None else table.to_document(),
+            "findings": statistic.assessment.to_document()["findings"],
+        }
+        text = f"{released_text(table, whole=full)}\n\n{findings_text(statistic.assessment)}"
+        emit(document, as_json=as_json, text=text)
+
+
+@app.command("tokens")
+def tokens(
+    party: AsOption,
+    room: RoomOption = DEFAULT_ROOM,
+    as_json: JsonOption = False,
+) -> None:
+    """Give an owner's tokens for the linkage that waits for them; identifiers stay in the owner's home."""
+    with reported(as_json=as_json):
+        from asepsis.bootstrap.room import open_room
+        from asepsis.bootstrap.tokens import tokenising
+        from asepsis.domain.names import PartyId
+
+        given = tokenising(open_room(room), PartyId(party)).give()
+        manifest = given.manifest
+        rows = next(file.rows for file in manifest.files if file.table == "records")
+        document = {"snapshot": manifest.snapshot, "dataset": manifest.dataset, "records": rows}
+        text = (
+            f"{manifest.dataset}: {manifest.snapshot} ({rows:,} records; their key dies with the linkage)\n"
+            "next: when every owner has given tokens: asepsis link"
+        )
+        emit(document, as_json=as_json, text=text)

@@ -18,6 +18,15 @@ from typing import Final, TypeVar
 
 from asepsis.domain.attestation import NONCE_LENGTH, Grant, read_grant
 from asepsis.domain.documents import Document, Fields
+from asepsis.domain.epoch import (
+    COMMITMENT_LENGTH,
+    SIGNATURE_LENGTH,
+    Commitment,
+    EpochName,
+    SealedShares,
+    ShowRequest,
+    read_shares,
+)
 from asepsis.domain.keydesk import (
     CosignRequest,
     GrantRequest,
@@ -30,6 +39,7 @@ from asepsis.domain.names import PartyId
 from asepsis.errors import AsepsisError, error_of
 from asepsis.errors.contract import DocumentMalformed
 from asepsis.errors.desk import DeskAnswerMalformed, DeskUnreachable
+from asepsis.sealing.erasure import SignedErasure, read_signed_erasure
 
 T = TypeVar("T")
 
@@ -89,6 +99,18 @@ class RemoteDesk:
         """The owner's signature that an amendment which another owner signed only narrows."""
         return self._ask("narrow", request.to_document(), lambda fields: fields.octets("signature", length=64))
 
+    def commit(self, epoch: EpochName) -> Commitment:
+        """The owner's commitment to a share of the link key of an epoch."""
+        return self._ask("commit", epoch.to_document(), _read_commitment)
+
+    def show(self, request: ShowRequest) -> SealedShares:
+        """The owner's share, sealed to each other owner."""
+        return self._ask("show", request.to_document(), lambda fields: read_shares(fields.anything("shares")))
+
+    def close(self, epoch: EpochName) -> Sequence[SignedErasure]:
+        """Destroy the owner's share and the key of the tokens."""
+        return self._ask("close", epoch.to_document(), _read_erasures)
+
     def seen_size(self) -> int:
         """The size of the ledger that the desk cosigned last."""
         return self._ask("seen", {}, lambda fields: fields.integer("size"))
@@ -140,6 +162,17 @@ class RemoteDesk:
         except (KeyError, TypeError):
             return DeskAnswerMalformed(owner=self.owner)
         return error
+
+
+def _read_commitment(fields: Fields) -> Commitment:
+    return Commitment(
+        value=fields.octets("value", length=COMMITMENT_LENGTH),
+        signature=fields.octets("signature", length=SIGNATURE_LENGTH),
+    )
+
+
+def _read_erasures(fields: Fields) -> tuple[SignedErasure, ...]:
+    return tuple(read_signed_erasure(item) for item in fields.items("erasures"))
 
 
 def _read_public(fields: Fields) -> PublicKeys:

@@ -14,7 +14,7 @@ from asepsis.domain.contract import Holding, Role
 READS: Final[Mapping[AnalysisKind, frozenset[Holding]]] = {
     AnalysisKind.QUERY: frozenset({Holding.CLINICAL}),
     AnalysisKind.METHOD: frozenset({Holding.CLINICAL}),
-    AnalysisKind.LINKAGE: frozenset({Holding.IDENTITY}),
+    AnalysisKind.LINKAGE: frozenset({Holding.IDENTITY, Holding.TOKENS}),
     AnalysisKind.REFERRAL: frozenset({Holding.CLINICAL, Holding.IDENTITY}),
 }
 """What each kind may read."""

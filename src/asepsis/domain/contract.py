@@ -17,6 +17,7 @@ from asepsis.domain.catalogue import Catalogue, read_table, table_document
 from asepsis.domain.continuity import Agreed, ContinuityTerms, check_continuity, read_continuity
 from asepsis.domain.documents import Document, Fields, encode_bytes, encode_time
 from asepsis.domain.link_terms import LinkTerms, read_link_terms
+from asepsis.domain.linkage import LinkMode
 from asepsis.domain.names import Digest, PartyId
 from asepsis.domain.privacy import Privacy, read_privacy
 from asepsis.domain.quotas import Quotas, read_quotas
@@ -57,6 +58,8 @@ class Holding(StrEnum):
 
     CLINICAL = "clinical"
     IDENTITY = "identity"
+    TOKENS = "tokens"
+    """Keyed tokens in place of identifiers, for one linkage."""
 
 
 class ContractStatus(StrEnum):
@@ -443,6 +446,7 @@ def _check_references(contract: Contract, fields: Fields) -> None:
         raise fields.malformed("budgets", "every owner, and nobody else, sets a budget")
     if contract.privacy is not None and contract.methods:
         raise fields.malformed("analyses.methods", "methods have no noise; under the clause 'dp' there are none")
+    _check_holdings(contract, fields)
     for clause, names in _OWNERS_ONLY.items():
         if names(contract) - owners:
             raise fields.malformed(clause, "only owners stand here")
@@ -459,6 +463,18 @@ def _agreed(contract: Contract) -> Agreed:
         teams={party.id for party in contract.with_role(Role.CLINICIAN)},
         purposes=contract.purposes,
     )
+
+
+def _check_holdings(contract: Contract, fields: Fields) -> None:
+    """Identifiers and tokens never stand in one contract: in mode ``keyed`` no identifier enters the room."""
+    is_keyed = contract.linkage.mode is LinkMode.KEYED
+    unwanted = Holding.IDENTITY if is_keyed else Holding.TOKENS
+    if any(dataset.holds is unwanted for dataset in contract.datasets):
+        mode = contract.linkage.mode.value
+        raise fields.malformed("datasets", f"in linkage mode {mode} no dataset holds {unwanted.value}")
+    with_tokens = [dataset.owner for dataset in contract.datasets if dataset.holds is Holding.TOKENS]
+    if is_keyed and sorted(with_tokens) != sorted(owner.id for owner in contract.owners):
+        raise fields.malformed("datasets", "in linkage mode keyed every owner has one dataset that holds tokens")
 
 
 _OWNERS_ONLY: Final[Mapping[str, Callable[[Contract], frozenset[PartyId]]]] = {

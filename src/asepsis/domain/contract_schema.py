@@ -15,7 +15,7 @@ from asepsis.domain.catalogue import ColumnType, Use
 from asepsis.domain.continuity import MOST_CONCEPTS, MOST_DAYS, MOST_HOURS, EssentialList, WhenStale
 from asepsis.domain.contract import HIGHEST_LEVEL, MOST_RETENTION_DAYS, SCHEMA_VERSION, TEXT_COLUMN, Holding, Role
 from asepsis.domain.documents import Document
-from asepsis.domain.link_terms import MODES, PERCENTS, RULES, LinkTerms
+from asepsis.domain.link_terms import MODES, MOST_DUMMIES, PERCENTS, RULES, LinkTerms
 from asepsis.domain.privacy import LARGEST_NORM, MOST_RECORDS, MOST_VALUES
 from asepsis.domain.quotas import Quotas
 from asepsis.domain.snapshot import Label
@@ -162,8 +162,9 @@ def _linkage() -> Document:
             "percent": {"enum": list(PERCENTS)},
             "duplicate_free": _texts(),
             "rules": {"enum": list(RULES)},
+            "dummies": _whole(0, most=MOST_DUMMIES),
         },
-        optional=LinkTerms().to_document(),
+        optional=(*LinkTerms().to_document(), "dummies"),
     )
 
 

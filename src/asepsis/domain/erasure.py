@@ -29,6 +29,9 @@ class Clause(StrEnum):
     RETENTION = "retention_days"
     """The data were sealed longer ago than the contract keeps them; it goes on with newer ones."""
 
+    EPOCH = "linkage"
+    """The linkage that tokens and a share of a link key were made for is over; the contract goes on."""
+
 
 class KeyKind(StrEnum):
     """What a destroyed key had opened."""
@@ -36,13 +39,14 @@ class KeyKind(StrEnum):
     SNAPSHOT = "snapshot"
     LINKS = "links"
     MEMORY = "memory"
+    SHARE = "link-share"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DestroyedKey:
     """One key: what it opened, by its id, and the digests of the manifest and of the destroyed secret.
 
-    A memory has no manifest. ``secret`` is empty where the secret was gone before.
+    A memory or a share has no manifest. ``secret`` is empty where the secret was gone before.
     """
 
     kind: KeyKind

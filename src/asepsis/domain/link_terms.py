@@ -9,24 +9,28 @@ from asepsis.domain.documents import Document, Fields
 from asepsis.domain.linkage import LEVELS, LinkMode
 from asepsis.domain.names import PartyId
 
-MODES: Final = (LinkMode.SEALED, LinkMode.RULES)
+MODES: Final = (LinkMode.KEYED, LinkMode.SEALED, LinkMode.RULES)
 """The modes that a room runs."""
 PERCENTS: Final = tuple(round(100 * level) for level in LEVELS)
 RULES: Final = ("open-link-token", "cms-style")
 """The rules of mode ``rules``, by name."""
+MOST_DUMMIES: Final = 25
+"""Per cent of an owner's records; with more of them the attacks that they hinder gain nothing either (PMC9499274)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LinkTerms:
     """``percent`` is the least posterior of a link, one of 50, 90 and 99; without posteriors it has no effect.
 
-    ``duplicate_free`` names owners that list every patient once. ``rules`` is for mode ``rules``.
+    ``duplicate_free`` names owners that list every patient once. ``rules`` is for mode ``rules``. ``dummies`` is for
+    mode ``keyed``: for every hundred records, how many of nobody each owner adds.
     """
 
     mode: LinkMode = LinkMode.SEALED
     percent: int = PERCENTS[0]
     duplicate_free: frozenset[PartyId] = frozenset()
     rules: str = RULES[0]
+    dummies: int = 0
 
     def to_document(self) -> Document:
         """The clause that :func:`read_link_terms` reads."""
@@ -35,6 +39,7 @@ class LinkTerms:
             "percent": self.percent,
             "duplicate_free": sorted(self.duplicate_free),
             "rules": self.rules,
+            **({"dummies": self.dummies} if self.dummies else {}),
         }
 
 
@@ -50,5 +55,8 @@ def read_link_terms(fields: Fields) -> LinkTerms:
     rules = fields.text("rules", default=standard.rules)
     if rules not in RULES:
         raise fields.malformed("rules", "one of " + ", ".join(RULES) + " is needed")
+    dummies = fields.integer("dummies", default=standard.dummies)
+    if dummies > (MOST_DUMMIES if mode is LinkMode.KEYED else 0):
+        raise fields.malformed("dummies", f"at most {MOST_DUMMIES} per cent are added, and in mode keyed alone")
     free = frozenset(PartyId(name) for name in fields.texts("duplicate_free", default=()))
-    return LinkTerms(mode=mode, percent=percent, duplicate_free=free, rules=rules)
+    return LinkTerms(mode=mode, percent=percent, duplicate_free=free, rules=rules, dummies=dummies)

@@ -199,12 +199,12 @@ class InputRefused(AsepsisError):
 
 
 class HoldingRefused(AsepsisError):
-    """Identifiers and clinical data may not meet in this kind of job."""
+    """This kind of job may not read that: identifiers, tokens and clinical data are kept apart."""
 
     kind = Kind.DENIED
     code = "desk.holding_refused"
     message = "A {analysis} must not read {holding} data."
-    hint = "Identifiers are read by linkages and referrals only, clinical data never by a linkage."
+    hint = "Identifiers are for linkages and referrals, tokens for linkages alone; clinical data never for a linkage."
 
 
 class NonceUnknown(AsepsisError):

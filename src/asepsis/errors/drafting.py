@@ -23,6 +23,15 @@ class LabelNeeded(AsepsisError):
     hint = "State --label synthetic or --label real; it decides which runtimes may get keys."
 
 
+class ModeUnknown(AsepsisError):
+    """Patients are to be found in a way that no room knows."""
+
+    kind = Kind.INVALID
+    code = "draft.mode_unknown"
+    message = "A room does not link in that mode."
+    hint = "State --linkage with one of: {known}."
+
+
 class FileKept(AsepsisError):
     """A draft would overwrite a file."""
 

@@ -81,6 +81,60 @@ class LinkShareRefused(AsepsisError):
     hint = "Start a new epoch: every owner draws a new share and commits to it before any share is shown."
 
 
+class LinkCommitmentRefused(AsepsisError):
+    """A commitment to a share is missing, not its owner's, or another one than before."""
+
+    kind = Kind.UNTRUSTED
+    code = "linkage.commitment_refused"
+    message = "The commitment of {owner} to a share of the link key is not the one that the desk must see."
+    hint = "A desk shows its share only under one set of commitments, all signed by their owners; begin a new epoch."
+
+
+class EpochReplayed(AsepsisError):
+    """An epoch is over, or older than one that the desk has taken part in."""
+
+    kind = Kind.CONFLICT
+    code = "linkage.epoch_replayed"
+    message = "Epoch {number} is over at the key desk of {owner}."
+    hint = "A link key is used once; run `asepsis link` again, which begins the next epoch."
+
+
+class EpochUnknown(AsepsisError):
+    """There is no such epoch, or it is not as far as what was asked for needs."""
+
+    kind = Kind.CONFLICT
+    code = "linkage.epoch_unknown"
+    message = "There is no epoch of linkage in which {owner} could do this now."
+    hint = "Run `asepsis link` on the room's side; it begins an epoch and says whose tokens it waits for."
+
+
+class EpochsNotKeyed(AsepsisError):
+    """Epochs and tokens are for contracts whose linkage is keyed."""
+
+    kind = Kind.INVALID
+    code = "linkage.not_keyed"
+    message = "The contract {contract} does not link by keyed tokens."
+    hint = "Tokens are made only under a contract whose clause `linkage` says `mode: keyed`."
+
+
+class TokensMissing(AsepsisError):
+    """Not every owner has given its tokens for the epoch."""
+
+    kind = Kind.MISSING
+    code = "linkage.tokens_missing"
+    message = "The linkage waits for the tokens of {owners}."
+    hint = "At each of them: asepsis link tokens --as OWNER; then here: asepsis link"
+
+
+class IdentifiersNotAtHome(AsepsisError):
+    """The identifiers behind the newest clinical snapshot are not kept at the owner."""
+
+    kind = Kind.MISSING
+    code = "linkage.identifiers_not_at_home"
+    message = "The identifiers of {dataset} are not kept at {owner}."
+    hint = "Contribute again under the contract in force, or with --keep-identifiers, so that they stay at home."
+
+
 class TokensNotComparable(AsepsisError):
     """Two token tables were made by different rules, epochs or keys, so that equality would mean nothing."""
 

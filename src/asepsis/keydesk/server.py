@@ -22,6 +22,7 @@ from socketserver import TCPServer
 from typing import Any, Final
 
 from asepsis.domain.documents import Document, encode_bytes
+from asepsis.domain.epoch import read_epoch_name, read_show_request, shares_document
 from asepsis.domain.keydesk import (
     read_cosign_request,
     read_grant_request,
@@ -223,6 +224,18 @@ def _narrow(desk: Desk, document: object) -> Document:
     return {"signature": encode_bytes(desk.narrow(read_narrow_request(document)))}
 
 
+def _commit(desk: Desk, document: object) -> Document:
+    return desk.commit(read_epoch_name(document)).to_document()
+
+
+def _show(desk: Desk, document: object) -> Document:
+    return {"shares": shares_document(desk.show(read_show_request(document)))}
+
+
+def _close(desk: Desk, document: object) -> Document:
+    return {"erasures": [signed.to_document() for signed in desk.close(read_epoch_name(document))]}
+
+
 def _cosign(desk: Desk, document: object) -> Document:
     request = read_cosign_request(document)
     return {"line": desk.cosign(request.note, proof=request.proof, room_key=request.room_key)}
@@ -245,6 +258,9 @@ VERBS: Final[Mapping[str, Verb]] = {
     "deposit": _deposit,
     "remember": _remember,
     "narrow": _narrow,
+    "commit": _commit,
+    "show": _show,
+    "close": _close,
     "cosign": _cosign,
     "seen": _seen,
     "public": _public,

@@ -23,6 +23,7 @@ from asepsis.linkage.token_fields import DOMAIN_OF, LISTS, RECORDS, TOKENS, TOKE
 
 _BYTES: Final = 8
 _HEADER: Final = b"asepsis.tokens"
+_DROPPED: Final = b"asepsis.dropped"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,9 +75,12 @@ def tokenise(
 
 
 def with_header(table: TokenTable) -> tuple[pa.Table, pa.Table]:
-    """Records and variants with the header in the metadata of their schemas, ready to be written."""
+    """Records and variants with the header, and what was dropped, in the metadata of their schemas."""
     header = {"version": table.header.version, "epoch": table.header.epoch, "key_check": table.header.key_check}
-    metadata = {_HEADER: json.dumps(header, sort_keys=True).encode()}
+    metadata = {
+        _HEADER: json.dumps(header, sort_keys=True).encode(),
+        _DROPPED: json.dumps(dict(table.dropped), sort_keys=True).encode(),
+    }
     return table.records.replace_schema_metadata(metadata), table.variants.replace_schema_metadata(metadata)
 
 
@@ -89,6 +93,15 @@ def read_header(schema: pa.Schema) -> TokenHeader | None:
         )
     except (KeyError, TypeError, ValueError):
         return None
+
+
+def read_dropped(schema: pa.Schema) -> dict[str, int]:
+    """How many records had a default, by field, as the metadata of a schema say; nothing where they do not."""
+    try:
+        dropped = json.loads((schema.metadata or {})[_DROPPED])
+        return {str(name): int(count) for name, count in dropped.items()}
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return {}
 
 
 def shuffled(table: TokenTable, *, randomness: Callable[[int], bytes], dummies: int = 0) -> TokenTable:

@@ -1,4 +1,4 @@
-"""The linkage job: identity snapshots in, a sealed link map and a protected quality report out."""
+"""The linkage job: identifiers or keyed tokens in, a sealed link map and a protected quality report out."""
 
 from __future__ import annotations
 
@@ -7,22 +7,29 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
+import pyarrow as pa
+
 from asepsis.disclosure.counts import protect_counts
 from asepsis.domain.contract import Holding, Role
+from asepsis.domain.epoch import ARGUMENT
 from asepsis.domain.finding import Finding, Severity
 from asepsis.domain.link_terms import LinkTerms
-from asepsis.domain.linkage import LinkGrade, QualityReport, RulesReport
+from asepsis.domain.linkage import LinkGrade, LinkMode, QualityReport, RulesReport
 from asepsis.domain.names import PartyId, RestorePointId, SnapshotId
 from asepsis.domain.sealed import Sealed
 from asepsis.domain.snapshot import Label, Manifest, Origin
 from asepsis.domain.statistic import Links, Share, Statistic
 from asepsis.engines.linkage.identities import read_identities
-from asepsis.engines.linkage.latent_linking import Engine, LinkOptions
+from asepsis.engines.linkage.latent_linking import Engine, LinkOptions, link_tokens
 from asepsis.engines.linkage.sealed_linking import link_identities
+from asepsis.engines.linkage.token_files import read_token_files
+from asepsis.errors.runtime import OrderRefused
+from asepsis.linkage.tokens import TokenTable
 from asepsis.runtime.order import Order
 from asepsis.runtime.vault import Vault
 from asepsis.sealing.draft import SnapshotDraft, file_name
 from asepsis.sealing.envelope import seal_to
+from asepsis.sealing.epochs import epoch_of
 from asepsis.sealing.links import LINKS, combine, share_info
 
 MEMORY_LIMIT: Final = 2 << 30
@@ -34,16 +41,18 @@ _FEWEST_LINKS: Final = 30
 def link_patients(order: Order, vault: Vault, *, now: datetime) -> Statistic:
     """Find the patients known to several owners; raises the linkage engine's errors."""
     terms, plain = order.contract.linkage, vault.empty()
-    identities = {
-        snapshot.manifest.owner: read_identities(snapshot.manifest.owner, vault.unseal(snapshot)["identity"])
-        for snapshot in order.held(Holding.IDENTITY)
-    }
     options = LinkOptions(
         mode=terms.mode, minimum=terms.percent / 100, duplicate_free=terms.duplicate_free, may_be_one=True
     )
     engine = Engine(randomness=secrets.token_bytes, threads=THREADS, memory_limit=MEMORY_LIMIT)
-    report = link_identities(identities, rules=terms.rules, output=plain, options=options, engine=engine)
-    shares = {owner: secrets.token_bytes(32) for owner in identities}
+    if terms.mode is LinkMode.KEYED:
+        report: QualityReport | RulesReport = link_tokens(
+            _tokens(order, vault), output=plain, options=options, engine=engine
+        )
+    else:
+        identities = _identities(order, vault)
+        report = link_identities(identities, rules=terms.rules, output=plain, options=options, engine=engine)
+    shares = {owner.id: secrets.token_bytes(32) for owner in order.contract.owners}
     draft = SnapshotDraft(manifest=_manifest(order, now), dek=combine(shares.values()))
     with plain.open("rb") as source, (order.output / file_name(LINKS)).open("wb") as target:
         manifest = draft.finish([draft.seal(source, target, table=LINKS, rows=report.records)])
@@ -58,6 +67,28 @@ def link_patients(order: Order, vault: Vault, *, now: datetime) -> Statistic:
         table=table,
         links=Links(manifest=manifest, shares=_sealed_shares(order, manifest.snapshot, shares)),
     )
+
+
+def _identities(order: Order, vault: Vault) -> dict[PartyId, pa.Table]:
+    """Every owner's identifiers, in clear."""
+    return {
+        snapshot.manifest.owner: read_identities(snapshot.manifest.owner, vault.unseal(snapshot)["identity"])
+        for snapshot in order.held(Holding.IDENTITY)
+    }
+
+
+def _tokens(order: Order, vault: Vault) -> dict[PartyId, TokenTable]:
+    """Every owner's tokens, made for the epoch that the job states and for no other. Raises OrderRefused."""
+    tables = {}
+    for snapshot in order.held(Holding.TOKENS):
+        epoch, owner = epoch_of(snapshot.manifest), snapshot.manifest.owner
+        table = read_token_files(owner, vault.unseal(snapshot))
+        stated = None if epoch is None else {ARGUMENT: epoch.number}
+        is_ours = epoch is not None and epoch.contract == order.agreement.digest and epoch.number == table.header.epoch
+        if not is_ours or order.job.analysis.arguments != stated:
+            raise OrderRefused(what="the epoch of the tokens")
+        tables[owner] = table
+    return tables
 
 
 def _quality(report: QualityReport | RulesReport, terms: LinkTerms) -> Finding:

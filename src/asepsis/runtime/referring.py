@@ -58,8 +58,7 @@ def refer(order: Order, vault: Vault) -> Statistic:
 def _rows(order: Order, owner: PartyId, *, people: Sealed[pa.Table], files: Mapping[str, Path]) -> Sealed[bytes]:
     """All rows of a hospital's own patients, or only the lists of the clause ``continuity``."""
     if ESSENTIALS not in order.job.analysis.arguments:
-        tables = {name: path for name, path in files.items() if name != "identity"}
-        return patient_rows(people, owner=owner, identity=files["identity"], tables=tables)
+        return patient_rows(people, owner=owner, tables=files)
     terms = order.contract.continuity
     essentials = None if terms is None else terms.essentials
     if terms is None or essentials is None or order.job.analysis != essentials.analysis(terms.lead):
@@ -83,8 +82,10 @@ def _package(
     team = order.contract.clinical_team(owner)
     if team is None or team.sealing_key is None:
         raise ContractForbids(contract=order.contract.name, what=f"a referral at {owner}")
-    identity = next(item for item in order.held(Holding.IDENTITY) if item.manifest.owner == owner)
-    rows = _rows(order, owner, people=people, files={**data.tables_of(owner), **vault.unseal(identity)})
+    known = next((item for item in order.held(Holding.IDENTITY) if item.manifest.owner == owner), None)
+    # Where identifiers stay at home, the hospital knows its own patients by their person_id.
+    identity = {} if known is None else vault.unseal(known)
+    rows = _rows(order, owner, people=people, files={**identity, **data.tables_of(owner)})
     info = package_info(order.agreement.digest, job=order.job_digest, owner=owner, team=team.id)
     sealed = seal_to(team.sealing_key, pad(rows.unseal()), info=info)
     name = f"{owner}.sealed"

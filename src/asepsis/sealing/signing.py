@@ -49,6 +49,7 @@ class Purpose(StrEnum):
     RECOVERY = "recovery-certificate"
     CONTINUITY_PACK = "continuity-pack"
     DRILL_REPORT = "drill-report"
+    LINK_COMMITMENT = "link-commitment"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,8 +2,9 @@
 
 It runs at the owner. Harmonised rows, quarantine and books stay in the owner's home; what reaches the room is
 sealed, and its keys go to the owner's own desk only. Identifiers and clinical tables become two snapshots with
-two keys. Killed at any point, the same command finishes: the harmonised run is found again by its digests, a
-half-made snapshot is made anew, and the room sees both snapshots or none.
+two keys; where patients are linked by keyed tokens, the one with identifiers stays in the owner's home. Killed at any
+point, the same command finishes: the harmonised run is found again by its digests, a half-made snapshot is made anew,
+and the room sees both snapshots or none.
 """
 
 from __future__ import annotations
@@ -13,16 +14,17 @@ import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO, Final, Protocol
 
 from asepsis.domain.asking import Principal, PrincipalKind
 from asepsis.domain.books import Books, books_from_dict
-from asepsis.domain.contract import Holding, Role
-from asepsis.domain.ledger import Act, LedgerEntry
-from asepsis.domain.names import Digest, PartyId, RestorePointId, SnapshotId
+from asepsis.domain.contract import Contract, Holding, Role
+from asepsis.domain.linkage import LinkMode
+from asepsis.domain.names import Digest, PartyId, RestorePointId
 from asepsis.domain.room import PublishedSnapshot
-from asepsis.domain.snapshot import Label, Manifest, Origin
+from asepsis.domain.snapshot import Label, Origin
 from asepsis.domain.source import Entry, EntryType
 from asepsis.errors.contract import (
     ContractExpired,
@@ -34,14 +36,12 @@ from asepsis.errors.contract import (
 from asepsis.errors.desk import ContractNotSignedHere
 from asepsis.errors.room import ForeignMapping
 from asepsis.ports import Clock, OwnDesk, OwnerKeys, Randomness, RoomState, SnapshotFiles, Source
-from asepsis.sealing.canonical import canonical, digest
-from asepsis.sealing.container import generate_data_key
-from asepsis.sealing.draft import SnapshotDraft, file_name
-from asepsis.sealing.manifest import SignedManifest, manifest_digest
-from asepsis.sealing.signing import Purpose
+from asepsis.sealing.canonical import digest
 from asepsis.services.access import Access, contributing
 from asepsis.services.audit import Audit
 from asepsis.services.contracts import Contracts
+from asepsis.services.identities import IDENTITY, HomeIdentities
+from asepsis.services.publishing import Plain, Publishing
 
 _NOT_AGREED: Final = (
     NoContract,
@@ -175,12 +175,16 @@ class Contribution:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HarmonisedWork:
-    """A harmonised run on its way into the room; ``facts`` are said of it in the ledger besides the usual ones."""
+    """A harmonised run on its way into the room; ``facts`` are said of it in the ledger besides the usual ones.
+
+    ``at_home``: its identifiers stay in the owner's home.
+    """
 
     run: Harmonised
     origin: Origin
     contribution: Digest
     progress: Progress
+    at_home: bool = False
     facts: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -198,6 +202,26 @@ class Contribute:
     clock: Clock
     randomness: Randomness
     assess: Assess | None = None
+    keep_identifiers: bool = False
+    """Whether identifiers stay at home though no contract in force says so."""
+
+    @property
+    def identities(self) -> HomeIdentities:
+        """The identifiers that stayed at home."""
+        return HomeIdentities(self.home)
+
+    @property
+    def publishing(self) -> Publishing:
+        """What seals and publishes."""
+        return Publishing(
+            owner=self.owner,
+            state=self.state,
+            files=self.files,
+            keys=self.keys,
+            audit=self.audit,
+            clock=self.clock,
+            randomness=self.randomness,
+        )
 
     def contribute(
         self,
@@ -214,8 +238,8 @@ class Contribute:
         """
         require_own(Access(self.state, self.clock, self.audit.host), self.owner, mapping)
         entries = [entry for entry in source.walk(point) if entry.type is EntryType.FILE]
-        texts = self.asked(mapping)
-        contribution = under(self._identity(source, point, entries, mapping), texts)
+        texts, at_home = self.asked(mapping), self.keeps_identifiers()
+        contribution = under(self._identity(source, point, entries, mapping), texts, at_home=at_home)
         known = self.known(contribution)
         if known is not None:
             return known
@@ -230,20 +254,29 @@ class Contribute:
             free_text=tuple(sorted(texts)),
             taken_at=_taken_at(source, point),
         )
-        return self.finish(
-            HarmonisedWork(run=run, origin=origin, contribution=contribution, progress=progress), mapping
-        )
+        work = HarmonisedWork(run=run, origin=origin, contribution=contribution, progress=progress, at_home=at_home)
+        return self.finish(work, mapping)
 
     def asked(self, mapping: MappedSource) -> frozenset[str]:
         """The free text of a mapping that the contract in force asks for, if the owner signed it at its own desk."""
-        contracts = Contracts(self.state, self.clock, self.audit.host)
-        try:
-            contract = self.desk.signed(contracts.in_force().digest)
-        except _NOT_AGREED:
+        contract = self._agreed()
+        if contract is None:
             return frozenset()
         name = f"{mapping.dataset}-{Holding.CLINICAL.value}"
         asked = (dataset.free_text for dataset in contract.datasets_of(self.owner) if dataset.name == name)
         return mapping.free_text & frozenset().union(*asked)
+
+    def keeps_identifiers(self) -> bool:
+        """Whether identifiers stay at home: always, where the contract in force links by keyed tokens."""
+        contract = self._agreed()
+        return self.keep_identifiers or (contract is not None and contract.linkage.mode is LinkMode.KEYED)
+
+    def _agreed(self) -> Contract | None:
+        """The contract in force, if the owner signed it at its own desk."""
+        try:
+            return self.desk.signed(Contracts(self.state, self.clock, self.audit.host).in_force().digest)
+        except _NOT_AGREED:
+            return None
 
     def known(self, contribution: Digest) -> Contribution | None:
         """A contribution that is in the room already; plain tables that a killed command left are removed."""
@@ -266,13 +299,14 @@ class Contribute:
         self._forget_unpublished(mapping.dataset)
         work.progress("assess", mapping.dataset, 0)
         _keep(run, folder, reports={} if self.assess is None else self.assess(run))
-        clinical = self._seal(self._draft(f"{mapping.dataset}-{Holding.CLINICAL.value}", work), run.tables, work=work)
-        identity = self._seal(
-            self._draft(f"{mapping.dataset}-{Holding.IDENTITY.value}", work), {"identity": run.identity}, work=work
-        )
-        self._publish((clinical, identity), facts=work.facts)
+        clinical = self._seal(mapping, Holding.CLINICAL, run.tables, work=work)
+        identity = self._seal(mapping, Holding.IDENTITY, {IDENTITY: run.identity}, work=work)
+        if work.at_home:
+            self.identities.keep(identity)
+        sealed = (clinical,) if work.at_home else (clinical, identity)
+        self.publishing.publish(sealed, facts=work.facts)
         shutil.rmtree(self.home / "work" / work.contribution[:16], ignore_errors=True)
-        return Contribution(snapshots=(clinical, identity), books=run.books, folder=folder, repeated=False)
+        return Contribution(snapshots=sealed, books=run.books, folder=folder, repeated=False)
 
     def _identity(
         self, source: Source, point: RestorePointId, entries: Sequence[Entry], mapping: MappedSource
@@ -289,52 +323,26 @@ class Contribute:
             }
         )
 
-    def _seal(self, draft: SnapshotDraft, tables: Mapping[str, Path], *, work: HarmonisedWork) -> PublishedSnapshot:
-        """Seal the tables, sign the manifest, give the key to the desk."""
-        folder = self.files.incoming(draft.manifest.snapshot)
-        sealed = []
-        for table, path in sorted(tables.items()):
-            rows = work.run.row_counts.get(table, 0)
-            work.progress("seal", table, rows)
-            with path.open("rb") as plain, (folder / file_name(table)).open("xb") as target:
-                sealed.append(draft.seal(plain, target, table=table, rows=rows))
-        manifest = draft.finish(sealed)
-        document = canonical(manifest.to_document())
-        signed = SignedManifest(document=document, signature=self.keys.sign(Purpose.MANIFEST, document))
-        self.desk.register(signed, dek=draft.dek)
-        return PublishedSnapshot(
-            manifest=manifest,
-            digest=manifest_digest(manifest),
-            document=signed.document,
-            signature=signed.signature,
-            endorsements={},
+    def _seal(
+        self, mapping: MappedSource, holding: Holding, tables: Mapping[str, Path], *, work: HarmonisedWork
+    ) -> PublishedSnapshot:
+        """Seal tables into the room, or identifiers that stay at home into the owner's own folder."""
+        label = Label(work.run.label)
+        draft = self.publishing.draft(f"{mapping.dataset}-{holding.value}", label=label, origin=work.origin)
+        stays = work.at_home and holding is Holding.IDENTITY
+        name = draft.manifest.snapshot
+        plain = {
+            table: Plain(opens=partial(_plain, path), rows=work.run.row_counts.get(table, 0))
+            for table, path in tables.items()
+        }
+        return self.publishing.seal(
+            draft,
+            plain,
+            folder=self.identities.incoming(work.contribution) if stays else self.files.incoming(name),
+            keep=lambda signed, dek: self.desk.register(signed, dek=dek),
             contribution=work.contribution,
-            published_at=self.clock(),
+            progress=partial(work.progress, "seal"),
         )
-
-    def _draft(self, dataset: str, work: HarmonisedWork) -> SnapshotDraft:
-        """An empty snapshot with a key of its own."""
-        manifest = Manifest(
-            owner=self.owner,
-            dataset=dataset,
-            snapshot=SnapshotId(f"{dataset}-{self.randomness(8).hex()}"),
-            label=Label(work.run.label),
-            created_at=self.clock(),
-            origin=work.origin,
-            files=(),
-        )
-        return SnapshotDraft(manifest=manifest, dek=generate_data_key())
-
-    def _publish(self, snapshots: tuple[PublishedSnapshot, ...], *, facts: Mapping[str, str]) -> None:
-        """Intent, then the files, then - in one transaction - everything visible with its entries."""
-        with self.state.acting(*(self._entry(Act.SNAPSHOT_INTENDED, item, facts) for item in snapshots)):
-            pass
-        for item in snapshots:
-            self.files.publish(item.manifest.snapshot)
-        with self.state.acting(*(self._entry(Act.SNAPSHOT_PUBLISHED, item, facts) for item in snapshots)) as tables:
-            for item in snapshots:
-                tables.put_snapshot(item)
-        self.audit.checkpoint()
 
     def _forget_unpublished(self, dataset: str) -> None:
         """Remove what a killed contribution left sealed but never published."""
@@ -342,23 +350,11 @@ class Contribute:
         for holding in (Holding.CLINICAL, Holding.IDENTITY):
             self.files.forget(f"{dataset}-{holding.value}-", keep=published)
 
-    def _entry(self, act: Act, item: PublishedSnapshot, more: Mapping[str, str]) -> LedgerEntry:
-        manifest = item.manifest
-        facts = {
-            "dataset": manifest.dataset,
-            "manifest": item.digest,
-            "label": manifest.label.value,
-            "mapping": manifest.origin.mapping,
-            "books": manifest.origin.books,
-            "files": len(manifest.files),
-            **more,
-        }
-        return LedgerEntry(at=self.clock(), actor=self.owner, act=act, subject=manifest.snapshot, facts=facts)
 
-
-def under(contribution: Digest, texts: frozenset[str]) -> Digest:
-    """What identifies a contribution with this free text; without any it stays what it is."""
-    return digest([contribution, sorted(texts)]) if texts else contribution
+def under(contribution: Digest, texts: frozenset[str], *, at_home: bool) -> Digest:
+    """What identifies a contribution with this free text, and with identifiers that stay at home or do not."""
+    more = [*sorted(texts), *([Holding.IDENTITY.value] if at_home else [])]
+    return digest([contribution, more]) if more else contribution
 
 
 def require_own(access: Access, owner: PartyId, mapping: MappedSource) -> None:
@@ -377,6 +373,10 @@ def _opener(source: Source, point: RestorePointId, path: str) -> Opener:
 def _taken_at(source: Source, point: RestorePointId) -> datetime | None:
     """When the restore point was taken: what the data are as of."""
     return next((one.taken_at.astimezone(UTC) for one in source.restore_points() if one.id == point), None)
+
+
+def _plain(path: Path) -> BinaryIO:
+    return path.open("rb")
 
 
 def _keep(run: Harmonised, folder: Path, *, reports: Mapping[str, str]) -> None:

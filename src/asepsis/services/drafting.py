@@ -16,6 +16,8 @@ from asepsis.domain.catalogue import ColumnType, table_document
 from asepsis.domain.contract import SCHEMA_VERSION, Holding, Role
 from asepsis.domain.documents import Document, encode_bytes, encode_time
 from asepsis.domain.keydesk import PublicKeys
+from asepsis.domain.link_terms import MODES, LinkTerms
+from asepsis.domain.linkage import LinkMode
 from asepsis.domain.names import Digest, PartyId
 from asepsis.domain.snapshot import Label
 from asepsis.errors.drafting import RoleRefused
@@ -28,6 +30,11 @@ BUDGET: Final = 20
 RETENTION_DAYS: Final = 365
 LEVELS: Final[Mapping[Label, int]] = {Label.REAL: 2, Label.SYNTHETIC: 0}
 """The level that a draft asks for; at level 0 the host can read the memory of a run."""
+
+_HOLDINGS: Final[Mapping[LinkMode, tuple[Holding, Holding]]] = {
+    mode: (Holding.CLINICAL, Holding.TOKENS if mode is LinkMode.KEYED else Holding.IDENTITY) for mode in MODES
+}
+"""What the two datasets of an owner hold."""
 
 _COLUMNS: Final[Mapping[str, Mapping[str, ColumnType]]] = {
     "person": {
@@ -67,6 +74,7 @@ class Terms:
     researchers: frozenset[PartyId]
     teams: Mapping[PartyId, PartyId]
     automatic: bool = False
+    linkage: LinkMode = LinkTerms().mode
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +115,7 @@ def draft_contract(
             f"{dataset}-{holding.value}": {"owner": owner, "label": terms.label.value, "holds": holding.value}
             for owner in sorted(enrolled.owners)
             for dataset in sorted(datasets.get(owner) or (f"{owner}-omop",))
-            for holding in Holding
+            for holding in _HOLDINGS[terms.linkage]
         },
         "tables": _tables(),
         "analyses": {"queries": True, "methods": sorted(METHODS), "referrals": bool(terms.teams)},
@@ -115,6 +123,7 @@ def draft_contract(
         "budgets": dict.fromkeys(sorted(enrolled.owners), BUDGET),
         "runtime": {"level": LEVELS[terms.label], "measurements": [measurement]},
         "ledger": {"origin": enrolled.origin},
+        **({} if terms.linkage is LinkTerms().mode else {"linkage": {"mode": terms.linkage.value}}),
     }
 
 

@@ -1,14 +1,25 @@
-"""Linkage: one run finds the patients whom several owners know; its sealed map needs everybody's yes."""
+"""Linkage: one run finds the patients whom several owners know; its sealed map needs everybody's yes.
+
+In mode ``keyed`` each run is an epoch of its own: the owners' desks agree on a key, the owners give tokens, and when
+the map is there, key and tokens are destroyed.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 from asepsis.domain.analysis import Analysis, AnalysisKind
+from asepsis.domain.epoch import ARGUMENT, LinkEpoch
 from asepsis.domain.keydesk import ShareDeposit
 from asepsis.domain.ledger import Act, LedgerEntry
+from asepsis.domain.linkage import LinkMode
+from asepsis.domain.names import PartyId
 from asepsis.domain.room import PublishedSnapshot
 from asepsis.domain.statistic import Statistic, read_statistic
+from asepsis.errors.incident import KeysHeld
+from asepsis.errors.linkage import EpochsNotKeyed, TokensMissing
 from asepsis.errors.runtime import StatisticNotTrusted
 from asepsis.ports import Clock, RoomState, SnapshotFiles
 from asepsis.sealing.agreement import Agreement
@@ -17,6 +28,7 @@ from asepsis.sealing.manifest import manifest_digest
 from asepsis.services.access import Access, require_asking
 from asepsis.services.audit import Audit
 from asepsis.services.contracts import Contracts
+from asepsis.services.epochs import Epochs
 from asepsis.services.runs import Executed, Progress, Runs, question_digest
 
 
@@ -28,16 +40,71 @@ class Linkage:
     files: SnapshotFiles
     runs: Runs
     contracts: Contracts
+    epochs: Epochs
     audit: Audit
     clock: Clock
 
     def link(self, *, progress: Progress = lambda _: None) -> Statistic:
-        """Link the newest identity snapshots of all owners, once; returns the protected quality report.
+        """Link the newest identifiers, or tokens, of all owners, once; returns the protected quality report.
 
-        Raises what a desk or the runtime refuses with.
+        Raises TokensMissing where an owner has not given its tokens yet, or what a desk or the runtime refuses with.
         """
         agreement = self.contracts.in_force()
-        analysis = Analysis(kind=AnalysisKind.LINKAGE, author=self.audit.host, arguments={})
+        if not is_keyed(agreement):
+            return self._run(agreement, {}, progress)
+        epoch = self.epoch()
+        known = self._made(epoch)
+        if known is None:
+            self._require_tokens(epoch, agreement)
+            known = self._run(agreement, {ARGUMENT: epoch.name.number}, progress)
+        progress("forget")
+        if not epoch.is_over:
+            with suppress(KeysHeld):  # an owner's incident puts it off: linking again, later, does it
+                self.epochs.close(epoch)
+        return known
+
+    def epoch(self) -> LinkEpoch:
+        """The epoch for the newest data: over, if they are linked; else open, begun if need be.
+
+        Raises EpochsNotKeyed, SnapshotsMissing, or what a desk refuses with.
+        """
+        agreement = self.contracts.in_force()
+        if not is_keyed(agreement):
+            raise EpochsNotKeyed(contract=agreement.contract.name)
+        data = digest(sorted(item.manifest for item in self.runs.persons(agreement)))
+        newest = self.epochs.newest(agreement.digest)
+        if newest is not None and newest.data == data and self._made(newest) is not None:
+            return newest
+        return self.epochs.agreed(agreement, data=data)
+
+    def waits_for(self) -> tuple[PartyId, ...]:
+        """The owners whose tokens are still to come; nobody, where identifiers are linked or everybody is linked."""
+        agreement = self.contracts.in_force()
+        if not is_keyed(agreement):
+            return ()
+        epoch = self.epoch()
+        return () if self._made(epoch) is not None else self._missing(epoch, agreement)
+
+    def _made(self, epoch: LinkEpoch) -> Statistic | None:
+        """What the linkage of an epoch said, if there was one."""
+        for run in self.state.runs():
+            analysis = run.job.analysis
+            is_of = run.contract == epoch.name.contract and analysis.arguments == {ARGUMENT: epoch.name.number}
+            if is_of and analysis.kind is AnalysisKind.LINKAGE and run.proof is not None:
+                return read_statistic(run.proof.statistic)
+        return None
+
+    def _missing(self, epoch: LinkEpoch, agreement: Agreement) -> tuple[PartyId, ...]:
+        given = self.epochs.tokens(epoch)
+        return tuple(owner.id for owner in agreement.contract.owners if owner.id not in given)
+
+    def _require_tokens(self, epoch: LinkEpoch, agreement: Agreement) -> None:
+        missing = self._missing(epoch, agreement)
+        if missing:
+            raise TokensMissing(owners=", ".join(missing))
+
+    def _run(self, agreement: Agreement, arguments: Mapping[str, int], progress: Progress) -> Statistic:
+        analysis = Analysis(kind=AnalysisKind.LINKAGE, author=self.audit.host, arguments=arguments)
         require_asking(Access(self.state, self.clock, self.audit.host), analysis, agreement.contract)
         inputs = self.runs.inputs(agreement, AnalysisKind.LINKAGE)
         question = question_digest(agreement.digest, plan=digest(analysis.to_document()), inputs=inputs)
@@ -90,3 +157,8 @@ class Linkage:
             tables.put_run(run, was=executed.started)
             tables.put_snapshot(snapshot)
         self.audit.checkpoint()
+
+
+def is_keyed(agreement: Agreement) -> bool:
+    """Whether patients are linked by keyed tokens."""
+    return agreement.contract.linkage.mode is LinkMode.KEYED

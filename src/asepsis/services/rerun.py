@@ -15,7 +15,7 @@ from typing import Final, Protocol
 
 from asepsis.domain.names import Digest
 from asepsis.domain.room import PublishedSnapshot
-from asepsis.domain.snapshot import Origin, SealedFile
+from asepsis.domain.snapshot import Manifest, Origin, SealedFile
 from asepsis.errors.harmonise import KeptRunDamaged
 from asepsis.errors.room import ContributionUnknown
 from asepsis.sealing.canonical import digest
@@ -72,7 +72,7 @@ class Rerun:
         require_own(Access(work.state, work.clock, work.audit.host), work.owner, mapping)
         earlier = self._find(name)
         plain = digest({"owner": work.owner, "rerun": earlier[0].contribution, "mapping": mapping.digest})
-        contribution = under(plain, work.asked(mapping))
+        contribution = under(plain, work.asked(mapping), at_home=self._at_home(earlier))
         opened = work.home / "work" / f"{contribution[:16]}.earlier"
         shutil.rmtree(opened, ignore_errors=True)
         known = work.known(contribution)
@@ -109,11 +109,24 @@ class Rerun:
         )
         facts = {"run": earlier[0].contribution[:16]}
         return work.finish(
-            HarmonisedWork(run=run, origin=origin, contribution=contribution, progress=progress, facts=facts), mapping
+            HarmonisedWork(
+                run=run,
+                origin=origin,
+                contribution=contribution,
+                progress=progress,
+                at_home=self._at_home(earlier),
+                facts=facts,
+            ),
+            mapping,
         )
 
+    def _at_home(self, earlier: Sequence[PublishedSnapshot]) -> bool:
+        """Whether identifiers stay at home: those that stayed there never enter the room by a rerun."""
+        work = self.contributions
+        return work.keeps_identifiers() or work.identities.find(earlier[0].contribution) is not None
+
     def _find(self, name: str) -> list[PublishedSnapshot]:
-        """Both snapshots of a contribution, by the beginning of its digest."""
+        """The snapshots of a contribution, by the beginning of its digest."""
         owner = self.contributions.owner
         found = [
             item
@@ -127,23 +140,28 @@ class Rerun:
     def _open(self, earlier: Sequence[PublishedSnapshot], folder: Path, progress: Progress) -> dict[str, Path]:
         """The tables of the earlier snapshots, each checked against the manifest that the desk keeps."""
         folder.mkdir(parents=True, mode=0o700)
+        work, run = self.contributions, earlier[0].contribution
+        places = [(item.manifest, work.files.folder(item.manifest.snapshot)) for item in earlier]
+        at_home = work.identities.find(run)
+        if at_home is not None:
+            places.append((at_home, work.identities.folder(run)))
         tables = {}
-        for item in earlier:
-            key = self.contributions.desk.own_key(item.manifest)
-            for file in item.manifest.files:
+        for manifest, sealed in places:
+            key = work.desk.own_key(manifest)
+            for file in manifest.files:
                 progress("open", file.table, file.rows)
-                tables[file.table] = self._unseal(item, file, folder / f"{file.table}.parquet", key=key)
+                target = tables[file.table] = folder / f"{file.table}.parquet"
+                try:
+                    _unseal(sealed / file.id, target, file=file, manifest=manifest, key=key)
+                except OSError:
+                    raise KeptRunDamaged(run=run[:16], what=f"{file.id} cannot be opened") from None
         return tables
 
-    def _unseal(self, item: PublishedSnapshot, file: SealedFile, target: Path, *, key: bytes) -> Path:
-        sealed = self.contributions.files.folder(item.manifest.snapshot) / file.id
-        context = manifest_context(item.manifest, file=file)
-        try:
-            with sealed.open("rb") as source, target.open("xb") as plain:
-                unseal(source, plain, key=file_key(key, file.id), context=context, root=file.root)
-        except OSError:
-            raise KeptRunDamaged(run=item.contribution[:16], what=f"{file.id} cannot be opened") from None
-        return target
+
+def _unseal(sealed: Path, target: Path, *, file: SealedFile, manifest: Manifest, key: bytes) -> None:
+    context = manifest_context(manifest, file=file)
+    with sealed.open("rb") as source, target.open("xb") as plain:
+        unseal(source, plain, key=file_key(key, file.id), context=context, root=file.root)
 
 
 def _check_books(folder: Path, origin: Origin) -> None:

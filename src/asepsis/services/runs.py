@@ -16,6 +16,7 @@ from typing import Final
 from asepsis.domain.access import LINKED, READS, template_of
 from asepsis.domain.analysis import Analysis, AnalysisKind, Job, SnapshotInput
 from asepsis.domain.attestation import read_evidence
+from asepsis.domain.contract import Contract, Holding
 from asepsis.domain.documents import Document, encode_bytes
 from asepsis.domain.keydesk import GrantRequest, checkpoint_digest
 from asepsis.domain.ledger import Act, LedgerEntry
@@ -87,25 +88,18 @@ class Runs:
         Left out are snapshots with free text that the contract does not ask for, and those that it must do ``without``.
         """
         contract = agreement.contract
-        asked = {dataset.name: dataset.free_text for dataset in contract.datasets}
-        gone = {*self.state.erased(), *without}
-        newest = {
-            snapshot.manifest.dataset: snapshot
-            for snapshot in self.state.snapshots()
-            if snapshot.manifest.snapshot not in gone
-            and asked.get(snapshot.manifest.dataset, frozenset()).issuperset(snapshot.manifest.origin.free_text)
-        }
-        inputs = []
-        for dataset in contract.datasets:
-            if dataset.holds in READS[kind]:
-                if dataset.name not in newest:
-                    raise SnapshotsMissing(dataset=dataset.name)
-                inputs.append(_input(newest[dataset.name]))
+        newest = self._newest(contract, without=without)
+        inputs = _held(contract, newest, holds=READS[kind])
         if kind in LINKED and len(contract.owners) > 1:
             if LINKS not in newest:
                 raise LinksMissing
-            inputs.append(_input(newest[LINKS]))
-        return tuple(inputs)
+            inputs = (*inputs, _input(newest[LINKS]))
+        return inputs
+
+    def persons(self, agreement: Agreement) -> tuple[SnapshotInput, ...]:
+        """The newest clinical snapshots, whose persons a linkage finds. Raises SnapshotsMissing."""
+        contract = agreement.contract
+        return _held(contract, self._newest(contract), holds=frozenset({Holding.CLINICAL}))
 
     def submit(
         self, agreement: Agreement, analysis: Analysis, *, question: Digest, inputs: tuple[SnapshotInput, ...]
@@ -150,6 +144,17 @@ class Runs:
     def answered(self, question: Digest) -> Run | None:
         """The finished run for this question, if there is one."""
         return next((run for run in self.state.runs() if run.question == question and run.proof is not None), None)
+
+    def _newest(self, contract: Contract, *, without: Collection[SnapshotId] = ()) -> dict[str, PublishedSnapshot]:
+        """The newest snapshot of every dataset that may be used under a contract."""
+        asked = {dataset.name: dataset.free_text for dataset in contract.datasets}
+        gone = {*self.state.erased(), *without}
+        return {
+            snapshot.manifest.dataset: snapshot
+            for snapshot in self.state.snapshots()
+            if snapshot.manifest.snapshot not in gone
+            and asked.get(snapshot.manifest.dataset, frozenset()).issuperset(snapshot.manifest.origin.free_text)
+        }
 
     def _proven(
         self, run: Run, agreement: Agreement, approvals: Mapping[PartyId, bytes], progress: Progress
@@ -265,6 +270,17 @@ def verify_statistic(run: Run, proof: RunProof) -> Statistic:
     if (statistic.run, statistic.contract, statistic.job) != (run.id, run.contract, digest(run.job.to_document())):
         raise StatisticNotTrusted(run=run.id, what="it belongs to another run")
     return statistic
+
+
+def _held(
+    contract: Contract, newest: Mapping[str, PublishedSnapshot], *, holds: frozenset[Holding]
+) -> tuple[SnapshotInput, ...]:
+    """The newest snapshots of the datasets that hold this. Raises SnapshotsMissing."""
+    wanted = [dataset.name for dataset in contract.datasets if dataset.holds in holds]
+    for name in wanted:
+        if name not in newest:
+            raise SnapshotsMissing(dataset=name)
+    return tuple(_input(newest[name]) for name in wanted)
 
 
 def _input(snapshot: PublishedSnapshot) -> SnapshotInput:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from asepsis.disclosure.dp.accounting import reported
 from asepsis.domain.contract import Contract, Party, Role
+from asepsis.domain.linkage import LinkMode
 from asepsis.domain.privacy import Loss
 
 
@@ -27,6 +28,7 @@ def _sentences(party: Party, contract: Contract) -> list[str]:
             f"They may be used for {contract.retention_days} days after they were sealed; its desk destroys the keys."
         )
         lines.append(f"Its desk grants at most {contract.budgets[party.id]} runs, and can stop everything alone.")
+        lines += _linkage(contract)
         lines += _memories(contract)
         lines += _noise(contract)
         automatic = party.id in contract.automatic_release
@@ -74,6 +76,22 @@ def _continuity(party: Party, contract: Contract) -> list[str]:
 def _everybody(contract: Contract) -> str:
     """Who signs: every party, also each amendment."""
     return f"{len(contract.parties)} parties have signed: {', '.join(party.id for party in contract.parties)}"
+
+
+def _linkage(contract: Contract) -> list[str]:
+    """What the clause ``linkage`` means for an owner; nothing where there is nobody to link with."""
+    if len(contract.owners) == 1:
+        return []
+    terms = contract.linkage
+    if terms.mode is LinkMode.KEYED:
+        dummies = f", with {terms.dummies} per cent of records of nobody" if terms.dummies else ""
+        word = (
+            f"Its identifiers stay in its own home. A linkage gets keyed tokens of them{dummies}; the owners' desks "
+            "agree on a new key for each one, and destroy it afterwards."
+        )
+        return [word]
+    how = "compared in clear" if terms.mode is LinkMode.SEALED else f"compared by the exact rules {terms.rules}"
+    return [f"Its identifiers are sealed in the room, and {how} inside the runtime of a linkage alone."]
 
 
 def _quotas(contract: Contract) -> str:

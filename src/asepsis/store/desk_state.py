@@ -35,6 +35,7 @@ from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from asepsis.domain.analysis import AnalysisKind
 from asepsis.domain.budget import Charge
+from asepsis.domain.epoch import KeptEpoch
 from asepsis.domain.erasure import Erasure
 from asepsis.domain.keydesk import GrantedRun, Head, IssuedNonce, KeptLinks, KeptMemory, KeptSnapshot
 from asepsis.domain.ledger import LedgerEntry
@@ -44,6 +45,7 @@ from asepsis.domain.privacy import Loss, Spending
 from asepsis.domain.snapshot import Label
 from asepsis.domain.statements import Statement, StatementKind
 from asepsis.store.database import open_database, reading, writing
+from asepsis.store.epoch_tables import EPOCHS, EpochTables, add_epoch_table
 from asepsis.store.erasure_tables import ErasureTables, add_erasure_table
 from asepsis.store.hold_tables import HoldTables, add_hold_table
 from asepsis.store.ledger_tables import LedgerTables, add_ledger_tables
@@ -56,6 +58,7 @@ TABLES: Final = MetaData()
 add_ledger_tables(TABLES)
 add_erasure_table(TABLES)
 add_hold_table(TABLES)
+add_epoch_table(TABLES)
 _SWITCH: Final = Table(
     "switch",
     TABLES,
@@ -200,6 +203,7 @@ class DeskTables:
         self.ledger = LedgerTables(connection)
         self._erasures = ErasureTables(connection, TABLES)
         self._holds = HoldTables(connection, TABLES)
+        self._epochs = EpochTables(connection, TABLES)
 
     def append(self, entries: Sequence[LedgerEntry]) -> range:
         """Add entries to the desk's own ledger and return their positions."""
@@ -263,7 +267,7 @@ class DeskTables:
 
     def rewrap(self, wrapped: bytes, *, again: bytes) -> None:
         """Put another wrapping of one kept key in the place of the one there was."""
-        for table in (_SNAPSHOTS, _LINKS, _MEMORIES):
+        for table in (_SNAPSHOTS, _LINKS, _MEMORIES, TABLES.tables[EPOCHS]):
             self._connection.execute(update(table).where(table.c.wrapped == wrapped).values(wrapped=again))
 
     def kept_links(self) -> list[KeptLinks]:
@@ -386,6 +390,14 @@ class DeskTables:
         values = {**kept.version.to_document(), "wrapped": kept.wrapped}
         statement = sqlite_insert(_MEMORIES).values(lineage=kept.lineage, **values)
         self._connection.execute(statement.on_conflict_do_update(index_elements=["lineage"], set_=values))
+
+    def epochs(self) -> list[KeptEpoch]:
+        """All epochs of linkage, by contract and number."""
+        return self._epochs.all()
+
+    def put_epoch(self, kept: KeptEpoch) -> None:
+        """Remember an epoch, in the place of what was remembered of it."""
+        self._epochs.put(kept)
 
     def charged(self, lineage: Digest, *, owner: PartyId) -> int:
         """How many charges were counted under all versions of a contract."""

@@ -15,6 +15,7 @@ from typing import Any, Final, TypeVar
 from sqlalchemy import Column, Connection, Engine, Integer, LargeBinary, MetaData, String, Table, insert, select, update
 
 from asepsis.domain.documents import Document
+from asepsis.domain.epoch import LinkEpoch, read_epoch
 from asepsis.domain.ledger import LedgerEntry
 from asepsis.domain.memory import EMPTY, MemoryVersion
 from asepsis.domain.names import Digest, PartyId, ReferralId, ReleaseId, RunId, SnapshotId
@@ -65,6 +66,7 @@ _RUNS: Final = _records("runs")
 _RELEASES: Final = _records("releases")
 _REFERRALS: Final = _records("referrals")
 _ERASURES: Final = _records("erasures")
+_EPOCHS: Final = _records("epochs")
 _SIGNATURES: Final = Table(
     "signatures",
     TABLES,
@@ -151,6 +153,10 @@ class SqlRoomTables:
         """Write a referral, if it still is what it was. Raises StateChanged."""
         before = None if was is None else referral_document(was)
         self._put(_REFERRALS, referral.id, referral_document(referral), before)
+
+    def put_epoch(self, epoch: LinkEpoch, *, was: LinkEpoch | None) -> None:
+        """Write an epoch of linkage, if it still is what it was. Raises StateChanged."""
+        self._put(_EPOCHS, epoch.name.id, epoch.to_document(), None if was is None else was.to_document())
 
     def put_token(self, token: Token, *, secret: Digest) -> None:
         """Keep what a token stands for, under the digest of its secret."""
@@ -268,6 +274,10 @@ class SqlRoomState:
     def erased(self) -> frozenset[SnapshotId]:
         """The snapshots and link maps whose keys were destroyed."""
         return frozenset(SnapshotId(key.id) for signed in self.erasures() for key in signed.erasure.keys)
+
+    def epochs(self) -> list[LinkEpoch]:
+        """All epochs of linkage, oldest first."""
+        return self._all(_EPOCHS, read_epoch)
 
     def memory(self, lineage: Digest) -> RoomMemory | None:
         """The newest version of a lineage's memory of releases; none, if it still is empty."""

@@ -75,6 +75,9 @@ FORBIDDEN = {
     "no-identifiers-in-analyses": may(
         who(Role.RESEARCHER), Deed.METHOD, CONTRACT, agreed=True, reads=frozenset({"clinical", "identity"})
     ),
+    "tokens-for-linkages-alone": may(
+        who(Role.RESEARCHER), Deed.REFER, CONTRACT, agreed=True, reads=frozenset({"clinical", "tokens"})
+    ),
     "no-clinical-data-in-linkages": may(
         who(Role.OWNER), Deed.LINK, CONTRACT, agreed=True, reads=frozenset({"clinical"})
     ),

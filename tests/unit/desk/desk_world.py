@@ -48,6 +48,16 @@ RESEARCHER, HOST = PartyId("ada"), PartyId("host")
 OWNERS = (NORTH, SOUTH)
 ZERO = "0" * 64
 
+KEYED: Mapping[str, Any] = {
+    "linkage": {"mode": "keyed"},
+    "datasets": {
+        f"{owner}-{holds}": {"owner": owner, "label": "synthetic", "holds": holds}
+        for owner in OWNERS
+        for holds in ("clinical", "tokens")
+    },
+}
+"""What makes the contract of a world one that links by keyed tokens."""
+
 
 class Clock:
     """A clock that a test can turn."""
@@ -227,7 +237,8 @@ class World:
         return replace(item, **changes)
 
     def job(self, kind: AnalysisKind = AnalysisKind.QUERY, *, run: str = "run-1", **changes: Any) -> Job:
-        holds = {"linkage": ("identity",), "referral": ("clinical", "identity")}.get(kind.value, ("clinical",))
+        linked = "tokens" if self.contract.linkage.mode == "keyed" else "identity"
+        holds = {"linkage": (linked,), "referral": ("clinical", "identity")}.get(kind.value, ("clinical",))
         body = {"query": "SELECT 1", "method": "kaplan_meier", "referral": "SELECT 2"}.get(kind.value, "")
         author = HOST if kind is AnalysisKind.LINKAGE else RESEARCHER
         job = Job(

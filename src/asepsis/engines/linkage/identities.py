@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -16,7 +16,7 @@ _TYPES: Final = {"person_id": ("BIGINT", pa.int64()), "birth_date": ("DATE", pa.
 _TEXT: Final = ("VARCHAR", pa.string())
 
 
-def read_identities(owner: PartyId, path: Path) -> pa.Table:
+def read_identities(owner: PartyId, path: Path | BinaryIO) -> pa.Table:
     """The identity table with all columns of ``IDENTITY_COLUMNS``; columns without values may be all NULL.
 
     Raises IdentityUnreadable, IdentityColumnRefused, PersonIdMissing.

@@ -28,15 +28,13 @@ _NO_VALUES: Final[Mapping[str, object]] = MappingProxyType({})
 Records = list[dict[str, object]]
 
 
-def patient_rows(
-    people: Sealed[pa.Table], *, owner: PartyId, identity: Path, tables: Mapping[str, Path]
-) -> Sealed[bytes]:
-    """One JSON document: the identity records and table rows of the owner's own patients among ``people``.
+def patient_rows(people: Sealed[pa.Table], *, owner: PartyId, tables: Mapping[str, Path]) -> Sealed[bytes]:
+    """One JSON document: the rows of the owner's own patients among ``people``, table by table.
 
     ``people`` has the columns owner and person_id (the owner's own). Raises ReferralRowsFailed.
     """
     with _chosen(people, owner) as connection:
-        records = {name: _records(connection, path) for name, path in {"identity": identity, **tables}.items()}
+        records = {name: _records(connection, path) for name, path in tables.items()}
     document = {"format": "asepsis/referral/1", "hospital": owner, "tables": records}
     return Sealed(json.dumps(document, default=str).encode())
 
@@ -51,13 +49,15 @@ def essential_rows(
 ) -> Sealed[bytes]:
     """One JSON document: identity records and the essential lists of the owner's own patients, as of an instant.
 
-    ``files`` are the owner's tables, with ``identity``. A list of which no table was contributed is named as missing.
+    ``files`` are the owner's tables, with ``identity`` where it is in the room. A list of which no table was contributed
+    is named as missing.
     Raises ReferralRowsFailed.
     """
     found: dict[str, Records] = {}
     missing: list[str] = []
     with _chosen(people, owner) as connection:
-        found["identity"] = _records(connection, files["identity"])
+        if "identity" in files:
+            found["identity"] = _records(connection, files["identity"])
         for one in lists:
             present = [part for part in one.parts if part.table in files]
             missing += [] if present else [one.name]

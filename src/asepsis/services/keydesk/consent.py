@@ -236,7 +236,7 @@ def check_lineage(records: DeskRecords, contract: Contract) -> None:
     before = kept_contract(records, digest) if digest in records.versions(lineage) else None
     if before is None:
         raise AmendmentRefused(contract=contract.name, problem="the version that it names was not signed here")
-    if any(erasure.clause is not Clause.RETENTION for erasure in _erasures(records, lineage)):
+    if any(erasure.clause in {Clause.ENDED, Clause.EXPIRED} for erasure in _erasures(records, lineage)):
         raise AmendmentRefused(contract=contract.name, problem="the keys of its data were destroyed here")
     check_amendment(contract, before=before, digest=digest, lineage=lineage)
 

@@ -14,17 +14,30 @@ from typing import Final
 from asepsis.domain.attestation import NONCE_LENGTH, Grant
 from asepsis.domain.budget import Budget
 from asepsis.domain.contract import Contract
+from asepsis.domain.epoch import Commitment, EpochName, SealedShares, ShowRequest
 from asepsis.domain.keydesk import GrantRequest, MemoryDeposit, NarrowRequest, PublicKeys, ShareDeposit
 from asepsis.domain.ledger import Act
 from asepsis.domain.names import Digest, PartyId
 from asepsis.domain.privacy import Account
 from asepsis.domain.snapshot import Manifest
 from asepsis.domain.statements import StatementKind
+from asepsis.linkage.key import LinkKey
 from asepsis.sealing.erasure import SignedErasure
 from asepsis.sealing.incident import SignedAct, SignedAppointment
 from asepsis.sealing.manifest import SignedManifest
 from asepsis.sealing.statement import SignedStatement
-from asepsis.services.keydesk import consent, erasure, grants, holds, linkmap, memories, narrowing, recovery, witness
+from asepsis.services.keydesk import (
+    consent,
+    epochs,
+    erasure,
+    grants,
+    holds,
+    linkmap,
+    memories,
+    narrowing,
+    recovery,
+    witness,
+)
 from asepsis.services.keydesk.office import Office
 from asepsis.services.keydesk.privacy import accounts
 
@@ -61,6 +74,26 @@ class KeyDesk:
     def deposit_share(self, deposit: ShareDeposit) -> bytes:
         """Keep this owner's share of a new link map's key; returns the owner's endorsement of the map's manifest."""
         return linkmap.deposit_share(self._office, deposit)
+
+    def commit(self, epoch: EpochName) -> Commitment:
+        """Draw the owner's share of the link key of an epoch, and commit to it."""
+        return epochs.commit(self._office, epoch)
+
+    def show(self, request: ShowRequest) -> SealedShares:
+        """The owner's share, sealed to each other owner, now that all have committed."""
+        return epochs.show(self._office, request)
+
+    def close(self, epoch: EpochName) -> tuple[SignedErasure, ...]:
+        """Destroy the owner's share of an epoch and the key of the tokens; returns all such erasures so far."""
+        return epochs.close(self._office, epoch)
+
+    def link_key(self, epoch: EpochName, *, shares: SealedShares) -> LinkKey:
+        """The link key of an epoch, for use at home; never asked for over the network."""
+        return epochs.link_key(self._office, epoch, shares=shares)
+
+    def keep_tokens(self, signed_manifest: SignedManifest, *, dek: bytes) -> None:
+        """Take the data key of the owner's tokens into keeping, for the one run of their epoch."""
+        epochs.keep_tokens(self._office, signed_manifest, dek=dek)
 
     def remember(self, deposit: MemoryDeposit) -> bytes:
         """Know a new version of a contract's memory of releases; returns the owner's receipt for its runtime."""

@@ -8,13 +8,15 @@ between goes on where it stopped, and says the same again when it is asked again
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from asepsis.domain.contract import Contract, ContractStatus, Holding
+from asepsis.domain.epoch import EpochName
 from asepsis.domain.erasure import Clause, DestroyedKey, Erasure, KeyKind, SparedKey
 from asepsis.domain.keydesk import KeptLinks, KeptSnapshot
 from asepsis.domain.ledger import Act
+from asepsis.domain.linkage import LinkMode
 from asepsis.domain.names import Digest, SnapshotId
 from asepsis.domain.statements import standing
 from asepsis.errors.contract import DocumentMalformed, UnknownParty
@@ -22,6 +24,7 @@ from asepsis.errors.desk import RequestMalformed
 from asepsis.sealing.agreement import Agreement
 from asepsis.sealing.canonical import digest
 from asepsis.sealing.context import snapshot_binding
+from asepsis.sealing.epochs import SHARE, epoch_share_id
 from asepsis.sealing.erasure import SignedErasure, erasure_payload
 from asepsis.sealing.links import LINKS
 from asepsis.sealing.memory import MEMORY, memory_id
@@ -61,9 +64,17 @@ def erase(office: Office, contract: Digest, *, statements: Sequence[object] = ()
         _hear(office, records, agreement, statements)
     with office.acting() as records:
         require_nothing_held(office, records)
-        _intend(office, records, agreement)
+        _intend_what_is_due(office, records, agreement)
+    return carry_out(office, agreement.lineage)
+
+
+def carry_out(office: Office, lineage: Digest) -> tuple[SignedErasure, ...]:
+    """Destroy what is intended under a lineage; returns every erasure of it so far, oldest first.
+
+    Raises KeysUnwritable: a secret cannot be destroyed; the intent stays.
+    """
     with office.state.reading() as records:
-        open_ones = records.erasures(agreement.lineage, done=False)
+        open_ones = records.erasures(lineage, done=False)
     for erasure in open_ones:
         with office.state.reading() as records:
             require_nothing_held(office, records)
@@ -72,8 +83,32 @@ def erase(office: Office, contract: Digest, *, statements: Sequence[object] = ()
         with office.acting() as records:
             _conclude(office, records, erasure)
     with office.state.reading() as records:
-        done = records.erasures(agreement.lineage, done=True)
+        done = records.erasures(lineage, done=True)
     return tuple(_signed(office, erasure) for erasure in done)
+
+
+def intend(office: Office, records: DeskRecords, erasure: Erasure) -> None:
+    """Write down what is about to be destroyed; from then on nothing of it is granted."""
+    records.add_erasure(erasure)
+    office.write(
+        records,
+        Act.ERASURE_INTENDED,
+        subject=digest(erasure.to_document()),
+        contract=erasure.contract,
+        count=len(erasure.keys),
+    )
+
+
+def destroyed_key(office: Office, kind: KeyKind, name: str, *, dataset: str, manifest: str = "") -> DestroyedKey:
+    """A key that is about to be destroyed, with the digest of its secret."""
+    bare = DestroyedKey(kind=kind, id=name, dataset=dataset, manifest=manifest, secret="")
+    secret = office.keys.erasable(binding=_binding(office, bare))
+    return DestroyedKey(kind=kind, id=name, dataset=dataset, manifest=manifest, secret=secret or "")
+
+
+def destroyed_share(office: Office, epoch: EpochName) -> DestroyedKey:
+    """The owner's share of the link key of an epoch, about to be destroyed."""
+    return destroyed_key(office, KeyKind.SHARE, epoch_share_id(epoch), dataset=SHARE)
 
 
 def _hear(office: Office, records: DeskRecords, agreement: Agreement, statements: Sequence[object]) -> None:
@@ -85,8 +120,7 @@ def _hear(office: Office, records: DeskRecords, agreement: Agreement, statements
         records.add_statement(statement)
 
 
-def _intend(office: Office, records: DeskRecords, agreement: Agreement) -> None:
-    """Write down what is due, and take it out of what may be granted."""
+def _intend_what_is_due(office: Office, records: DeskRecords, agreement: Agreement) -> None:
     at = office.now()
     line = _line(office, records, agreement.lineage, at=at)
     snapshots, spared = _due_snapshots(office, records, line, at=at)
@@ -95,6 +129,7 @@ def _intend(office: Office, records: DeskRecords, agreement: Agreement) -> None:
         *(_of_snapshot(office, kept) for kept in snapshots),
         *(_of_links(office, kept) for kept in links),
         *_of_memory(office, records, line),
+        *_of_epochs(office, records, line),
     ]
     if not keys:
         return
@@ -109,10 +144,7 @@ def _intend(office: Office, records: DeskRecords, agreement: Agreement) -> None:
         keys=tuple(keys),
         spared=tuple(spared),
     )
-    records.add_erasure(erasure)
-    office.write(
-        records, Act.ERASURE_INTENDED, subject=digest(erasure.to_document()), contract=agreement.digest, count=len(keys)
-    )
+    intend(office, records, erasure)
 
 
 def _conclude(office: Office, records: DeskRecords, erasure: Erasure) -> None:
@@ -166,10 +198,12 @@ def _may_use(line: _Line, kept: KeptSnapshot, at: datetime) -> bool:
 def _due_links(
     office: Office, records: DeskRecords, line: _Line, *, gone: set[SnapshotId], at: datetime
 ) -> Iterator[KeptLinks]:
-    """Link maps that are too old, or older than every set of identifiers that this owner still keeps."""
-    identities = {
-        dataset.name for dataset in line.contract.datasets_of(office.owner) if dataset.holds is Holding.IDENTITY
-    }
+    """Link maps that are too old, or older than every set of identifiers that this owner still keeps.
+
+    Identifiers that stay at the owner's home are of the clinical snapshot that came with them.
+    """
+    holds = Holding.CLINICAL if line.contract.linkage.mode is LinkMode.KEYED else Holding.IDENTITY
+    identities = {dataset.name for dataset in line.contract.datasets_of(office.owner) if dataset.holds is holds}
     living = [
         kept.sealed_at
         for kept in records.kept_snapshots()
@@ -185,11 +219,11 @@ def _due_links(
 
 
 def _of_snapshot(office: Office, kept: KeptSnapshot) -> DestroyedKey:
-    return _key(office, KeyKind.SNAPSHOT, kept.snapshot, dataset=kept.dataset, manifest=kept.manifest)
+    return destroyed_key(office, KeyKind.SNAPSHOT, kept.snapshot, dataset=kept.dataset, manifest=kept.manifest)
 
 
 def _of_links(office: Office, kept: KeptLinks) -> DestroyedKey:
-    return _key(office, KeyKind.LINKS, kept.snapshot, dataset=LINKS, manifest=kept.manifest)
+    return destroyed_key(office, KeyKind.LINKS, kept.snapshot, dataset=LINKS, manifest=kept.manifest)
 
 
 def _of_memory(office: Office, records: DeskRecords, line: _Line) -> Iterable[DestroyedKey]:
@@ -197,13 +231,16 @@ def _of_memory(office: Office, records: DeskRecords, line: _Line) -> Iterable[De
     kept = records.memory(line.lineage)
     if line.over is None or kept is None or kept.is_destroyed:
         return ()
-    return (_key(office, KeyKind.MEMORY, memory_id(line.lineage), dataset=MEMORY, manifest=""),)
+    return (destroyed_key(office, KeyKind.MEMORY, memory_id(line.lineage), dataset=MEMORY),)
 
 
-def _key(office: Office, kind: KeyKind, name: str, *, dataset: str, manifest: str) -> DestroyedKey:
-    bare = DestroyedKey(kind=kind, id=name, dataset=dataset, manifest=manifest, secret="")
-    secret = office.keys.erasable(binding=_binding(office, bare))
-    return DestroyedKey(kind=kind, id=name, dataset=dataset, manifest=manifest, secret=secret or "")
+def _of_epochs(office: Office, records: DeskRecords, line: _Line) -> Iterator[DestroyedKey]:
+    """Shares of link keys go with their epoch, and at the latest with the lineage."""
+    versions = records.versions(line.lineage) if line.over is not None else []
+    for kept in records.epochs():
+        if kept.name.contract in versions and not kept.is_over:
+            records.put_epoch(replace(kept, wrapped=b""))
+            yield destroyed_share(office, kept.name)
 
 
 def _binding(office: Office, key: DestroyedKey) -> bytes:

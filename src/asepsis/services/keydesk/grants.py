@@ -23,6 +23,7 @@ from asepsis.sealing.grant import grant_info
 from asepsis.sealing.memory import memory_id
 from asepsis.sealing.signing import Purpose
 from asepsis.services.keydesk.consent import budget_of, kept_key
+from asepsis.services.keydesk.epochs import bind_tokens
 from asepsis.services.keydesk.going import require_going_on
 from asepsis.services.keydesk.judgement import Case, check_budget, judge
 from asepsis.services.keydesk.memories import own_share, require_same
@@ -116,6 +117,7 @@ def _give(office: Office, case: Case, given: Grant) -> Grant:
             refusal = error
             _write_refusal(office, records, error)
         else:
+            bind_tokens(records, case.job, contract=case.agreement.contract, owner=office.owner)
             _write_costs(office, records, case, costs)
             _write_grant(office, records, case, given, after=budget)
             standing = budget or budget_of(office, records, case.agreement.contract, digest=case.agreement.digest)

@@ -39,6 +39,7 @@ from asepsis.sealing.canonical import digest
 from asepsis.sealing.links import LINKS
 from asepsis.sealing.statement import read_statements
 from asepsis.services.keydesk.consent import budget_of, labels_of, require_not_destroyed
+from asepsis.services.keydesk.epochs import check_tokens
 from asepsis.services.keydesk.going import require_going_on
 from asepsis.services.keydesk.memories import memory_for
 from asepsis.services.keydesk.office import Office
@@ -191,7 +192,7 @@ def _keys(
     found = (
         _links_key(office, records, item, job.analysis.kind, agreement=agreement)
         if item.dataset == LINKS
-        else _dataset_key(office, records, item, contract=agreement.contract)
+        else _dataset_key(office, records, item, job=job, contract=agreement.contract)
         for item in job.inputs
     )
     keys = tuple(key for key in found if key is not None)
@@ -201,7 +202,9 @@ def _keys(
     return keys
 
 
-def _dataset_key(office: Office, records: DeskRecords, item: SnapshotInput, *, contract: Contract) -> WrappedKey | None:
+def _dataset_key(
+    office: Office, records: DeskRecords, item: SnapshotInput, *, job: Job, contract: Contract
+) -> WrappedKey | None:
     dataset = next((one for one in contract.datasets if one.name == item.dataset), None)
     if dataset is None or dataset.owner != item.owner:
         raise InputRefused(owner=office.owner, problem="the contract names no such dataset of that owner")
@@ -214,6 +217,8 @@ def _dataset_key(office: Office, records: DeskRecords, item: SnapshotInput, *, c
         raise InputRefused(owner=office.owner, problem="the manifest is not the registered one")
     if kept.label is not dataset.label:
         raise InputRefused(owner=office.owner, problem="snapshot and contract do not label the data alike")
+    if dataset.holds is Holding.TOKENS:
+        check_tokens(office, records, item, job=job)
     return WrappedKey(item=item, label=kept.label, sealed_at=kept.sealed_at, wrapped=kept.wrapped)
 
 

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Protocol
 
 from asepsis.domain.budget import Charge
+from asepsis.domain.epoch import KeptEpoch
 from asepsis.domain.erasure import Erasure
 from asepsis.domain.keydesk import GrantedRun, Head, IssuedNonce, KeptLinks, KeptMemory, KeptSnapshot, PublicKeys
 from asepsis.domain.ledger import LedgerEntry
@@ -194,6 +195,14 @@ class DeskRecords(Protocol):
 
     def put_memory(self, kept: KeptMemory) -> None:
         """Remember a version as the newest one."""
+        ...
+
+    def epochs(self) -> list[KeptEpoch]:
+        """All epochs of linkage, by contract and number."""
+        ...
+
+    def put_epoch(self, kept: KeptEpoch) -> None:
+        """Remember an epoch, in the place of what was remembered of it."""
         ...
 
     def charged(self, lineage: Digest, *, owner: PartyId) -> int:

@@ -13,6 +13,7 @@ from typing import Protocol
 from asepsis.domain.ledger import Act
 from asepsis.errors.sealing import KeyUnwrapRefused
 from asepsis.sealing.context import snapshot_binding
+from asepsis.sealing.epochs import epoch_share_binding
 from asepsis.sealing.links import LINKS
 from asepsis.sealing.memory import share_binding
 from asepsis.services.keydesk.office import Office
@@ -96,3 +97,5 @@ def _kept(office: Office, records: DeskRecords) -> Iterator[tuple[bytes, bytes]]
         yield links.wrapped, snapshot_binding(office.owner, dataset=LINKS, snapshot=links.snapshot)
     for memory in (one for one in records.memories() if not one.is_destroyed):
         yield memory.wrapped, share_binding(office.owner, lineage=memory.lineage)
+    for epoch in (one for one in records.epochs() if not one.is_over):
+        yield epoch.wrapped, epoch_share_binding(office.owner, epoch=epoch.name)

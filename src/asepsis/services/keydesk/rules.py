@@ -41,7 +41,7 @@ def check_asking(analysis: Analysis, contract: Contract, *, reads: frozenset[Hol
     Raises:
         AuthorWithoutRole: the author is no party with a role that may ask for this kind.
         AnalysisNotAllowed: the contract does not allow this kind or this method.
-        HoldingRefused: identifiers and clinical data would meet.
+        HoldingRefused: identifiers or tokens would meet what they may not.
     """
     kind = analysis.kind.value
     without = AuthorWithoutRole(contract=contract.name, analysis=kind)
@@ -56,6 +56,7 @@ def check_asking(analysis: Analysis, contract: Contract, *, reads: frozenset[Hol
         raise AnalysisNotAllowed(contract=contract.name, analysis=kind)
     for policy, holding in (
         ("no-identifiers-in-analyses", Holding.IDENTITY),
+        ("tokens-for-linkages-alone", Holding.TOKENS),
         ("no-clinical-data-in-linkages", Holding.CLINICAL),
     ):
         if policy in found.policies:
