@@ -367,4 +367,5 @@ def test_other_systems_get_every_entry_of_the_ledger(demo: Demo, tmp_path: Path)
         answer = call("ledger", "export", "--format", kind, "--out", str(file), "--room", str(demo.room), "--json")
         assert (answer.code, answer.document()) == (0, {"file": str(file), "format": kind})
         found[kind] = file.read_text()
-    assert len(json.loads(found["fhir"])["entry"]) == len(found["ocsf"].splitlines()) == size
+    assert (len(json.loads(found["fhir"])["entry"]), len(found["ocsf"].splitlines())) == (size + 1, size + 2)
+    assert '"ledger.exported"' in found["ocsf"].splitlines()[-1]  # that it was exported is an act too

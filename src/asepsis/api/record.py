@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from asepsis.bootstrap.room import Room
+from asepsis.bootstrap.room import Room, now
 from asepsis.errors.room import RecordMissing
 from asepsis.ledger.checkpoint import open_checkpoint
 from asepsis.services.audit import Audit, ledger_keys
@@ -30,7 +30,7 @@ class KeptAudit(Audit):
 
 def kept_audit(room: Room) -> KeptAudit:
     """The room's audit, for reading; it knows no desk."""
-    return KeptAudit(room.state, room.keys(room.host), {}, room.host, room.origin)
+    return KeptAudit(room.state, room.keys(room.host), {}, room.host, room.origin, now)
 
 
 def kept_evidences(room: Room) -> Evidences:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 from asepsis.errors.contract import DocumentMalformed
@@ -31,6 +32,12 @@ def read_json(path: Path) -> object:
         return json.loads(read_bytes(path))
     except (ValueError, RecursionError):
         raise DocumentMalformed(document="file", place="top", problem="JSON is needed") from None
+
+
+def require_writable(path: Path) -> None:
+    """Raise FileUnreadable for a file that could not be written, before what is written into it is made."""
+    if not os.access(path if path.exists() else path.parent, os.W_OK):
+        raise FileUnreadable(path=str(path))
 
 
 def write_bytes(path: Path, content: bytes) -> None:

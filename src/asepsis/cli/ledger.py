@@ -55,10 +55,11 @@ def export(
     """Write the whole ledger, under a checkpoint that every owner cosigned, into one file."""
     with reported(as_json=as_json):
         from asepsis.bootstrap.room import open_room
-        from asepsis.cli.files import write_bytes
+        from asepsis.cli.files import require_writable, write_bytes
         from asepsis.services.audit import ExportFormat
 
         file = out or Path(_NAMES[kind])
+        require_writable(file)  # an export is an act: nothing is written into the ledger for one that cannot be
         write_bytes(file, open_room(room).audit.export(ExportFormat(kind.value)))
         verify_it = f"\nnext: asepsis ledger verify {file} --contract room.yaml" if kind is Format.BUNDLE else ""
         emit({"file": str(file), "format": kind.value}, as_json=as_json, text=f"{file}{verify_it}")

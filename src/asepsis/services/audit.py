@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Final
 
 from asepsis.domain.contract import Contract, Role
-from asepsis.domain.ledger import LedgerEntry
+from asepsis.domain.ledger import Act, LedgerEntry
 from asepsis.domain.names import PartyId
 from asepsis.errors.ledger import RollbackDetected
 from asepsis.errors.room import RecordMissing
@@ -19,7 +19,7 @@ from asepsis.ledger.fhir import fhir_bundle
 from asepsis.ledger.note import Algorithm, VerifierKey, add_signature, verify_note
 from asepsis.ledger.ocsf import ocsf_events
 from asepsis.ledger.proof import write_entry_proof
-from asepsis.ports import Desk, HostKeys, Ledger, RoomState
+from asepsis.ports import Clock, Desk, HostKeys, Ledger, RoomState
 from asepsis.sealing.canonical import canonical
 
 _ATTEMPTS: Final = 5
@@ -42,6 +42,7 @@ class Audit:
     desks: Mapping[PartyId, Desk]
     host: PartyId
     origin: str
+    clock: Clock
 
     def checkpoint(self) -> str:
         """A checkpoint over everything so far, signed by the room and cosigned by every desk.
@@ -75,7 +76,14 @@ class Audit:
         return list(ledger.entries(0, ledger.size()))
 
     def export(self, kind: ExportFormat = ExportFormat.BUNDLE) -> bytes:
-        """The whole ledger under a fresh checkpoint: a file that verifies offline, or records for other systems."""
+        """The whole ledger under a fresh checkpoint: a file that verifies offline, or records for other systems.
+
+        That it was exported is an act, and the last entry of what is exported.
+        """
+        facts = {"mode": kind.value}
+        entry = LedgerEntry(at=self.clock(), actor=self.host, act=Act.LEDGER_EXPORTED, subject=self.origin, facts=facts)
+        with self.state.acting(entry):
+            pass
         note = self.checkpoint()
         entries = self.state.ledger().entries(0, note_size(note))
         if kind is ExportFormat.FHIR:
