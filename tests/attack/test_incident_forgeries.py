@@ -277,7 +277,7 @@ def test_the_trail_is_told_in_one_way_only(copy: Scene) -> None:
     first, second = copy.certificate(), copy.certificate()
     certified = parse_canonical(first)["trail"][-1]
     for change in (
-        lambda d: d["trail"].insert(3, d["trail"].pop(0)),
+        lambda d: d["trail"].insert(3, d["trail"].pop(2)),
         lambda d: d["trail"].insert(-1, certified),
     ):
         with pytest.raises(RecoveryNotCertified):
