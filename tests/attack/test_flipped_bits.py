@@ -168,8 +168,8 @@ def test_a_thousand_of_a_thousand_flipped_bits_are_found(
     small: dict[str, Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
     dice = random.Random(3)
-    table = list(counted(dice, 100))
-    for folder, flips in (("data", 200), ("index", 80), ("snapshots", 80)):
+    table = list(counted(dice, 130))
+    for folder, flips in (("data", 120), ("index", 40), ("snapshots", 40)):
         paths = files_of(small["restic"], folder)
         found = sum(
             in_file(dice.choice(paths), dice, lambda: not verifies(lambda: restic(small["restic"], "pw")))
@@ -179,9 +179,9 @@ def test_a_thousand_of_a_thousand_flipped_bits_are_found(
     # Small segments hold commits and lists of archives that newer ones replaced: nothing that a restore point needs.
     segments = [path for path in files_of(small["borg"], "data") if path.stat().st_size > 10_000]
     found = sum(
-        in_file(dice.choice(segments), dice, lambda: not verifies(lambda: borg(small["borg"]))) for _ in range(40)
+        in_file(dice.choice(segments), dice, lambda: not verifies(lambda: borg(small["borg"]))) for _ in range(20)
     )
-    table.append(("borg segments", 40, found))
+    table.append(("borg segments", 20, found))
     with capsys.disabled():
         lines = [f"{name:16} {number:5} of {flips:5}" for name, flips, number in table]
         sys.stdout.write("\n" + "\n".join(lines) + "\n")
