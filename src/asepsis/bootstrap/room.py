@@ -87,7 +87,7 @@ class Room:
     @cached_property
     def audit(self) -> Audit:
         """Checkpoints, export, proofs."""
-        return Audit(self.state, self.keys(self.host), self.desks, self.host, self.origin)
+        return Audit(self.state, self.keys(self.host), self.desks, self.host, self.origin, now)
 
     @cached_property
     def runs(self) -> Runs:
