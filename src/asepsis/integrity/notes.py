@@ -66,7 +66,21 @@ class KnownNames:
 OUR_NAMES: Final = KnownNames()
 
 
+_WORDS: Final = (
+    (b"encrypted",),
+    (b" key",),
+    (b"decrypt",),
+    (b"bitcoin", b"btc", b"monero", b"xmr", b"ransom"),
+    (b"tor browser", b"torproject", b".onion", b"tox "),
+    (b"do not ",),
+    (b"will be ", b"permanent", b"publish your data"),
+    (b"within ", b"price "),
+)
+"""One of these occurs wherever the phrase at the same place does: looking for words is many times as fast."""
+
+
 def phrases_in(text: bytes) -> int:
     """How many different typical phrases of ransom notes occur (ASCII, any case)."""
     lowered = text.lower()
-    return sum(1 for phrase in _PHRASES if phrase.search(lowered))
+    likely = (phrase for phrase, words in zip(_PHRASES, _WORDS, strict=True) if any(word in lowered for word in words))
+    return sum(1 for phrase in likely if phrase.search(lowered))

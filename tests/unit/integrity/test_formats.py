@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from asepsis.domain.integrity import ObjectFacts
 from asepsis.domain.source import Verdict
 from asepsis.integrity.judgement import judge
+from asepsis.integrity.notes import phrases_in
 from asepsis.integrity.observation import is_noise, observe
 
 GENERATOR = random.Random(5)
@@ -198,3 +199,27 @@ def test_hardly_a_real_file_is_called_anything_but_clean() -> None:
         if verdict.verdict is not Verdict.CLEAN:
             alarms.append(path.name)
     assert len(alarms) <= len(paths) * 0.005
+
+
+def test_each_phrase_of_a_note_is_found_by_itself() -> None:
+    """The words that are looked for first never hide a phrase."""
+    phrases = [
+        b"files were ENCRYPTED",
+        b"private key",
+        b"master key",
+        b"the decryptor",
+        b"can be decrypted",
+        b"BTC",
+        b"xmr",
+        b"ransom",
+        b"Tor Browser",
+        b"x.onion",
+        b"tox id",
+        b"do not rename any files",
+        b"will be sold",
+        b"permanent data loss",
+        b"publish your data",
+        b"within 72 hours",
+        b"price will double",
+    ]
+    assert [phrases_in(phrase) for phrase in phrases] == [1] * len(phrases)
