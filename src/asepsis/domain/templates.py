@@ -100,7 +100,7 @@ def read_template(name: str, fields: Fields) -> Template:
         parameters=fields.each("parameters", _read_parameter) if fields.has("parameters") else (),
     )
     if fields.text("digest", default=template.digest) != template.digest:
-        raise fields.malformed("digest", "it is not the digest of this text and these parameters; left out, it is added")
+        raise fields.malformed("digest", "it is not the digest of this text and its parameters; left out, it is added")
     return template
 
 

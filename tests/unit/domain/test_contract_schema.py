@@ -129,7 +129,7 @@ ONLY_THE_READER: frozenset[str] = frozenset(
         "a list of up to 5000 different values of the column's type is needed",
         "the bounds are in order and at most 1073741824",
         "it is not the digest of this text; 'recover continuity digest' prints that",
-        "it is not the digest of this text and these parameters; left out, it is added",
+        "it is not the digest of this text and its parameters; left out, it is added",
         "the lead must be a researcher of this contract",
         "one of the contract's purposes is needed, where it has several",
         "the contract allows no queries",

@@ -49,8 +49,8 @@ def essential_rows(
 ) -> Sealed[bytes]:
     """One JSON document: identity records and the essential lists of the owner's own patients, as of an instant.
 
-    ``files`` are the owner's tables, with ``identity`` where it is in the room. A list of which no table was contributed
-    is named as missing.
+    ``files`` are the owner's tables, with ``identity`` where it is in the room. A list of which no table was
+    contributed is named as missing.
     Raises ReferralRowsFailed.
     """
     found: dict[str, Records] = {}
