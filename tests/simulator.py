@@ -287,7 +287,7 @@ class World:
         return [json.loads(row[0])["act"] for row in rows]
 
     def verify_ledger(self) -> int:
-        """Export and verify the room's ledger; returns its size."""
+        """Export and verify the room's ledger; returns its size, with the entry of the export itself."""
         from asepsis.services.audit import ledger_keys, verify_export  # noqa: PLC0415
 
         room = self.room()

@@ -35,7 +35,8 @@ resources = Resources(memory="256MB", threads=1, progress=lambda progress: die(p
 result = harmonise(mapping, files, workdir=workdir, run="r", person_key=bytes(32), resources=resources)
 """
 
-SCRIPT_MOMENTS = [("land", 1), ("split", 1), ("os.rename", 1)]
+LONG = pytest.mark.long
+SCRIPT_MOMENTS = [pytest.param("land", 1, marks=LONG), ("split", 1), pytest.param("os.rename", 1, marks=LONG)]
 
 
 def start(workdir: Path, event: str, count: int) -> int:

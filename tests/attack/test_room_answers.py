@@ -22,8 +22,14 @@ def nameless(text: str) -> str:
     "sql",
     [
         "SELECT count(DISTINCT person_id) AS n FROM condition_occurrence WHERE condition_concept_id = {}",
-        "SELECT count(*) AS n FROM condition_occurrence WHERE condition_concept_id = {}",
-        "SELECT condition_concept_id, count(*) FROM condition_occurrence WHERE condition_concept_id = {} GROUP BY 1",
+        *(
+            pytest.param(query, marks=pytest.mark.long)
+            for query in (
+                "SELECT count(*) AS n FROM condition_occurrence WHERE condition_concept_id = {}",
+                "SELECT condition_concept_id, count(*) FROM condition_occurrence "
+                "WHERE condition_concept_id = {} GROUP BY 1",
+            )
+        ),
     ],
     ids=["persons", "records", "groups"],
 )
@@ -92,7 +98,7 @@ def test_a_query_that_would_single_out_a_person_is_refused_before_anything_runs(
     trace = world.room().audit.entries()[-1]
     assert (trace.act.value, trace.actor) == ("release.refused", LABORATORY)
     assert trace.facts["code"] == document["findings"][0]["code"]
-    assert world.verify_ledger() == size + 1
+    assert world.verify_ledger() == size + len(["release.refused", "ledger.exported"])
 
 
 def test_the_person_key_predicate_is_named_and_its_rewrite_passes(world: World) -> None:

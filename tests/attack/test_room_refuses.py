@@ -98,7 +98,7 @@ def test_the_runtime_itself_refuses_an_expired_contract(unlinked: World) -> None
         runtime.prove(order)
 
 
-@pytest.mark.parametrize("owner", OWNERS)
+@pytest.mark.parametrize("owner", [OWNERS[0], pytest.param(OWNERS[1], marks=pytest.mark.long)])
 def test_one_stopped_desk_stops_the_run_and_resuming_finishes_the_same_run(owner: PartyId, world: World) -> None:
     """Guard: ``is_stopped`` in ``judgement.judge``, and that a run needs every owner's grant."""
     before = world.budgets()

@@ -13,7 +13,7 @@ import yaml
 from asepsis.domain.ledger import Act
 from simulator import MAPPINGS, NORTHGATE, Nursery, World, base_folder, call, contribute, once
 
-PARTS = [0, *(pytest.param(part, marks=pytest.mark.long) for part in range(1, 6))]
+PARTS = range(6)
 
 
 def strict_mapping(folder: Path) -> Path:
@@ -127,6 +127,7 @@ def test_a_sealed_table_that_the_host_changed_is_not_taken_for_the_earlier_one(
     assert len(world.room().state.snapshots()) == 2
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("part", PARTS)
 def test_a_killed_rerun_is_finished_by_the_same_command(
     part: int, refused_world: World, whole_books: list[object], warm: Nursery, tmp_path: Path

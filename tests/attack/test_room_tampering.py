@@ -294,7 +294,9 @@ def test_a_forged_statistic_does_not_verify(world: World, tmp_path: Path) -> Non
         assert (answer.code, answer.error, answer.out) == (7, "bundle.forged", "")
 
 
-@pytest.mark.parametrize("command", ["show", "get", "again"])
+@pytest.mark.parametrize(
+    "command", ["show", *(pytest.param(name, marks=pytest.mark.long) for name in ("get", "again"))]
+)
 def test_a_forged_statistic_is_never_shown(command: str, world: World, tmp_path: Path) -> None:
     """Guard: the statistic's signature, wherever the room reads it back from its own database."""
     release = forge(world)

@@ -42,15 +42,16 @@ def plain(value: Any) -> Any:
     return float(value) if type(value) in (int, float) else value
 
 
-def test_all_official_tests_pass(shared: Path) -> None:
+@pytest.mark.parametrize("every", [8, pytest.param(1, marks=pytest.mark.long)])
+def test_all_official_tests_pass(every: int, shared: Path) -> None:
     failed, total = [], 0
     for path in sorted((shared / "sql_on_fhir_tests").glob("*.json")):
         suite = json.loads(path.read_text(encoding="utf-8"))
         for test in suite["tests"]:
             total += 1
-            if not passes(test, suite["resources"]):
+            if total % every == 0 and not passes(test, suite["resources"]):
                 failed.append(f"{path.stem}: {test['title']}")
-    print(f"SQL on FHIR v2: {total - len(failed)} of {total} official tests")  # noqa: T201 - the number is the result
+    print(f"SQL on FHIR v2: {total // every - len(failed)} of {total // every} official tests")  # noqa: T201 - the result
     assert total == 134
     assert failed == []
 

@@ -199,6 +199,7 @@ def test_no_impossible_date_is_emitted(a: HarmonisedRun, b: HarmonisedRun) -> No
                     assert all(date(1900, 1, 1) <= day <= last for day in days), name
 
 
+@pytest.mark.long
 def test_measurements_and_drugs_come_out_as_the_truth_has_them(
     a: HarmonisedRun, b: HarmonisedRun, truth: dict[str, list[dict[str, str]]], shared: Path
 ) -> None:

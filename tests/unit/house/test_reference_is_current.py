@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from asepsis.errors import AsepsisError, Kind
 
 
@@ -14,6 +16,7 @@ def test_the_error_reference_is_current(repository_root: Path) -> None:
     assert check.returncode == 0, check.stderr
 
 
+@pytest.mark.long
 def test_the_check_notices_an_edited_page(repository_root: Path, tmp_path: Path) -> None:
     (tmp_path / "scripts").mkdir()
     (tmp_path / "docs" / "reference").mkdir(parents=True)

@@ -125,7 +125,7 @@ PLAIN = {
 }
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(rows=ROWS)
 def test_the_engine_counts_what_plain_python_counts(rows: Rows) -> None:
     stored = {table: [dict(row) for row in of_table] for table, of_table in rows.items()}

@@ -106,6 +106,7 @@ def test_what_is_no_repository_is_refused_by_name(tmp_path: Path) -> None:
         assert caught.value.code == code
 
 
+@pytest.mark.long
 def test_a_flipped_bit_in_a_segment_is_found(repository: Path) -> None:
     segment = max((repository / "data").rglob("*"), key=lambda path: path.stat().st_size if path.is_file() else 0)
     content = bytearray(segment.read_bytes())
