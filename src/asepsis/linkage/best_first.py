@@ -71,6 +71,11 @@ class Edges:
             weight=np.concatenate([self.weight, more.weight]),
         )
 
+    def clusters(self) -> dict[int, int]:
+        """The left node of each edge as the cluster of both its nodes."""
+        lefts = self.left.tolist()
+        return dict(zip((*lefts, *self.right.tolist()), (*lefts, *lefts), strict=True))
+
     def alone(self) -> Flags:
         """Which edges share no node with another."""
         counts = np.bincount(np.concatenate([self.left, self.right]))
@@ -84,8 +89,10 @@ class Partition:
 
     cluster_of: dict[int, int] = field(default_factory=dict)
     members: dict[int, list[int]] = field(default_factory=dict)
+    lone: Edges = field(default_factory=lambda: Edges.of(()))
+    """The edges that are a cluster each."""
     joined: list[Edge] = field(default_factory=list)
-    """The edges that joined two clusters; components of those above a weight are the clusters at that weight."""
+    """The other edges that joined two clusters; components of those above a weight are the clusters at that weight."""
     refused: dict[str, int] = field(default_factory=lambda: {"duplicate_free": 0, "contradiction": 0, "tie": 0})
 
     def of(self, node: int) -> list[int]:
@@ -103,15 +110,13 @@ class Partition:
 
     def join_alone(self, edges: Edges) -> None:
         """Make a cluster of each edge; no node of theirs is in a cluster."""
-        lefts, rights = edges.left.tolist(), edges.right.tolist()
-        self.cluster_of.update(zip(lefts, lefts, strict=True))
-        self.cluster_of.update(zip(rights, lefts, strict=True))
-        self.members.update((left, [left, right]) for left, right in zip(lefts, rights, strict=True))
-        self.joined.extend(edges)
+        self.lone = edges
+        self.cluster_of.update(edges.clusters())
+        self.members.update((left, [left, right]) for left, right, _ in edges)
 
     def at(self, weight: float) -> dict[int, int]:
         """The cluster of every linked node when only joins of at least ``weight`` bits count."""
-        cluster_of: dict[int, int] = {}
+        cluster_of = self.lone.where(self.lone.weight >= weight).clusters()
         members: dict[int, list[int]] = {}
         for left, right, bits in self.joined:
             if bits < weight:
@@ -164,19 +169,24 @@ def _leads(edges: Edges, owners: Numbers) -> npt.NDArray[np.float64]:
     here = np.concatenate([edges.left, edges.right]).astype(np.int64) * many
     side = here + owners[np.concatenate([edges.right, edges.left])]
     weight = np.concatenate([edges.weight, edges.weight])
-    order = np.lexsort((-weight, side))
-    ordered, ranked = side[order], weight[order]
-    first = np.concatenate([[True], ordered[1:] != ordered[:-1]]) if len(order) else np.array([], dtype=np.bool_)
-    group = np.cumsum(first) - 1
-    best = ranked[first]
-    second = np.full(len(best), -np.inf)
-    runner_up = (
-        np.flatnonzero(~first & np.concatenate([[False], first[:-1]])) if len(order) else np.array([], dtype=int)
-    )
-    second[group[runner_up]] = ranked[runner_up]
+    order = np.argsort(side)
+    starts = _starts(side[order])
+    if not len(starts):
+        return np.array([])
+    ranked, group = weight[order], np.repeat(np.arange(len(starts)), np.diff(np.append(starts, len(side))))
+    best = np.maximum.reduceat(ranked, starts)
+    is_best = ranked == best[group]
+    winners = np.flatnonzero(is_best)
+    others = ranked.copy()
+    others[winners[_starts(group[winners])]] = -np.inf
     lead = np.empty(len(side))
-    lead[order] = ranked - np.where(ranked >= best[group], second[group], best[group])
+    lead[order] = ranked - np.where(is_best, np.maximum.reduceat(others, starts)[group], best[group])
     return np.minimum(*np.split(lead, 2))
+
+
+def _starts(ordered: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Where each run of equal numbers starts."""
+    return np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]])) if len(ordered) else ordered[:0]
 
 
 def cluster_pairs(

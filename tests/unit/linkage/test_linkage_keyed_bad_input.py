@@ -253,7 +253,7 @@ def test_a_record_that_no_key_finds_is_found_among_those_that_stay_alone(tables:
     scored = score(lines, compared, fitted, is_late=pairs.is_late, least=LEAST)
     judge = Judge(lines=lines, fitted=fitted, near=near, threads=1)
     _, whole = join_pairs(judge, pairs, scored, threshold=0.0)
-    sure = [edge[:2] for edge in sorted(whole.joined, key=lambda edge: -edge[2])[:5]]
+    sure = [edge[:2] for edge in sorted([*whole.lone, *whole.joined], key=lambda edge: -edge[2])[:5]]
     lost = np.isin(lines.node[pairs.i], np.unique(sure)) | np.isin(lines.node[pairs.j], np.unique(sure))
     kept = replace(scored, place=scored.place[~lost[scored.place]], weight=scored.weight[~lost[scored.place]])
     left = Pairs(i=pairs.i, j=pairs.j, keys=pairs.keys, is_late=pairs.is_late | lost)

@@ -120,7 +120,7 @@ def find_candidates(lines: Lines, *, threads: int) -> tuple[Pairs, list[KeyUse]]
     numbers = [number for number, key in enumerate(KEYS) if len(lines) <= SMALL or not key.is_late]
     with ThreadPoolExecutor(threads) as pool:
         found, uses = zip(*pool.map(lambda number: _use(lines, number), numbers), strict=True)
-    return _united(np.concatenate(found), len(lines)), list(uses)
+    return _united(np.concatenate(found)), list(uses)
 
 
 def _use(lines: Lines, number: int) -> tuple[npt.NDArray[np.int64], KeyUse]:
@@ -141,7 +141,7 @@ def _use(lines: Lines, number: int) -> tuple[npt.NDArray[np.int64], KeyUse]:
         if key.other is not None:
             is_kept &= side[left] != side[right]
         one, two = held[left[is_kept]], held[right[is_kept]]
-        found.append((np.minimum(one, two) * len(lines) + np.maximum(one, two)) * len(KEYS) + number)
+        found.append(np.minimum(one, two) << _HIGHER | np.maximum(one, two) << _KEY | number)
     codes = np.concatenate(found)
     return codes, KeyUse(key=key, pairs=len(codes), largest=largest, crowded=crowded)
 
@@ -167,14 +167,20 @@ def _may_be_one(lines: Lines, left: Places, right: Places) -> Flags:
     return may
 
 
-def _united(codes: npt.NDArray[np.int64], lines: int) -> Pairs:
+_KEY: Final = (len(KEYS) - 1).bit_length()
+_LINE: Final = 29
+_HIGHER: Final = _KEY + _LINE
+"""Where key, higher line and lower line stand in the number of a pair."""
+
+
+def _united(codes: npt.NDArray[np.int64]) -> Pairs:
     """Every pair once, with all its keys."""
     codes.sort()
-    pairs, numbers = np.divmod(codes, len(KEYS))
+    pairs, numbers = codes >> _KEY, codes & ((1 << _KEY) - 1)
     starts = np.flatnonzero(np.concatenate([[True], pairs[1:] != pairs[:-1]])) if len(pairs) else np.array([], int)
     bits = np.left_shift(np.uint64(1), numbers.astype(np.uint64))
     keys = np.bitwise_or.reduceat(bits, starts) if len(starts) else bits
-    i, j = np.divmod(pairs[starts], max(1, lines))
+    i, j = pairs[starts] >> _LINE, pairs[starts] & ((1 << _LINE) - 1)
     return Pairs(i=i.astype(np.int32), j=j.astype(np.int32), keys=keys, is_late=(keys & _EARLY) == 0)
 
 

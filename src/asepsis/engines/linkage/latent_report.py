@@ -13,6 +13,7 @@ import numpy.typing as npt
 from asepsis.domain.linkage import GRADES, LinkMode, LinkRate, QualityReport
 from asepsis.domain.names import PartyId
 from asepsis.engines.linkage.blocking import KeyUse, Pairs
+from asepsis.engines.linkage.blocks import distinct
 from asepsis.engines.linkage.latent import Fitted
 from asepsis.engines.linkage.lines import Flags, Ids, Lines
 from asepsis.engines.linkage.scoring import Scored, Weights, found_by_keys
@@ -60,7 +61,7 @@ def make_report(
     return QualityReport(
         grade=GRADES[mode],
         records=len(cluster),
-        persons=len(np.unique(cluster)),
+        persons=len(cluster) - len(done.partition.cluster_of) + len(members),
         persons_in_several_owners=int(np.count_nonzero(_is_in_several(lines, cluster))),
         links=sum(len(nodes) * (len(nodes) - 1) // 2 for nodes in members),
         compared=len(done.pairs),
@@ -100,21 +101,21 @@ def _linked(done: Finished, cluster: npt.NDArray[np.int64]) -> _Linked:
 
 
 def _agreeing(lines: Lines, name: str, left: Ids, right: Ids) -> list[bool | None]:
-    none = np.iinfo(np.int32).max
-    least = np.full(len(lines.owner_of), none, dtype=np.int32)
-    column = lines.columns[name]
-    np.minimum.at(least, lines.node[column > 0], column[column > 0])
+    least = np.zeros(len(lines.owner_of), dtype=np.int32)
+    present = np.flatnonzero(lines.columns[name])
+    present = present[np.argsort(lines.columns[name][present])[::-1]]
+    least[lines.node[present]] = lines.columns[name][present]  # the last one stays, which is the least
     one, two = least[left], least[right]
-    known = (one != none) & (two != none)
+    known = (one > 0) & (two > 0)
     return [same if is_known else None for same, is_known in zip((one == two).tolist(), known.tolist(), strict=True)]
 
 
 def _is_in_several(lines: Lines, cluster: npt.NDArray[np.int64]) -> Flags:
     """By cluster: whether it holds nodes of more than one owner."""
-    least, most = (np.full(len(cluster), start, dtype=np.int16) for start in (np.iinfo(np.int16).max, -1))
-    np.minimum.at(least, cluster, lines.owner_of)
-    np.maximum.at(most, cluster, lines.owner_of)
-    several: Flags = most > least
+    many = int(lines.owner_of.max(initial=0)) + 1
+    held = distinct(cluster * many + lines.owner_of) // many
+    several = np.zeros(len(cluster), dtype=np.bool_)
+    several[held[1:][held[1:] == held[:-1]]] = True
     return several
 
 

@@ -89,21 +89,26 @@ def write_person_map(
 
 def _names(linked: Mapping[int, int], finer: Sequence[Mapping[int, int]], count: int) -> list[Ids]:
     """The number of each node's identifier at each level; the part of a person with its least node keeps its number."""
-    nodes = np.array(sorted(linked), dtype=np.int64)
-    person = np.array([linked[node] for node in nodes.tolist()], dtype=np.int64)
-    first = np.arange(count, dtype=np.int64)
-    first[nodes] = person
+    first = _clusters(linked, np.arange(count, dtype=np.int64))
+    nodes = np.sort(np.fromiter(linked, np.int64, len(linked)))
+    person = first[nodes]
     names, fresh = [first], count
     for level in finer:
-        part = np.array([level.get(node, -1 - node) for node in nodes.tolist()], dtype=np.int64)
+        part = _clusters(level, -1 - np.arange(count, dtype=np.int64))[nodes]
         _, least, whose = np.unique(person, return_index=True, return_inverse=True)
         moved = np.flatnonzero(part != part[least][whose])
-        apart, number = np.unique(np.stack([person[moved], part[moved]]), axis=1, return_inverse=True)
+        apart, number = np.unique(person[moved] * 2 * count + part[moved] + count, return_inverse=True)
         named = first.copy()
-        named[nodes[moved]] = fresh + number.ravel()
+        named[nodes[moved]] = fresh + number
         names.append(named)
-        fresh += apart.shape[1]
+        fresh += len(apart)
     return names
+
+
+def _clusters(linked: Mapping[int, int], alone: Ids) -> Ids:
+    """The cluster of each node; ``alone`` where it has none. ``alone`` itself is changed."""
+    alone[np.fromiter(linked, np.int64, len(linked))] = np.fromiter(linked.values(), np.int64, len(linked))
+    return alone
 
 
 def _levels(partition: Partition, clusters: Mapping[float, Mapping[int, int]], count: int) -> pa.Array:
