@@ -19,8 +19,6 @@ TASKS: Final = 256
 _ATTEMPTS: Final = 50
 _PAUSE_SECONDS: Final = 0.01
 _ROOT: Final = Path("/sys/fs/cgroup")
-_V1: Final = {"memory": {"memory.limit_in_bytes": MEMORY}, "pids": {"pids.max": TASKS}}
-_V2: Final = {"memory.max": MEMORY, "memory.swap.max": 0, "pids.max": TASKS}
 
 
 class Group:
@@ -31,13 +29,15 @@ class Group:
         self._folders = folders
 
     @classmethod
-    def make(cls, root: Path = _ROOT) -> Self:
-        """A new group with limits."""
+    def make(cls, root: Path = _ROOT, *, memory: int = MEMORY) -> Self:
+        """A new group with limits; ``memory`` in bytes."""
         name = f"asepsis-{secrets.token_hex(6)}"
         if (root / "cgroup.controllers").exists():
-            folders, kind = _made([(root / name, _V2)]), "cgroup-v2"
+            whole = {"memory.max": memory, "memory.swap.max": 0, "pids.max": TASKS}
+            folders, kind = _made([(root / name, whole)]), "cgroup-v2"
         else:
-            folders, kind = _made([(root / part / name, limits) for part, limits in _V1.items()]), "cgroup-v1"
+            parts = {"memory": {"memory.limit_in_bytes": memory}, "pids": {"pids.max": TASKS}}
+            folders, kind = _made([(root / part / name, limits) for part, limits in parts.items()]), "cgroup-v1"
         return cls(kind if folders else "none", folders)
 
     def hold(self, process: int) -> bool:
