@@ -8,7 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from quality_world import TODAY, of, write_tables
 
@@ -125,6 +125,23 @@ PLAIN = {
 }
 
 
+NOBODYS: Rows = {
+    "person": [],
+    CONDITION: [
+        {
+            "condition_occurrence_id": 1,
+            "person_id": None,
+            "condition_start_date": date(1953, 1, 1),
+            "condition_concept_id": None,
+            "condition_source_value": None,
+        }
+    ],
+    "death": [],
+    "observation_period": [],
+}
+
+
+@example(rows=NOBODYS)
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(rows=ROWS)
 def test_the_engine_counts_what_plain_python_counts(rows: Rows) -> None:

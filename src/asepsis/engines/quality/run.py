@@ -162,6 +162,8 @@ class _Work:
             return not_applicable(check, "no row names a visit")
         if check.kind is Kind.PERSONS and "person" not in self.tables.shapes:
             return not_applicable(check, "there are no persons")
+        if check.kind in {Kind.BEFORE_DEATH, Kind.DURING_LIFE} and not shape.has("person_id"):
+            return not_applicable(check, "no row names a person")
         is_of_birth = check.kind in {Kind.AFTER, Kind.AFTER_BIRTH}
         if is_of_birth and "person_id" not in self.tables.followed(shape):
             return not_run(check, "it needs the births of the persons")
