@@ -128,7 +128,11 @@ def mutated(data: bytes, chance: random.Random) -> bytes:
     return bytes(found)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+LONG = ("C-CDA",)
+SOME = [pytest.param(kind, marks=pytest.mark.long) if kind in LONG else kind for kind in KINDS]
+
+
+@pytest.mark.parametrize("kind", SOME)
 def test_every_byte_of_every_file_is_landed(kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     patterns, entry_of = KINDS[kind]
     connection = connect(Path(":memory:"), scratch=tmp_path, memory="512MB", threads=1)

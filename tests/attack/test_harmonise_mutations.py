@@ -108,7 +108,7 @@ def mutated(draw: st.DrawFn, content: bytes) -> bytes:
 
 @pytest.mark.parametrize("hospital", ["northgate", "riverside"])
 @given(data=st.data())
-@settings(max_examples=6)
+@settings(max_examples=4)
 def test_the_books_balance_on_mutated_files(
     hospital: str, data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

@@ -152,6 +152,7 @@ def test_a_killed_contribution_is_finished_by_the_same_command(
     contributes_after_all(contribution, kill(contribution, part, warm, tmp_path / "world"), warm)
 
 
+@pytest.mark.long
 def test_a_contribution_killed_after_publishing_leaves_no_plain_tables_behind(
     contribution: Disturbed, warm: Nursery, tmp_path: Path
 ) -> None:

@@ -145,6 +145,7 @@ def test_a_room_that_goes_back_to_an_older_memory_gets_no_key(world: World) -> N
     refused(world, "desk.memory_rolled_back")
 
 
+@pytest.mark.long
 def test_a_room_that_forgets_its_memory_gets_no_key(world: World) -> None:
     """Guard: as above; version 0 is not a way back."""
     assert rows(ask(world, MANY)) == [[40]]
@@ -173,6 +174,7 @@ def test_one_flipped_bit_in_the_sealed_memory_is_refused(place: float, world: Wo
     assert call(*world.query(ALL_BUT_ONE)).error in {"sealing.root_mismatch", "sealing.container_forged"}
 
 
+@pytest.mark.long
 def test_an_older_memory_in_the_place_of_the_newest_is_refused(world: World) -> None:
     """Guard: as above, and the number in the context of the sealed file."""
     assert rows(ask(world, GAUCHER)) == [[15]]

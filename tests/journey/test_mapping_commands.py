@@ -61,6 +61,7 @@ def test_test_passes_or_names_the_fields_that_differ_and_no_value(northgate: Pat
     assert [len(test["differences"]) for test in found] == [2]
 
 
+@pytest.mark.long
 def test_check_counts_the_codes_of_files_that_no_code_map_has(tmp_path: Path) -> None:
     example = ROOT / "examples" / "third_hospital"
     mapping = Path(shutil.copytree(example / "mapping", tmp_path / "m"))

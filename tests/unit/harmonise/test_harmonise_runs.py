@@ -244,7 +244,7 @@ def test_progress_is_reported(northgate: Mapping, sources: Sources, tmp_path: Pa
     assert list(dict.fromkeys(seen)) == ["land", "stage", "split"]
 
 
-@pytest.mark.parametrize("hospital", ["northgate", "riverside"])
+@pytest.mark.parametrize("hospital", [pytest.param("northgate", marks=pytest.mark.long), "riverside"])
 def test_the_trials_of_the_example_mappings_pass(hospital: str) -> None:
     trials = run_mapping_tests(Path(__file__).parents[3] / "examples" / "mappings" / hospital)
     assert trials

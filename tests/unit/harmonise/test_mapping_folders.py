@@ -99,6 +99,7 @@ def test_any_change_of_the_folder_changes_the_digest(edit: Edit) -> None:
     assert load_mapping(edit("codes/conditions.csv", "broader", "narrower")).digest != load_mapping(NORTHGATE).digest
 
 
+@pytest.mark.long
 def test_a_trial_that_fails_names_what_differs(edit: Edit) -> None:
     folder = edit("tests/patients.yaml", "person.year_of_birth: 1925", "person.year_of_birth: 2025")
     failed = [trial for trial in run_mapping_tests(folder) if not trial.passed]

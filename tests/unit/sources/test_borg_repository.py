@@ -68,6 +68,7 @@ def test_archives_come_oldest_first_and_every_name_of_a_file_has_its_content(rep
     assert source.content_id(first.id, "/c") == hashlib.sha256(b"first").hexdigest()
 
 
+@pytest.mark.long
 def test_names_that_look_like_options_and_patterns_are_names(repository: Path) -> None:
     source = opened(repository)
     point = source.restore_points()[0].id
