@@ -17,6 +17,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from asepsis.linkage.stretches import starts
+
 CONTRADICTION: Final = -3.0
 """Bits below which a pair contradicts."""
 OUTWEIGHED: Final = 0.0
@@ -63,7 +65,7 @@ class Edges:
         """Those edges alone."""
         return Edges(left=self.left[kept], right=self.right[kept], weight=self.weight[kept])
 
-    def and_(self, more: Edges) -> Edges:
+    def plus(self, more: Edges) -> Edges:
         """These edges and others."""
         return Edges(
             left=np.concatenate([self.left, more.left]),
@@ -132,6 +134,13 @@ class Partition:
         return cluster_of
 
 
+def clusters_by_node(linked: Mapping[int, int], alone: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """The cluster of every node as a column: that of ``linked``, else what stands in ``alone``."""
+    column = alone.copy()
+    column[np.fromiter(linked, np.int64, len(linked))] = np.fromiter(linked.values(), np.int64, len(linked))
+    return column
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Acceptable:
     """The edges that may be links, and for which of them nothing else comes near."""
@@ -170,23 +179,18 @@ def _leads(edges: Edges, owners: Numbers) -> npt.NDArray[np.float64]:
     side = here + owners[np.concatenate([edges.right, edges.left])]
     weight = np.concatenate([edges.weight, edges.weight])
     order = np.argsort(side)
-    starts = _starts(side[order])
-    if not len(starts):
+    first = starts(side[order])
+    if not len(first):
         return np.array([])
-    ranked, group = weight[order], np.repeat(np.arange(len(starts)), np.diff(np.append(starts, len(side))))
-    best = np.maximum.reduceat(ranked, starts)
+    ranked, group = weight[order], np.repeat(np.arange(len(first)), np.diff(np.append(first, len(side))))
+    best = np.maximum.reduceat(ranked, first)
     is_best = ranked == best[group]
     winners = np.flatnonzero(is_best)
     others = ranked.copy()
-    others[winners[_starts(group[winners])]] = -np.inf
+    others[winners[starts(group[winners])]] = -np.inf
     lead = np.empty(len(side))
-    lead[order] = ranked - np.where(is_best, np.maximum.reduceat(others, starts)[group], best[group])
+    lead[order] = ranked - np.where(is_best, np.maximum.reduceat(others, first)[group], best[group])
     return np.minimum(*np.split(lead, 2))
-
-
-def _starts(ordered: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """Where each run of equal numbers starts."""
-    return np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]])) if len(ordered) else ordered[:0]
 
 
 def cluster_pairs(

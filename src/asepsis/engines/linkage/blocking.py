@@ -14,8 +14,9 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from asepsis.engines.linkage.blocks import Blocks, Places
+from asepsis.engines.linkage.blocks import Blocks
 from asepsis.engines.linkage.lines import Flags, Ids, Lines
+from asepsis.linkage.stretches import Places, starts
 
 LARGEST_BLOCK: Final = 126
 """Records that may share one key value: 63 of one owner and 63 of another make 4,000 pairs."""
@@ -177,10 +178,10 @@ def _united(codes: npt.NDArray[np.int64]) -> Pairs:
     """Every pair once, with all its keys."""
     codes.sort()
     pairs, numbers = codes >> _KEY, codes & ((1 << _KEY) - 1)
-    starts = np.flatnonzero(np.concatenate([[True], pairs[1:] != pairs[:-1]])) if len(pairs) else np.array([], int)
+    first = starts(pairs)
     bits = np.left_shift(np.uint64(1), numbers.astype(np.uint64))
-    keys = np.bitwise_or.reduceat(bits, starts) if len(starts) else bits
-    i, j = pairs[starts] >> _LINE, pairs[starts] & ((1 << _LINE) - 1)
+    keys = np.bitwise_or.reduceat(bits, first) if len(first) else bits
+    i, j = pairs[first] >> _LINE, pairs[first] & ((1 << _LINE) - 1)
     return Pairs(i=i.astype(np.int32), j=j.astype(np.int32), keys=keys, is_late=(keys & _EARLY) == 0)
 
 

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
-Places = npt.NDArray[np.int64]
+from asepsis.linkage.stretches import Places, starts
 
 
 def distinct(keys: Places) -> Places:
     """The keys in ascending order, each once; sorts ``keys`` themselves, which is faster than hashing them."""
     keys.sort()
-    return keys[np.concatenate([[True], keys[1:] != keys[:-1]])] if len(keys) else keys
+    return keys[starts(keys)]
 
 
 class Blocks:
@@ -22,11 +22,10 @@ class Blocks:
     def __init__(self, keys: npt.NDArray[np.uint64]) -> None:
         """Group the places 0, 1, ... by their ``keys``."""
         self._order = np.argsort(keys)
-        ordered = keys[self._order]
-        starts = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]])) if len(keys) else self._order
-        sizes = np.diff(np.append(starts, len(keys)))
+        first = starts(keys[self._order])
+        sizes = np.diff(np.append(first, len(keys)))
         several = sizes > 1
-        self._starts, self._sizes = starts[several], sizes[several]
+        self._starts, self._sizes = first[several], sizes[several]
 
     def by_size(self) -> list[tuple[int, int]]:
         """How many blocks there are of each size, smallest first."""

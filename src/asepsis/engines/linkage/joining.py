@@ -23,6 +23,7 @@ from asepsis.engines.linkage.near import Nearness
 from asepsis.engines.linkage.scoring import LEAST, Scored, Weights, score
 from asepsis.linkage.best_first import CLEAR, Acceptable, Edges, Numbers, Partition, acceptable, cluster_pairs
 from asepsis.linkage.classes import LatentClass
+from asepsis.linkage.stretches import starts
 
 _LARGEST_COMPONENT: Final = 200
 _LEAST_LATE: Final = -10.0
@@ -107,7 +108,7 @@ def _edges(lines: Lines, i: Ids, j: Ids, weight: Weights) -> Edges:
 
 
 def _and_more(judge: Judge, edges: Edges, more: Edges) -> Edges:
-    lines, both = judge.lines, edges.and_(more)
+    lines, both = judge.lines, edges.plus(more)
     return _most(_codes(lines, both.left, both.right), both.weight, nodes=len(lines.owner_of))
 
 
@@ -115,9 +116,9 @@ def _most(codes: npt.NDArray[np.int64], weight: Weights, *, nodes: int) -> Edges
     """Every pair once, with the most bits that it has."""
     order = np.argsort(codes)
     ordered = codes[order]
-    starts = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]])) if len(order) else order
-    most = np.maximum.reduceat(weight[order], starts) if len(starts) else weight
-    left, right = np.divmod(ordered[starts], max(1, nodes))
+    first = starts(ordered)
+    most = np.maximum.reduceat(weight[order], first) if len(first) else weight
+    left, right = np.divmod(ordered[first], max(1, nodes))
     return Edges(left=left.astype(np.int32), right=right.astype(np.int32), weight=np.clip(most, -1000.0, 1000.0))
 
 

@@ -18,7 +18,7 @@ from asepsis.engines.linkage.latent import Fitted
 from asepsis.engines.linkage.lines import Flags, Ids, Lines
 from asepsis.engines.linkage.scoring import Scored, Weights, found_by_keys
 from asepsis.linkage import quality
-from asepsis.linkage.best_first import Acceptable, Partition
+from asepsis.linkage.best_first import Acceptable, Partition, clusters_by_node
 from asepsis.linkage.tokens import TokenTable
 
 _FIELDS: Final = ("given", "family", "birth", "sex", "street", "postal_code", "phone", "national_id")
@@ -49,8 +49,7 @@ def make_report(
 ) -> QualityReport:
     """Count a finished run."""
     lines, members = done.lines, done.partition.members.values()
-    cluster = np.arange(len(lines.owner_of))
-    cluster[list(done.partition.cluster_of)] = list(done.partition.cluster_of.values())
+    cluster = clusters_by_node(done.partition.cluster_of, np.arange(len(lines.owner_of)))
     linked = _linked(done, cluster)
     posteriors = [
         (quality.posterior(weight), agree) for weight, agree in zip(linked.weight.tolist(), linked.ids, strict=True)
@@ -120,8 +119,7 @@ def _is_in_several(lines: Lines, cluster: npt.NDArray[np.int64]) -> Flags:
 
 
 def _in_several(lines: Lines, clusters: Mapping[int, int]) -> int:
-    cluster = np.arange(len(lines.owner_of))
-    cluster[list(clusters)] = list(clusters.values())
+    cluster = clusters_by_node(clusters, np.arange(len(lines.owner_of)))
     return int(np.count_nonzero(_is_in_several(lines, cluster)))
 
 

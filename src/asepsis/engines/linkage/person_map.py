@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 
 from asepsis.domain.linkage import GRADES, LEVELS, LinkGrade, LinkMode
 from asepsis.errors.linkage import RandomnessRefused
-from asepsis.linkage.best_first import Partition
+from asepsis.linkage.best_first import Partition, clusters_by_node
 
 _BYTES: Final = 8
 _BITS: Final = 62
@@ -89,12 +89,12 @@ def write_person_map(
 
 def _names(linked: Mapping[int, int], finer: Sequence[Mapping[int, int]], count: int) -> list[Ids]:
     """The number of each node's identifier at each level; the part of a person with its least node keeps its number."""
-    first = _clusters(linked, np.arange(count, dtype=np.int64))
+    first = clusters_by_node(linked, np.arange(count, dtype=np.int64))
     nodes = np.sort(np.fromiter(linked, np.int64, len(linked)))
     person = first[nodes]
     names, fresh = [first], count
     for level in finer:
-        part = _clusters(level, -1 - np.arange(count, dtype=np.int64))[nodes]
+        part = clusters_by_node(level, -1 - np.arange(count, dtype=np.int64))[nodes]
         _, least, whose = np.unique(person, return_index=True, return_inverse=True)
         moved = np.flatnonzero(part != part[least][whose])
         apart, number = np.unique(person[moved] * 2 * count + part[moved] + count, return_inverse=True)
@@ -103,12 +103,6 @@ def _names(linked: Mapping[int, int], finer: Sequence[Mapping[int, int]], count:
         names.append(named)
         fresh += len(apart)
     return names
-
-
-def _clusters(linked: Mapping[int, int], alone: Ids) -> Ids:
-    """The cluster of each node; ``alone`` where it has none. ``alone`` itself is changed."""
-    alone[np.fromiter(linked, np.int64, len(linked))] = np.fromiter(linked.values(), np.int64, len(linked))
-    return alone
 
 
 def _levels(partition: Partition, clusters: Mapping[float, Mapping[int, int]], count: int) -> pa.Array:
