@@ -22,16 +22,14 @@ _DIGEST: Final = rb"[0-9a-f]{64}"
 _NUMBER: Final = rb"(?:0|-?[1-9][0-9]{0,14})"  # longer numbers may pass the largest one and are read in full
 _VALUE: Final = rb'(?:"' + _IDENTIFIER + rb'"|' + _NUMBER + rb")"
 _COMMITMENT_VALUE: Final = rb'"' + _DIGEST + rb'"'
+_MOST_SHAPES: Final = 4
+"""How many narrower patterns are kept for one act; more would be slower than the wide one."""
 _FACT: Final = rb'"[a-z_]++":' + _VALUE
 _COMMITMENT: Final = rb'"[a-z_]++":' + _COMMITMENT_VALUE
 
 
 def _list_of(item: bytes) -> bytes:
     return rb"((?:" + item + rb"(?:," + item + rb")*+)?)"
-
-
-_MOST_SHAPES: Final = 4
-"""How many narrower patterns are kept for one act; more would be slower than the wide one."""
 
 
 def _entry(act: bytes, *, commitments: bytes, facts: bytes) -> re.Pattern[bytes]:
