@@ -489,6 +489,10 @@ def settings_page() -> str:
     read["ASEPSIS_VEEAM_USER"] = ("", "The account on the Veeam server (Restore Operator).")
     read["ASEPSIS_VEEAM_TARGET"] = ("", "The server that mounts published disks.")
     read["ASEPSIS_VEEAM_CREDENTIALS"] = ("", "The id of the credentials that Veeam uses on it.")
+    read["ASEPSIS_VEEAM_JOURNAL"] = (
+        "",
+        "Where mounts are written down before they are asked for; else `asepsis/veeam` in the account's state folder.",
+    )
     read["ASEPSIS_VEEAM_MOUNT_ROOT"] = ("", "Where published disks may appear on this machine; colons between several.")
     read["ASEPSIS_SFTP_KNOWN_HOSTS"] = ("", "The known hosts for `sftp://`, instead of those of the account.")
     read[PASSWORD] = ("", "The password of a restic repository.")

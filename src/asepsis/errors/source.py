@@ -263,6 +263,15 @@ class PublishFailedError(SourceError):
     hint: ClassVar = "Look at the session in the backup server's console; check the target server and its credentials."
 
 
+class MountJournalUnwritableError(SourceError):
+    """What is about to be mounted cannot be written down, so it would be left behind if the program were killed."""
+
+    kind: ClassVar = Kind.UNAVAILABLE
+    code: ClassVar = "source.mount_journal_unwritable"
+    message: ClassVar = "Mounts are written down in {path} before they are asked for, which does not work."
+    hint: ClassVar = "Name a folder that you can write to in ASEPSIS_VEEAM_JOURNAL."
+
+
 class SettingMissingError(SourceError):
     """A setting that the source needs is not there."""
 

@@ -15,194 +15,28 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from functools import cache
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 from typing import Any
-from urllib.parse import parse_qs
 
 import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from asepsis.domain.names import RestorePointId
 from asepsis.domain.source import EntryType
 from asepsis.errors import AsepsisError, Kind
 from asepsis.sources.registry import open_source
 from asepsis.sources.veeam.api import VERSIONS, Api
+from asepsis.sources.veeam.journal import Asked, Journal
 from asepsis.sources.veeam.publishing import Publishing, Target
 from asepsis.sources.veeam.source import VeeamSettings, VeeamSource
+from veeam_stub import Stub, serving, uid
 
 httpx2 = pytest.importorskip("httpx2", reason="httpx2 (the extra veeam) is not installed")
 jsonschema = pytest.importorskip("jsonschema")
 SHARED = Path(os.environ.get("ASEPSIS_SHARED", Path(__file__).parents[4] / "shared"))
 CREDENTIALS = str(uuid.UUID(int=77))
-
-
-def uid(number: int) -> str:
-    return str(uuid.UUID(int=number))
-
-
-@dataclass
-class Stub:
-    """One server: knows which versions, tokens, sessions and mounts there are; time passes with every poll."""
-
-    volume: str
-    version: str = "1.3-rev2"
-    points: int = 3
-    polls: int = 2
-    outcome: str = "Success"
-    mount_state: str = "Mounted"
-    token_calls: int = 1_000_000
-    tokens: dict[str, int] = field(default_factory=dict)
-    refreshes: set[str] = field(default_factory=set)
-    sessions: dict[str, dict[str, Any]] = field(default_factory=dict)
-    mounts: dict[str, dict[str, Any]] = field(default_factory=dict)
-    seen: list[tuple[Any, Any]] = field(default_factory=list)
-
-    def __call__(self, request: Any) -> Any:
-        answer = self.answer(request)
-        self.seen.append((request, answer))
-        return answer
-
-    def answer(self, request: Any) -> Any:
-        path = request.url.path
-        if path.startswith("/swagger/"):
-            return httpx2.Response(200 if path == f"/swagger/v{self.version}/swagger.json" else 404, json={})
-        if request.headers.get("x-api-version") != self.version:
-            return refusal(400, "UnexpectedContent")
-        if path == "/api/oauth2/token":
-            return self.token({k: v[0] for k, v in parse_qs(request.content.decode()).items()})
-        token = request.headers.get("authorization", "").removeprefix("Bearer ")
-        if self.tokens.get(token, 0) <= 0:
-            return refusal(401, "ExpiredToken")
-        self.tokens[token] -= 1
-        for method, pattern, handler in self.routes():
-            match = re.fullmatch(pattern, path)
-            if match and request.method == method:
-                return handler(request, *match.groups())
-        return refusal(404, "NotFound")
-
-    def routes(self) -> list[tuple[str, str, Any]]:
-        mounts = "/api/v1/dataIntegration"
-        return [
-            ("POST", "/api/oauth2/logout", lambda _: httpx2.Response(200, json={})),
-            ("GET", "/api/v1/restorePoints", self.restore_points),
-            ("POST", f"{mounts}/publish", self.publish),
-            ("GET", "/api/v1/sessions/([^/]+)", self.session),
-            ("GET", mounts, lambda request: page(request, list(self.mounts.values()))),
-            ("GET", f"{mounts}/([^/]+)", self.mount),
-            ("POST", f"{mounts}/([^/]+)/unpublish", self.unpublish),
-        ]
-
-    def token(self, form: dict[str, str]) -> Any:
-        if form["grant_type"] == "password":
-            good = (form["username"], form["password"]) == ("svc", "pw")
-        else:
-            good = form.get("refresh_token") in self.refreshes
-            self.refreshes.discard(form.get("refresh_token", ""))
-        if not good:
-            return refusal(401, "AccessDenied")
-        token, refresh = uuid.uuid4().hex, uuid.uuid4().hex
-        self.tokens[token] = self.token_calls
-        self.refreshes.add(refresh)
-        times = {".issued": "2026-11-21T00:00:00Z", ".expires": "2026-11-21T00:15:00Z"}
-        return httpx2.Response(
-            200,
-            json={"access_token": token, "token_type": "bearer", "refresh_token": refresh, "expires_in": 900, **times},
-        )
-
-    def restore_points(self, request: Any) -> Any:
-        points = [
-            {
-                "id": uid(1000 + i),
-                "name": "ehr-db01",
-                "platformName": "VMware",
-                "platformId": uid(9),
-                "creationTime": f"2026-{1 + i // 28 % 12:02}-{1 + i % 28:02}T01:00:00+02:00",
-                "backupId": uid(2),
-                "type": "Increment",
-                "allowedOperations": ["StartFlrRestore"],
-                "malwareStatus": "Clean",
-            }
-            for i in range(self.points)
-        ]
-        return page(request, points)
-
-    def publish(self, request: Any) -> Any:
-        body = json.loads(request.content)
-        old = self.version in {"1.2-rev1", "1.3-rev0"}
-        needed = {"restorePointId", "type", "targetServerName"}
-        needed.add("targetServerCredentialsId" if old else "credentialsStorageType")
-        if needed - set(body):
-            return refusal(400, "UnexpectedContent")
-        session = {
-            "id": str(uuid.uuid4()),
-            "name": "ehr-db01",
-            "jobId": uid(5),
-            "sessionType": "PublishBackupContentViaMount",
-            "creationTime": "2026-11-21T00:00:00Z",
-            "state": "Working",
-            "progressPercent": 0,
-            "usn": 1,
-        }
-        self.sessions[session["id"]] = session | {"polls": 0}
-        disk = {"diskId": "FA4D", "diskName": "ehr-flat.vmdk", "accessLink": "", "mountPoints": [self.volume]}
-        mount = {
-            "id": str(uuid.uuid4()),
-            "initiatorName": "svc",
-            "backupId": uid(2),
-            "backupName": "EHR",
-            "restorePointId": body["restorePointId"],
-            "restorePointName": "ehr-db01",
-            "mountState": "Mounting",
-            "info": {"mode": "Fuse", "serverPort": 0, "serverIps": ["127.0.0.1"], "disks": [disk]},
-        }
-        self.mounts[mount["id"]] = mount
-        return httpx2.Response(201, json=session)
-
-    def session(self, _: Any, number: str) -> Any:
-        session = self.sessions[number]
-        session["polls"] += 1
-        if session["polls"] >= self.polls:
-            session["state"] = "Stopped"
-            session["result"] = {"result": self.outcome, "message": "canary text", "isCanceled": False}
-            for mount in self.mounts.values():
-                mount["mountState"] = self.mount_state
-        return httpx2.Response(200, json={k: v for k, v in session.items() if k != "polls"})
-
-    def mount(self, _: Any, number: str) -> Any:
-        found = self.mounts.get(number)
-        return httpx2.Response(200, json=found) if found else refusal(404, "NotFound")
-
-    def unpublish(self, _: Any, number: str) -> Any:
-        if self.mounts.pop(number, None) is None:
-            return refusal(404, "NotFound")
-        return httpx2.Response(
-            200,
-            json={
-                "id": str(uuid.uuid4()),
-                "name": "x",
-                "jobId": uid(5),
-                "sessionType": "PublishBackupContentViaMount",
-                "creationTime": "2026-11-21T00:00:00Z",
-                "state": "Working",
-                "usn": 2,
-            },
-        )
-
-
-def refusal(status: int, code: str) -> Any:
-    return httpx2.Response(status, json={"errorCode": code, "message": "canary text", "resourceId": ""})
-
-
-def page(request: Any, items: list[dict[str, Any]]) -> Any:
-    skip, limit = int(request.url.params.get("skip", 0)), int(request.url.params.get("limit", 200))
-    part = items[skip : skip + limit]
-    return httpx2.Response(
-        200,
-        json={"data": part, "pagination": {"total": len(items), "count": len(part), "skip": skip, "limit": limit}},
-    )
 
 
 class Time:
@@ -227,13 +61,21 @@ def stub(tmp_path: Path) -> Stub:
     return Stub(volume=str(volume))
 
 
+def journal_of(stub: Stub) -> Path:
+    return Path(stub.volume).parents[2] / "journal"
+
+
+def noted(stub: Stub) -> Journal:
+    return Journal(journal_of(stub), address="https://vbr.test:9419", user="svc")
+
+
 def opened(stub: Stub, *, password: str = "pw", roots: tuple[str, ...] | None = None) -> VeeamSource:  # noqa: S107
     api = Api("https://vbr.test:9419", user="svc", password=password, transport=httpx2.MockTransport(stub))
     api.sign_in()
     target, time = Target(server="room", credentials=CREDENTIALS), Time()
-    publishing = Publishing(api, target=target, seconds=60, pause=time.pause, clock=time)
     root = str(Path(stub.volume).parents[1])
-    settings = VeeamSettings(user="svc", target=target, roots=roots or (root,))
+    settings = VeeamSettings(user="svc", target=target, roots=roots or (root,), journal=journal_of(stub))
+    publishing = Publishing(api, target=target, journal=noted(stub), seconds=60, pause=time.pause, clock=time)
     return VeeamSource("veeam:https://vbr.test:9419", api=api, publishing=publishing, settings=settings)
 
 
@@ -352,10 +194,102 @@ def test_a_session_that_never_stops_is_given_up_and_taken_down(stub: Stub) -> No
     source.close()
 
 
-def test_mounts_of_a_killed_program_are_reaped_and_others_are_left(stub: Stub) -> None:
+def left_behind(stub: Stub, point: int) -> VeeamSource:
+    """What a killed program leaves: a mount, and a journal that nobody holds any more."""
     killed = opened(stub)
-    list(killed.walk(RestorePointId(uid(1000))))
+    list(killed.walk(RestorePointId(uid(point))))
     killed._close.detach()
+    killed._publishing._journal.close(is_settled=False)
+    killed._api._client.close()
+    return killed
+
+
+def journals(stub: Stub) -> list[Path]:
+    return list(journal_of(stub).rglob("*.jsonl"))
+
+
+def test_what_a_killed_program_published_is_taken_down_when_the_source_is_next_opened(stub: Stub) -> None:
+    stub.mounts["other"] = {"id": "other", "initiatorName": "svc", "restorePointId": uid(1000)}
+    left_behind(stub, 1000)
+    opened(stub).close()
+    assert (list(stub.mounts), journals(stub)) == (["other"], [])
+
+
+def test_what_a_running_program_published_stays_when_another_opens_the_source(stub: Stub) -> None:
+    running = opened(stub)
+    list(running.walk(RestorePointId(uid(1000))))
+    other = opened(stub)
+    list(other.walk(RestorePointId(uid(1000))))
+    other.close()
+    left_behind(stub, 1000)
+    opened(stub).close()
+    assert len(stub.mounts) == 2  # of the killed one it cannot be said which it is, as long as the other runs
+    running.close()
+    opened(stub).close()
+    assert stub.mounts == {}
+
+
+def asked_and_killed(stub: Stub) -> None:
+    """Killed before the server had anything up."""
+    journal = noted(stub)
+    journal.note(Asked(point=uid(1000), before=frozenset()))
+    journal.close(is_settled=False)
+
+
+def test_a_mount_that_comes_up_late_is_taken_down_by_a_later_command(stub: Stub) -> None:
+    asked_and_killed(stub)
+    opened(stub).close()
+    assert len(journals(stub)) == 1
+    stub.mounts["late"] = {"id": "late", "initiatorName": "svc", "restorePointId": uid(1000)}
+    opened(stub).close()
+    assert (stub.mounts, journals(stub)) == ({}, [])
+
+
+def test_a_request_that_never_came_to_anything_is_forgotten_after_an_hour(stub: Stub) -> None:
+    asked_and_killed(stub)
+    (journal,) = journals(stub)
+    opened(stub).close()
+    assert journal.exists()
+    os.utime(journal, (0, 0))
+    opened(stub).close()
+    assert not journal.exists()
+
+
+def test_a_mount_that_the_server_does_not_let_go_is_tried_again(stub: Stub) -> None:
+    left_behind(stub, 1000)
+    os.utime(journals(stub)[0], (0, 0))
+    stub.is_stuck = True
+    source = opened(stub)
+    assert [remark.code for remark in source.remarks()] == ["source.mount_left_behind"]
+    source.close()
+    stub.is_stuck = False
+    opened(stub).close()
+    assert (stub.mounts, journals(stub)) == ({}, [])
+
+
+def test_an_answer_that_is_lost_leaves_no_mount(stub: Stub) -> None:
+    source = opened(stub)
+    stub.loses = 1
+    with pytest.raises(AsepsisError) as caught:
+        list(source.walk(RestorePointId(uid(1000))))
+    assert caught.value.kind is Kind.UNAVAILABLE
+    assert stub.mounts == {}
+    source.close()
+    assert len(journals(stub)) == 1  # it may have come up twice, for all that is known
+
+
+def test_nothing_is_published_that_cannot_be_written_down(stub: Stub) -> None:
+    journal_of(stub).write_text("in the way")
+    source = opened(stub)
+    with pytest.raises(AsepsisError) as caught:
+        list(source.walk(RestorePointId(uid(1000))))
+    assert caught.value.code == "source.mount_journal_unwritable"
+    assert stub.mounts == {}
+    source.close()
+
+
+def test_mounts_of_elsewhere_are_reaped_when_asked_for_and_others_are_left(stub: Stub) -> None:
+    stub.mounts["elsewhere"] = {"id": "elsewhere", "initiatorName": "svc"}
     stub.mounts["other"] = {"id": "other", "initiatorName": "someone"}
     source = opened(stub)
     list(source.walk(RestorePointId(uid(1001))))
@@ -363,15 +297,16 @@ def test_mounts_of_a_killed_program_are_reaped_and_others_are_left(stub: Stub) -
     assert {mount["initiatorName"] for mount in stub.mounts.values()} == {"svc", "someone"}
     source.close()
     assert list(stub.mounts) == ["other"]
-    killed._api._client.close()
 
 
 PUBLISH_AND_WAIT = """
 import sys, time
+from pathlib import Path
 from asepsis.sources.veeam.publishing import Target
 from asepsis.sources.veeam.source import VeeamSettings, VeeamSource
 target = Target(server="room", credentials=sys.argv[2])
-source = VeeamSource.sign_in(sys.argv[1], password="pw", settings=VeeamSettings(user="svc", target=target))
+settings = VeeamSettings(user="svc", target=target, journal=Path(sys.argv[3]))
+source = VeeamSource.sign_in(sys.argv[1], password="pw", settings=settings)
 source._publishing.publish(source.restore_points()[0].id)
 print("published", flush=True)
 time.sleep(60)
@@ -380,35 +315,18 @@ time.sleep(60)
 
 @pytest.fixture
 def served(stub: Stub) -> Iterator[str]:
-    """The stub as a server on loopback, for a client in another process."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def answer(self) -> None:
-            content = self.rfile.read(int(self.headers.get("content-length") or 0))
-            url = f"http://{self.headers['host']}{self.path}"
-            answer = stub(httpx2.Request(self.command, url, headers=dict(self.headers), content=content))
-            self.send_response(answer.status_code)
-            self.send_header("content-length", str(len(answer.content)))
-            self.end_headers()
-            self.wfile.write(answer.content)
-
-        do_GET = do_POST = answer  # noqa: N815  the library's names
-
-        def log_message(self, *_: object) -> None: ...
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-        server.shutdown()
-        thread.join()
+    """The stub for a client in another process."""
+    with serving(stub) as address:
+        yield address
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_what_a_killed_process_published_is_told_and_taken_down(stub: Stub, served: str, version: str) -> None:
-    """Killed between publish and unpublish (SIGKILL: nothing of its own can clean up)."""
+def test_what_a_process_killed_elsewhere_published_is_told_and_taken_down(
+    stub: Stub, served: str, version: str, tmp_path: Path
+) -> None:
+    """Killed between publish and unpublish (SIGKILL: nothing of its own can clean up); its journal is not here."""
     stub.version = version
-    command = [sys.executable, "-c", PUBLISH_AND_WAIT, served, CREDENTIALS]
+    command = [sys.executable, "-c", PUBLISH_AND_WAIT, served, CREDENTIALS, str(tmp_path / "elsewhere")]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
         try:
             assert process.stdout is not None

@@ -1,5 +1,6 @@
 """Publish the disks of a restore point, wait until they are mounted, and take them down again, whatever happens.
 
+What is about to be published is written down first: what a killed program left behind, the next one takes down.
 Source: Veeam REST API reference, "Data Integration API". What a version wants in the request is sent to it only.
 """
 
@@ -19,6 +20,7 @@ from asepsis.errors.source import (
     UnsupportedFormatError,
 )
 from asepsis.sources.veeam.api import Api
+from asepsis.sources.veeam.journal import HOUR, Asked, Ended, Journal
 
 MOUNTS: Final = "/api/v1/dataIntegration"
 _WITHOUT_STORAGE_TYPE: Final = frozenset({"1.2-rev1", "1.3-rev0"})
@@ -53,30 +55,36 @@ class Publishing:
         api: Api,
         *,
         target: Target,
+        journal: Journal,
         seconds: float = 900.0,
         pause: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._api = api
         self._target = target
+        self._journal = journal
         self._seconds = seconds
         self._pause = pause
         self._clock = clock
         self._own: set[str] = set()
+        self._is_settled = True  # unless something may come up that this process did not see
 
     def publish(self, point: str) -> Mount:
         """Mount a restore point.
 
         Raises:
+            MountJournalUnwritableError: it could not be written down, and nothing was asked.
             PublishFailedError: Veeam says that it did not work.
             ToolTimedOutError: it did not end in time; what came up meanwhile is taken down.
         """
         before = {_text(mount, "id") for mount in self._mounts(point)}
-        session = _text(self._api.post(f"{MOUNTS}/publish", self._request(point)), "id")
+        self._journal.note(Asked(point=point, before=frozenset(before)))
         try:
+            session = _text(self._api.post(f"{MOUNTS}/publish", self._request(point)), "id")
             self._await_session(session)
             found = self._await_mount(point, before)
-        except BaseException:
+        except BaseException as error:
+            self._is_settled = self._is_settled and isinstance(error, RequestRefusedError)
             self._take_down_since(point, before)
             raise
         self._own.add(found.id)
@@ -89,8 +97,43 @@ class Publishing:
         except RequestRefusedError as refusal:
             if refusal.names.get("reason") != "NotFound":
                 raise
-        finally:
-            self._own.discard(mount)
+        self._own.discard(mount)
+
+    def close(self) -> None:
+        """Take down all mounts of this process; what could not be taken down is left to the next one."""
+        for mount in sorted(self._own):
+            with suppress(SourceError):
+                self.unpublish(mount)
+        self._journal.close(is_settled=self._is_settled and not self._own)
+
+    def clean_up(self, initiator: str) -> int:
+        """Take down what programs on this machine published that were killed; returns how many mounts.
+
+        What else is up, of other machines or of programs that still run, stays.
+        """
+        with self._journal.others() as others:
+            if not others.ended:
+                return 0
+            up = [mount for mount in self._api.pages(MOUNTS) if mount.get("initiatorName") == initiator]
+            return sum(self._settle(ended, up, others.running) for ended in others.ended)
+
+    def _settle(self, ended: Ended, up: list[dict[str, Any]], running: frozenset[str]) -> int:
+        """Forget what an ended program asked for when all of it came up and is down, or can come up no more."""
+        found = [_of(asked, up) for asked in ended.asked if asked.point not in running]
+        mounts = set().union(*found)
+        down = {mount for mount in mounts if self._takes_down(mount)}
+        is_whole = len(found) == len(ended.asked) and down == mounts
+        if is_whole and (all(found) or ended.age > HOUR):
+            ended.path.unlink(missing_ok=True)
+        return len(down)
+
+    def _takes_down(self, mount: str) -> bool:
+        """A mount that the server does not let go yet is tried again by the next program."""
+        try:
+            self.unpublish(mount)
+        except SourceError:
+            return False
+        return True
 
     def orphans(self, initiator: str) -> list[str]:
         """Mounts of this account that this process did not make: left behind by one that was killed."""
@@ -151,6 +194,11 @@ class Publishing:
             for mount in list(self._mounts(point)):
                 if _text(mount, "id") not in before:
                     self.unpublish(_text(mount, "id"))
+
+
+def _of(asked: Asked, up: list[dict[str, Any]]) -> set[str]:
+    """The mounts that came up after a restore point was asked for."""
+    return {_text(mount, "id") for mount in up if mount.get("restorePointId") == asked.point} - asked.before
 
 
 def _mount(document: dict[str, Any]) -> Mount:

@@ -35,6 +35,7 @@ from asepsis.sources.limits import DEFAULT, Limits
 from asepsis.sources.paths import has_credentials, names_of
 from asepsis.sources.reading import ReadOnlySource
 from asepsis.sources.veeam.api import Api
+from asepsis.sources.veeam.journal import Journal, journal_folder
 from asepsis.sources.veeam.publishing import Mount, Publishing, Target
 
 _POINTS: Final = "/api/v1/restorePoints"
@@ -44,15 +45,19 @@ _DEPTH: Final = 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VeeamSettings:
-    """Who asks, and where Veeam shall mount. ``roots`` are the only folders in which mount paths may lie."""
+    """Who asks, and where Veeam shall mount. ``roots`` are the only folders in which mount paths may lie.
+
+    In ``journal`` is written down what is about to be mounted.
+    """
 
     user: str
     target: Target
+    journal: Path
     roots: tuple[str, ...] = _ROOTS
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> VeeamSettings:
-        """``ASEPSIS_VEEAM_USER``, ``_TARGET``, ``_CREDENTIALS`` and, optional, ``_MOUNT_ROOT``.
+        """``ASEPSIS_VEEAM_USER``, ``_TARGET``, ``_CREDENTIALS`` and, optional, ``_MOUNT_ROOT`` and ``_JOURNAL``.
 
         Raises:
             SettingMissingError: one of the first three is not set.
@@ -67,11 +72,19 @@ class VeeamSettings:
         roots = environment.get("ASEPSIS_VEEAM_MOUNT_ROOT")
         user = value("USER")
         target = Target(server=value("TARGET"), credentials=value("CREDENTIALS"))
-        return cls(user=user, target=target, roots=(roots,) if roots else _ROOTS)
+        return cls(
+            user=user,
+            target=target,
+            journal=journal_folder(environment),
+            roots=tuple(filter(None, roots.split(":"))) if roots else _ROOTS,
+        )
 
 
 class VeeamSource(ReadOnlySource):
-    """Restore points of one server. A point is published when it is first looked into, until ``close``."""
+    """Restore points of one server. A point is published when it is first looked into, until ``close``.
+
+    Opening a source takes down what killed programs on this machine published.
+    """
 
     kind = "veeam"
     abilities: ClassVar = frozenset(
@@ -94,7 +107,8 @@ class VeeamSource(ReadOnlySource):
         self._settings = settings
         self._limits = limits
         self._mounts: dict[str, Mount] = {}
-        self._close = weakref.finalize(self, _close, api, publishing, self._mounts)
+        self._close = weakref.finalize(self, _close, api, publishing, settings.user)
+        _clean_up(publishing, settings.user)
 
     @classmethod
     def sign_in(cls, address: str, *, password: str, settings: VeeamSettings) -> VeeamSource:
@@ -104,21 +118,24 @@ class VeeamSource(ReadOnlySource):
         url = address if "://" in address else f"https://{address}"
         api = Api(url, user=settings.user, password=password)
         api.sign_in()
-        return cls(f"veeam:{address}", api=api, publishing=Publishing(api, target=settings.target), settings=settings)
+        journal = Journal(settings.journal, address=url, user=settings.user)
+        publishing = Publishing(api, target=settings.target, journal=journal)
+        return cls(f"veeam:{address}", api=api, publishing=publishing, settings=settings)
 
     def close(self) -> None:
         """Take down all that was published, and sign out. Also happens when the program ends in order."""
         self._close()
 
     def remarks(self) -> list[Remark]:
-        """Mounts of this account that a killed program left behind, see ``reap``."""
+        """Mounts of this account that this process did not make, see ``reap``."""
         left = self._publishing.orphans(self._settings.user)
         return [Remark(code="source.mount_left_behind", object=f"mount {mount}") for mount in left]
 
     def reap(self) -> int:
-        """Take down mounts of this account that a killed program left behind; returns how many.
+        """Take down all other mounts of this account; returns how many.
 
-        Every running Asepsis needs an account of its own, or this would take away another one's mounts.
+        What a killed program on this machine published is taken down by every command. This is for what was published
+        elsewhere; a machine on which Asepsis runs now must have another account, or it would lose its mounts.
         """
         orphans = self._publishing.orphans(self._settings.user)
         for mount in orphans:
@@ -194,13 +211,17 @@ class VeeamSource(ReadOnlySource):
         return DirectorySource.at(real, limits=self._limits)
 
 
-def _close(api: Api, publishing: Publishing, mounts: dict[str, Mount]) -> None:
-    for mount in mounts.values():
-        with suppress(SourceError):
-            publishing.unpublish(mount.id)
-    mounts.clear()
+def _close(api: Api, publishing: Publishing, user: str) -> None:
+    publishing.close()
+    _clean_up(publishing, user)  # what came up late
     with suppress(SourceError):
         api.close()
+
+
+def _clean_up(publishing: Publishing, user: str) -> None:
+    """What cannot be taken down now is tried again by the next command, and told by ``remarks``."""
+    with suppress(SourceError):
+        publishing.clean_up(user)
 
 
 def _point(document: dict[str, Any]) -> RestorePoint:
