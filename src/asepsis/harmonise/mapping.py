@@ -199,6 +199,10 @@ class Mapping:
         """The tables that are filled from one file entry."""
         return tuple(spec for spec in self.tables if spec.entry == entry)
 
+    def is_joined(self, entry: str) -> bool:
+        """Whether a table file looks values up in the records of a file entry."""
+        return any(join.entry == entry for spec in self.tables for join in spec.joins)
+
     @property
     def entries(self) -> tuple[FileEntry, ...]:
         """The file entries, those that define persons first."""

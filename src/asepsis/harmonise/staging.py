@@ -81,6 +81,7 @@ class EntryPlan:
         self._place = tuple(_PLACE | ({ROW: "INTEGER"} if entry.several_rows else {}))
         self._parts: dict[str, frozenset[str]] = {}
         self._is_staged = entry.is_text and not (landed_fields(entry) or taken_fields(entry))
+        self._is_looked_up = not self._specs and mapping.is_joined(entry.name)
         self.defines_persons = any(spec.table == "person" for spec in self._specs)
 
     def begin(self) -> tuple[str, ...]:
@@ -310,9 +311,10 @@ class EntryPlan:
         self._add_defects(query)
         for spec in specs:
             self._spec_columns(spec, query).add()
-        if not specs and self._conditional:
+        if not specs and (self._conditional or self._is_looked_up):
             unharmed = "NOT defects_whole AND NOT defects_left_out"
-            query.found.exclude.append(Reason(unharmed, "no_table_asks_for_it"))
+            reason = "looked_up_only" if self._is_looked_up else "no_table_asks_for_it"
+            query.found.exclude.append(Reason(unharmed, reason))
         self._add_state(query)
         return query
 

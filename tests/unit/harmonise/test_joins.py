@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from asepsis.engines.harmonise import HarmonisedRun, check_mapping, load_mapping
+from asepsis.engines.harmonise import HarmonisedRun, check_mapping, load_mapping, run_mapping_tests
 from asepsis.errors.harmonise import ExpressionRefused, MappingMalformed
 
 MAPPINGS = Path(__file__).parents[3] / "examples" / "mappings"
@@ -102,3 +102,87 @@ def test_the_key_is_a_checked_expression_over_the_own_fields(tmp_path: Path) -> 
             load_mapping(folder_with(tmp_path / str(number), JOIN | {"on": {"number": text}}))
     remarks = check_mapping(folder_with(tmp_path / "m", JOIN))
     assert not [item for item in remarks if item.is_error]
+
+
+def looked_up(folder: Path) -> Path:
+    """The same mapping, where no table is filled from the visits."""
+    (folder_with(folder, JOIN) / "tables" / "visit_of_file.yaml").unlink()
+    return folder
+
+
+def test_a_file_that_is_only_looked_up_is_in_the_books_record_by_record(
+    sources: dict[str, dict[str, bytes]], run: Run, tmp_path: Path
+) -> None:
+    result = run(load_mapping(looked_up(tmp_path / "m")), sources["northgate"] | {"data/visits.csv": TEXT + b"9;cut"})
+    [visits] = [file for file in result.books.files if file.path.endswith("visits.csv")]
+    assert visits.exclusions == {"looked_up_only": 6}
+    assert (visits.landed, visits.quarantined, visits.accepted) == (7, 1, 0)
+    days = pq.read_table(result.tables["condition_occurrence"])["condition_start_date"].to_pylist()
+    assert sorted(map(str, days)) == ["1980-01-02", "1981-02-03"]
+
+
+def test_a_file_that_is_only_looked_up_is_no_unused_one(tmp_path: Path) -> None:
+    assert "mapping.unused_entry" not in {remark.code for remark in check_mapping(looked_up(tmp_path / "m"))}
+
+
+CASES = """
+from: dxhist
+cases:
+  - name: the date of the visit
+    persons: ["10000001"]
+    given: {mrn: "10000001", visitno: "1", dxdate: "19990203", icd: "4019"}
+    joined:
+      - {entry: visits, given: {text: "1;10000001;19810203;B\\n2;x;20000101;C\\n"}}
+    expect: {state: accepted, condition_occurrence.condition_start_date: 1981-02-03}
+  - name: no visit
+    persons: ["10000001"]
+    given: {mrn: "10000001", visitno: "1", dxdate: "19990203", icd: "4019"}
+    expect: {state: quarantined, reasons: [visit_unknown]}
+  - name: two visits of one number
+    persons: ["10000001"]
+    given: {mrn: "10000001", visitno: "1", dxdate: "19990203", icd: "4019"}
+    joined:
+      - {entry: visits, given: {text: "1;10000001;19810203;B\\n"}}
+      - {entry: visits, given: {text: "1;10000001;19820203;B\\n"}}
+    expect: {state: quarantined, reasons: [ambiguous_join, visit_unknown]}
+"""
+
+
+def with_cases(folder: Path, cases: str) -> Path:
+    shutil.rmtree(folder / "tests")
+    (folder / "tests").mkdir()
+    (folder / "tests" / "visits.yaml").write_text(cases)
+    return folder
+
+
+@pytest.mark.parametrize("folder", [lambda path: folder_with(path, JOIN), looked_up], ids=["filled", "looked up"])
+def test_a_trial_is_given_the_records_that_are_joined(folder: Callable[[Path], Path], tmp_path: Path) -> None:
+    trials = run_mapping_tests(with_cases(folder(tmp_path / "m"), CASES))
+    assert [trial.differences for trial in trials] == [(), (), ()]
+
+
+def test_a_trial_of_a_file_joined_with_itself_judges_the_record_that_is_tried(tmp_path: Path) -> None:
+    """The number of the joined record within its file is higher than that of the record that is tried."""
+    folder = folder_with(tmp_path / "m", JOIN)
+    path = folder / "tables" / "visit_of_file.yaml"
+    content = yaml.safe_load(path.read_text())
+    content["joins"] = {"before": {"entry": "visits", "on": {"number": "ward"}, "fields": ["day"]}}
+    content["fields"]["visit_end_date"] = {"expr": "parse_date(before_day, '%Y%m%d')"}
+    path.write_text(yaml.safe_dump(content))
+    case = {
+        "name": "itself",
+        "persons": ["10000001"],
+        "given": {"text": "1;10000001;19810203;7\n"},
+        "joined": [{"entry": "visits", "given": {"text": "8;x;19700101;\n7;10000001;19720304;\n"}}],
+        "expect": {"state": "accepted", "visit_occurrence.visit_end_date": date(1972, 3, 4)},
+    }
+    trials = run_mapping_tests(with_cases(folder, yaml.safe_dump({"from": "visits", "cases": [case]})))
+    assert [trial.differences for trial in trials] == [()]
+
+
+@pytest.mark.parametrize("joined", ["{entry: patmast, given: {}}", "{entry: visits, given: {}, as: x}", "visits"])
+def test_what_is_joined_in_a_trial_is_read_strictly(joined: str, tmp_path: Path) -> None:
+    cases = CASES.replace('{entry: visits, given: {text: "1;10000001;19810203;B\\n2;x;20000101;C\\n"}}', joined)
+    assert joined in cases
+    with pytest.raises(MappingMalformed):
+        run_mapping_tests(with_cases(folder_with(tmp_path / "m", JOIN), cases))

@@ -49,9 +49,9 @@ def _hints(mapping: Mapping, folder: Path) -> list[MappingRemark]:
     used = {column.code_map for spec in mapping.tables for column in (*spec.let, *spec.fields)}
     named = " ".join(rule.expr + (spec.where or "") for spec in mapping.tables for rule in spec.require)
     found = [
-        ("unused_entry", f"no table is filled from the file entry {name}")
+        ("unused_entry", f"no table is filled from the file entry {name}, and none looks values up in it")
         for name in mapping.files
-        if not mapping.specs_of(name)
+        if not mapping.specs_of(name) and not mapping.is_joined(name)
     ]
     found += [
         ("unused_codes", f"codes/{name}.csv is used by no column")

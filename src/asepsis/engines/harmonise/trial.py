@@ -29,6 +29,10 @@ from asepsis.harmonise.several_rows import ROW
 from asepsis.harmonise.staging import EntryPlan, settled_table
 
 _TRIAL_KEY: Final = bytes(32)
+_TRIED: Final = 0
+"""The file of the record that is tried; those that are joined stand in files of their own."""
+
+_Given = tuple[FileEntry, dict[str, Any]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,15 +75,28 @@ def _trials(mapping: Mapping, folder: Path, file: str) -> Iterator[Trial]:
 def _trial(mapping: Mapping, entry: FileEntry, case: Section, file: str) -> Trial:
     title, persons = case.text("name"), case.names("persons")
     given, expected = _plain(case, "given"), _plain(case, "expect")
+    joined = tuple(_joined(mapping, entry, case))
     case.close()
     with tempfile.TemporaryDirectory(prefix="asepsis-trial-") as scratch:
         connection = connect(Path(":memory:"), scratch=Path(scratch), memory="256MB", threads=1)
         try:
-            outcome = _run(connection, mapping, entry, given, persons)
+            _land(connection, mapping, [(entry, given), *joined])
+            outcome = _run(connection, mapping, entry, persons)
         finally:
             connection.close()
     differences = tuple(key for key, value in expected.items() if _text(outcome.get(key)) != _text(value))
     return Trial(file=file, name=title, differences=differences)
+
+
+def _joined(mapping: Mapping, entry: FileEntry, case: Section) -> Iterator[_Given]:
+    """The records of other files that values are looked up in."""
+    known = {join.entry for spec in mapping.specs_of(entry.name) for join in spec.joins}
+    for item in case.items("joined"):
+        name, given = item.text("entry"), _plain(item, "given")
+        item.close()
+        if name not in known:
+            raise item.malformed("entry", "no table file that reads the entry of this test joins it")
+        yield mapping.files[name], given
 
 
 def _plain(case: Section, key: str) -> dict[str, Any]:
@@ -89,19 +106,20 @@ def _plain(case: Section, key: str) -> dict[str, Any]:
     return value
 
 
+def _land(connection: duckdb.DuckDBPyConnection, mapping: Mapping, given: list[_Given]) -> None:
+    """Land what is given, the record that is tried first."""
+    for known in mapping.files.values():
+        create_landed(connection, known)
+    for number, (entry, record) in enumerate(given, start=_TRIED):
+        for batch in _batches(entry, record):
+            insert(connection, entry, batch, file_id=number)
+
+
 def _run(
-    connection: duckdb.DuckDBPyConnection,
-    mapping: Mapping,
-    entry: FileEntry,
-    given: dict[str, Any],
-    persons: tuple[str, ...],
+    connection: duckdb.DuckDBPyConnection, mapping: Mapping, entry: FileEntry, persons: tuple[str, ...]
 ) -> dict[str, Any]:
     """State, reasons, flags and repairs of the last record, then the values of its first rows as ``table.column``."""
     create_code_tables(connection, mapping)
-    for known in mapping.files.values():
-        create_landed(connection, known)
-    for batch in _batches(entry, given):
-        insert(connection, entry, batch, file_id=0)
     plan = EntryPlan(mapping, entry)
     with guarded("trial"):
         for number, person in enumerate(persons):
@@ -111,10 +129,10 @@ def _run(
         identify(connection, plan, person_key=_TRIAL_KEY)
     with guarded("trial"):
         columns = "state, list_sort(exclude_reasons || quarantine_reasons) AS reasons, flags, repairs"
-        last = "ORDER BY rec_no DESC LIMIT 1"
+        last = f"WHERE file_id = {_TRIED} ORDER BY rec_no DESC LIMIT 1"
         outcome = _first(connection, f"SELECT rec_no, {columns} FROM {settled_table(entry.name)} {last}")
         for spec in mapping.specs_of(entry.name):
-            rows = f"({plan.emit(spec)}) WHERE rec_no = {outcome.get('rec_no', 0)}"
+            rows = f"({plan.emit(spec)}) WHERE file_id = {_TRIED} AND rec_no = {outcome.get('rec_no', 0)}"
             first = _first(connection, f"SELECT * FROM {rows} ORDER BY {ROW} LIMIT 1")
             outcome |= {f"{spec.table}.{name}": value for name, value in first.items()}
             outcome[spec.table] = bool(first) or bool(outcome.get(spec.table))
