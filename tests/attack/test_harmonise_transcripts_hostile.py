@@ -57,6 +57,7 @@ CASES = {
     "stat_files/basic/sample_large.sav": SAV,
     "stat_files/basic/sample.zsav": SAV,
     "stat_files/basic/sample_bincompressed.sas7bdat": entry(Reader.STATISTICS, form=StatisticsForm.SAS7BDAT),
+    "stat_files/sas_catalog/test_formats_win.sas7bcat": entry(Reader.STATISTICS, form=StatisticsForm.SAS7BCAT),
     "stat_files/basic/sample.dta": entry(Reader.STATISTICS, form=StatisticsForm.DTA),
     "whiterabbit_examples/ScanReport-reference-v0.10.7-csv.xlsx": entry(Reader.EXCEL, table="person.csv"),
     "access_files/examples/test.mdb": entry(Reader.ACCESS, table="ClarotyTable"),

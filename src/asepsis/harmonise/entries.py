@@ -58,9 +58,10 @@ TRANSCRIBED: Final = frozenset({Reader.STATISTICS, Reader.EXCEL, Reader.ACCESS})
 
 
 class StatisticsForm(StrEnum):
-    """The formats of statistics programs: SAS, SAS transport, SPSS, SPSS portable, Stata."""
+    """The formats of statistics programs: SAS, its catalogues, SAS transport, SPSS, SPSS portable, Stata."""
 
     SAS7BDAT = "sas7bdat"
+    SAS7BCAT = "sas7bcat"
     XPORT = "xport"
     SAV = "sav"
     POR = "por"

@@ -87,6 +87,25 @@ def test_several_keys_are_one_and_a_missing_part_joins_nothing(
     assert "ambiguous_join" not in diagnoses.reasons
 
 
+def test_a_join_is_written_as_the_reference_shows_it(tmp_path: Path) -> None:
+    """YAML 1.1 takes the key ``on`` for true."""
+    folder = folder_with(tmp_path / "m", JOIN)
+    path = folder / "tables" / "condition_occurrence.yaml"
+    content = yaml.safe_load(path.read_text())
+    del content["joins"]
+    shown = """
+joins:
+  visit:
+    entry: visits
+    on: {number: "trim(visitno)"}
+    fields: [day, ward]
+"""
+    assert shown in (MAPPINGS.parents[1] / "docs" / "reference" / "mapping.md").read_text(encoding="utf-8")
+    path.write_text(yaml.safe_dump(content) + shown)
+    [spec] = [spec for spec in load_mapping(folder).tables if spec.name == "condition_occurrence"]
+    assert [join.on for join in spec.joins] == [{"number": "trim(visitno)"}]
+
+
 @pytest.mark.parametrize(
     "change",
     [{"entry": "nothing"}, {"on": {}}, {"on": {"x": "mrn"}}, {"fields": []}, {"fields": ["day", "day"]}, {"as": "v"}],

@@ -88,7 +88,7 @@ class _NotStrict(yaml.MarkedYAMLError):
 
 
 class _StrictLoader(yaml.SafeLoader):
-    """The safe loader without duplicate keys and without aliases."""
+    """The safe loader without duplicate keys and aliases. Keys are texts: YAML 1.1 takes the key ``on`` for true."""
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         if self.check_event(yaml.AliasEvent):
@@ -102,7 +102,7 @@ class _StrictLoader(yaml.SafeLoader):
             if not isinstance(key, yaml.ScalarNode) or key.value in seen:
                 raise _NotStrict(None, None, "a key occurs twice or is not a text", key.start_mark)
             seen.add(key.value)
-        return super().construct_mapping(node, deep=deep)
+        return {key.value: self.construct_object(value, deep=deep) for key, value in node.value}
 
 
 def _files(folder: Path, suffix: str) -> Iterator[Path]:

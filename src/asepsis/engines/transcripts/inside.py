@@ -18,6 +18,7 @@ from asepsis.engines.transcripts.order import Kind, Order, Refusal, TableAbsentE
 
 _INSTALLATION: Final = ("/usr", "/lib", "/lib64", "/etc/ld.so.cache", "/dev/null", "/dev/urandom", "/proc/self")
 _DESCRIPTORS: Final = 64
+_CATALOGUE: Final = "sas7bcat"
 _GRACE: Final = 5
 """Seconds between the signal that names the limit and the one that cannot be told from others."""
 
@@ -29,7 +30,7 @@ def main(arguments: Sequence[str]) -> int:
     order = Order.from_text(arguments[0])
     _limit(order)
     try:
-        transcript = _loaded(order.kind)
+        transcript = _loaded(order)
     except ImportError:
         return Refusal.LIBRARY_MISSING
     _confine(order.kind)
@@ -48,11 +49,13 @@ def _refusal(problem: BaseException) -> Refusal:
     return Refusal.LIMIT if isinstance(problem, TooLargeError | MemoryError) else Refusal.DAMAGED
 
 
-def _loaded(kind: Kind) -> Transcript:
+def _loaded(order: Order) -> Transcript:
     """The code for one kind of file; only here are its libraries imported."""
-    if kind is Kind.STATISTICS:
+    if order.form == _CATALOGUE:
+        from asepsis.engines.transcripts.catalogue import transcript  # noqa: PLC0415
+    elif order.kind is Kind.STATISTICS:
         from asepsis.engines.transcripts.statistics import transcript  # noqa: PLC0415
-    elif kind is Kind.EXCEL:
+    elif order.kind is Kind.EXCEL:
         from asepsis.engines.transcripts.excel import transcript  # noqa: PLC0415
     else:
         from asepsis.engines.transcripts.access import transcript  # noqa: PLC0415
