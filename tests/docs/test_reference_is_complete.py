@@ -151,7 +151,7 @@ NAMED |= {"purposes": "NAME", "continuity.analyses": "NAME", "continuity.essenti
 NAMED |= {"analyses.templates": "TEMPLATE", "parameters": "NAME"}
 OF_KEYED = {"linkage.dummies"}
 """What a contract that holds identifiers, as the one of the clauses, cannot have."""
-OF_METHODS = {"continuity.analyses.NAME.method", "continuity.analyses.NAME.arguments.ARGUMENT"}
+OF_METHODS = {"continuity.analyses.NAME.method", "continuity.analyses.NAME.arguments.ARGUMENT", "linkage.stricter"}
 """What a contract with noise, as the one of the clauses, cannot have."""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,6 +15,7 @@ from asepsis.cli.steps import end_steps, step_line
 
 if TYPE_CHECKING:
     from asepsis.domain.analysis import Analysis, Argument
+    from asepsis.services.analyses import Analyses
 
 PlanOption = Annotated[
     bool, typer.Option("--plan", help="Only findings and a rewrite; nothing runs, nothing is charged.")
@@ -23,6 +25,16 @@ BuyOption = Annotated[
 ]
 PurposeOption = Annotated[
     str, typer.Option("--purpose", help="Which of the contract's purposes it serves, where it names several.")
+]
+CertaintyOption = Annotated[
+    int,
+    typer.Option(
+        "--min-certainty",
+        help="How sure links between owners are at least, in per cent, if more than the contract says.",
+    ),
+]
+SensitivityOption = Annotated[
+    bool, typer.Option("--sensitivity", help="Ask by links of every certainty that analyses may state, side by side.")
 ]
 REFUSED = 3
 
@@ -37,6 +49,8 @@ def run_query(
     explain: ExplainOption = False,
     buy_bounds: BuyOption = False,
     purpose: PurposeOption = "",
+    certainty: CertaintyOption = 0,
+    sensitivity: SensitivityOption = False,
     room: RoomOption = DEFAULT_ROOM,
     as_json: JsonOption = False,
 ) -> None:
@@ -53,8 +67,9 @@ def run_query(
             arguments=dict(argument(text) for text in arguments or []),
             buys_bounds=buy_bounds,
             purpose=purpose,
+            certainty=certainty,
         )
-        _ask(analysis, room, plan=plan, explain=explain, as_json=as_json)
+        _ask(analysis, room, Way(plan=plan, explain=explain, sensitivity=sensitivity), as_json=as_json)
 
 
 def run_method(
@@ -64,6 +79,8 @@ def run_method(
     plan: PlanOption = False,
     explain: ExplainOption = False,
     purpose: PurposeOption = "",
+    certainty: CertaintyOption = 0,
+    sensitivity: SensitivityOption = False,
     room: RoomOption = DEFAULT_ROOM,
     as_json: JsonOption = False,
 ) -> None:
@@ -74,31 +91,58 @@ def run_method(
 
         parsed = dict(argument(text) for text in arguments or [])
         analysis = Analysis(
-            kind=AnalysisKind.METHOD, author=PartyId(party), body=name, arguments=parsed, purpose=purpose
+            kind=AnalysisKind.METHOD,
+            author=PartyId(party),
+            body=name,
+            arguments=parsed,
+            purpose=purpose,
+            certainty=certainty,
         )
-        _ask(analysis, room, plan=plan, explain=explain, as_json=as_json)
+        _ask(analysis, room, Way(plan=plan, explain=explain, sensitivity=sensitivity), as_json=as_json)
 
 
-def _ask(analysis: Analysis, room: Path, *, plan: bool, explain: bool, as_json: bool) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Way:
+    """How to ask: only plan, explain every cell, or ask by links of every certainty."""
+
+    plan: bool
+    explain: bool
+    sensitivity: bool
+
+
+def _ask(analysis: Analysis, room: Path, way: Way, *, as_json: bool) -> None:
     from asepsis.bootstrap.room import open_room
     from asepsis.domain.finding import Severity
 
     analyses = open_room(room).analyses
-    if plan:
+    if way.plan:
         planned = analyses.plan(analysis)
         text = findings_text(planned.assessment) + (
             f"\nthis would pass:\n  {planned.rewrite}" if planned.rewrite else ""
         )
         emit({**planned.assessment.to_document(), "rewrite": planned.rewrite}, as_json=as_json, text=text)
         refused = planned.assessment.severity is Severity.REFUSE
+    elif way.sensitivity:
+        refused = _ask_at_each(analyses, analysis, as_json=as_json)
     else:
         answer = analyses.ask(analysis, progress=lambda step: step_line(step, quiet=as_json))
         end_steps(quiet=as_json)
-        text = answer_text(answer, explained=explain)
-        emit(answer_document(answer, explained=explain), as_json=as_json, text=text)
+        text = answer_text(answer, explained=way.explain)
+        emit(answer_document(answer, explained=way.explain), as_json=as_json, text=text)
         refused = answer_status(answer) == "refused"
     if refused:
         raise typer.Exit(REFUSED)
+
+
+def _ask_at_each(analyses: Analyses, analysis: Analysis, *, as_json: bool) -> bool:
+    """Whether the question was refused."""
+    from asepsis.cli.sensitivity import certain_document, certain_text
+    from asepsis.services.sensitivity import ask_at_each
+
+    answers = ask_at_each(analyses, analysis, progress=lambda step: step_line(step, quiet=as_json))
+    end_steps(quiet=as_json)
+    emit(certain_document(answers), as_json=as_json, text=certain_text(answers))
+    return answer_status(answers[0].answer) == "refused"
 
 
 def _template(name: str, room: Path) -> str:

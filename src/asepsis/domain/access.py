@@ -14,7 +14,7 @@ from asepsis.domain.contract import Contract
 from asepsis.domain.templates import Template
 from asepsis.errors.contract import ContractForbids
 
-__all__ = ["ASKS", "LINKED", "READS", "REMEMBERED", "is_agreed", "require_allowed", "serves", "template_of"]
+__all__ = ["ASKS", "LINKED", "READS", "REMEMBERED", "is_agreed", "require_allowed", "serves", "template_of", "trusts"]
 
 LINKED: Final = frozenset({AnalysisKind.QUERY, AnalysisKind.METHOD, AnalysisKind.REFERRAL})
 """The kinds that see one person per patient, and so read the link map where there are several owners."""
@@ -25,14 +25,14 @@ REMEMBERED: Final = frozenset({AnalysisKind.QUERY, AnalysisKind.METHOD})
 
 
 def is_agreed(analysis: Analysis, contract: Contract) -> bool:
-    """Whether the contract allows this kind of analysis, for this purpose, and this method or template."""
+    """Whether the contract allows this kind of analysis, its purpose, its links, and its method or template."""
     allowed = {
         AnalysisKind.QUERY: contract.queries or template_of(analysis, contract) is not None,
         AnalysisKind.METHOD: analysis.body in contract.methods,
         AnalysisKind.LINKAGE: True,
         AnalysisKind.REFERRAL: contract.referrals,
     }
-    return allowed[analysis.kind] and serves(analysis, contract)
+    return allowed[analysis.kind] and serves(analysis, contract) and trusts(analysis, contract)
 
 
 def template_of(analysis: Analysis, contract: Contract) -> Template | None:
@@ -50,6 +50,13 @@ def serves(analysis: Analysis, contract: Contract) -> bool:
     if analysis.kind in REMEMBERED:
         return analysis.purpose in (contract.purposes or {""})
     return not analysis.purpose
+
+
+def trusts(analysis: Analysis, contract: Contract) -> bool:
+    """Whether a query or method may state how sure its links are; no other kind states it, and nobody without links."""
+    if analysis.kind in REMEMBERED and len(contract.owners) > 1:
+        return contract.linkage.admits(analysis.certainty)
+    return not analysis.certainty
 
 
 def require_allowed(analysis: Analysis, contract: Contract) -> None:

@@ -26,7 +26,8 @@ class Analysis:
     """One question. ``body`` is the SQL text of a query or referral, or the name of a method.
 
     ``buys_bounds``: a query that is answered with noise pays for bounds of what one person counts for. ``purpose`` is
-    the name of one of the contract's purposes, where it has several.
+    the name of one of the contract's purposes, where it has several. ``certainty`` is how sure the links between
+    owners must be at least, in per cent; 0 is what the contract says.
     """
 
     kind: AnalysisKind
@@ -35,6 +36,7 @@ class Analysis:
     arguments: Mapping[str, Argument | tuple[Argument, ...]]
     buys_bounds: bool = False
     purpose: str = ""
+    certainty: int = 0
 
     def to_document(self) -> Document:
         """The document whose canonical digest identifies the analysis."""
@@ -43,6 +45,7 @@ class Analysis:
         }
         bounds: Document = {"buys_bounds": True} if self.buys_bounds else {}
         purpose: Document = {"purpose": self.purpose} if self.purpose else {}
+        certainty: Document = {"certainty": self.certainty} if self.certainty else {}
         return {
             "kind": self.kind.value,
             "author": self.author,
@@ -50,6 +53,7 @@ class Analysis:
             "arguments": arguments,
             **bounds,
             **purpose,
+            **certainty,
         }
 
 
@@ -64,6 +68,7 @@ def read_analysis(value: object) -> Analysis:
         arguments=arguments,
         buys_bounds=fields.flag("buys_bounds", default=False),
         purpose=fields.name("purpose") if fields.has("purpose") else "",
+        certainty=fields.integer("certainty", default=0),
     )
     fields.close()
     return analysis

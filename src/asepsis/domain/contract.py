@@ -444,14 +444,24 @@ def _check_references(contract: Contract, fields: Fields) -> None:
         raise fields.malformed("parties", "exactly one host is needed; its key signs the ledger")
     if set(contract.budgets) != owners:
         raise fields.malformed("budgets", "every owner, and nobody else, sets a budget")
-    if contract.privacy is not None and contract.methods:
-        raise fields.malformed("analyses.methods", "methods have no noise; under the clause 'dp' there are none")
+    if contract.privacy is not None:
+        _check_noise(contract, fields)
     _check_holdings(contract, fields)
     for clause, names in _OWNERS_ONLY.items():
         if names(contract) - owners:
             raise fields.malformed(clause, "only owners stand here")
     for party in contract.parties:
         _check_keys(party, owners, fields)
+
+
+def _check_noise(contract: Contract, fields: Fields) -> None:
+    """What noise does not cover is not there."""
+    if contract.methods:
+        raise fields.malformed("analyses.methods", "methods have no noise; under the clause 'dp' there are none")
+    if contract.linkage.stricter:
+        raise fields.malformed(
+            "linkage.stricter", "under the clause 'dp' the bounds of a person are of one kind of links"
+        )
 
 
 def _agreed(contract: Contract) -> Agreed:

@@ -163,8 +163,9 @@ def _linkage() -> Document:
             "duplicate_free": _texts(),
             "rules": {"enum": list(RULES)},
             "dummies": _whole(0, most=MOST_DUMMIES),
+            "stricter": {"type": "array", "items": {"enum": list(PERCENTS[1:])}},
         },
-        optional=(*LinkTerms().to_document(), "dummies"),
+        optional=(*LinkTerms().to_document(), "dummies", "stricter"),
     )
 
 

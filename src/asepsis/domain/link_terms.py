@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from asepsis.domain.documents import Document, Fields
-from asepsis.domain.linkage import LEVELS, LinkMode
+from asepsis.domain.linkage import GRADES, LEVELS, LinkGrade, LinkMode
 from asepsis.domain.names import PartyId
 
 MODES: Final = (LinkMode.KEYED, LinkMode.SEALED, LinkMode.RULES)
@@ -23,7 +23,8 @@ class LinkTerms:
     """``percent`` is the least posterior of a link, one of 50, 90 and 99; without posteriors it has no effect.
 
     ``duplicate_free`` names owners that list every patient once. ``rules`` is for mode ``rules``. ``dummies`` is for
-    mode ``keyed``: for every hundred records, how many of nobody each owner adds.
+    mode ``keyed``: for every hundred records, how many of nobody each owner adds. ``stricter`` are the higher percents
+    that an analysis may state instead of ``percent``.
     """
 
     mode: LinkMode = LinkMode.SEALED
@@ -31,6 +32,19 @@ class LinkTerms:
     duplicate_free: frozenset[PartyId] = frozenset()
     rules: str = RULES[0]
     dummies: int = 0
+    stricter: frozenset[int] = frozenset()
+
+    def admits(self, certainty: int) -> bool:
+        """Whether an analysis may state that its links are at least this sure; 0 is what the contract says."""
+        return certainty in {0, self.percent, *self.stricter}
+
+    def beyond(self, certainty: int) -> int:
+        """What an analysis states in per cent, if that is more than is agreed anyway; else 0."""
+        return 0 if certainty == self.percent else certainty
+
+    def least(self, certainty: int = 0) -> int:
+        """How sure the links of an analysis are, in per cent; links without posteriors are all the same."""
+        return max(self.percent, certainty) if GRADES[self.mode] is LinkGrade.A else PERCENTS[0]
 
     def to_document(self) -> Document:
         """The clause that :func:`read_link_terms` reads."""
@@ -40,6 +54,7 @@ class LinkTerms:
             "duplicate_free": sorted(self.duplicate_free),
             "rules": self.rules,
             **({"dummies": self.dummies} if self.dummies else {}),
+            **({"stricter": sorted(self.stricter)} if self.stricter else {}),
         }
 
 
@@ -59,4 +74,22 @@ def read_link_terms(fields: Fields) -> LinkTerms:
     if dummies > (MOST_DUMMIES if mode is LinkMode.KEYED else 0):
         raise fields.malformed("dummies", f"at most {MOST_DUMMIES} per cent are added, and in mode keyed alone")
     free = frozenset(PartyId(name) for name in fields.texts("duplicate_free", default=()))
-    return LinkTerms(mode=mode, percent=percent, duplicate_free=free, rules=rules, dummies=dummies)
+    return LinkTerms(
+        mode=mode,
+        percent=percent,
+        duplicate_free=free,
+        rules=rules,
+        dummies=dummies,
+        stricter=_read_stricter(fields, mode, percent),
+    )
+
+
+def _read_stricter(fields: Fields, mode: LinkMode, percent: int) -> frozenset[int]:
+    if not fields.has("stricter"):
+        return frozenset()
+    possible = [higher for higher in PERCENTS if higher > percent and GRADES[mode] is LinkGrade.A]
+    stricter = fields.items("stricter")
+    if any(type(value) is not int or value not in possible for value in stricter):
+        known = ", ".join(map(str, possible)) or "nothing"
+        raise fields.malformed("stricter", f"with this mode and percent it lists {known}")
+    return frozenset(value for value in stricter if isinstance(value, int))

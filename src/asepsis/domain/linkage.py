@@ -46,6 +46,8 @@ GRADES: Final[Mapping[LinkMode, LinkGrade]] = {
 }
 LEVELS: Final = (0.5, 0.9, 0.99)
 """Minimum posteriors that an analysis can state; the link map knows no finer ones."""
+LINK_COLUMNS: Final[Mapping[int, str]] = {50: "link_id", 90: "link_id_90", 99: "link_id_99"}
+"""The columns of the link map that tell persons apart, by the least posterior of their links in per cent."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

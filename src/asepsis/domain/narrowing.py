@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from asepsis.domain.catalogue import AFFILIATIONS, Catalogue, Column, Table, Use
 from asepsis.domain.contract import Contract, Party, Role
+from asepsis.domain.link_terms import LinkTerms
 from asepsis.domain.privacy import Privacy
 from asepsis.domain.quotas import Quotas
 
@@ -90,6 +91,11 @@ def _purposes(new: Mapping[str, str], before: Mapping[str, str]) -> bool:
     return bool(new) == bool(before) and new.items() <= before.items()
 
 
+def _linkage(new: LinkTerms, before: LinkTerms) -> bool:
+    """Analyses may state fewer other certainties; links themselves stay as they are."""
+    return new.stricter <= before.stricter and replace(new, stricter=before.stricter) == before
+
+
 def _some(new: tuple[object, ...], before: tuple[object, ...]) -> bool:
     return set(new) <= set(before)
 
@@ -110,6 +116,7 @@ _NARROWS: Final[Mapping[str, Callable[[Any, Any], bool]]] = {
     "beside": le,
     "quotas": _quotas,
     "privacy": _privacy,
+    "linkage": _linkage,
     "purposes": _purposes,
     "templates": _some,
 }

@@ -11,7 +11,9 @@ from tempfile import TemporaryDirectory
 from typing import Final
 
 from asepsis.domain.contract import Holding
+from asepsis.domain.linkage import LINK_COLUMNS
 from asepsis.domain.names import PartyId
+from asepsis.engines.query.loading import LinkMap
 from asepsis.engines.query.room import QueryRoom
 from asepsis.runtime.order import Order
 from asepsis.runtime.vault import Vault
@@ -28,7 +30,7 @@ class RoomData:
 
     room: QueryRoom
     files: Mapping[PartyId, Mapping[str, Path]]
-    links: Path | None
+    links: LinkMap | None
 
     def tables_of(self, owner: PartyId) -> Mapping[str, Path]:
         """One owner's clinical tables."""
@@ -39,7 +41,7 @@ class RoomData:
 def open_room(order: Order, vault: Vault) -> Iterator[RoomData]:
     """Unseal and load what the job may read; locked against everything but generated statements."""
     files = {snapshot.manifest.owner: vault.unseal(snapshot) for snapshot in order.held(Holding.CLINICAL)}
-    links = vault.unseal(order.links)[LINKS] if order.links is not None else None
+    links = _links(order, vault)
     with (
         TemporaryDirectory(prefix="asepsis-", dir=_memory()) as spill,
         QueryRoom(Path(spill), threads=THREADS, memory_limit=MEMORY_LIMIT) as room,
@@ -49,6 +51,18 @@ def open_room(order: Order, vault: Vault) -> Iterator[RoomData]:
             room.load(table, files=present, links=links)
         room.lock()
         yield RoomData(room=room, files=files, links=links)
+
+
+def _links(order: Order, vault: Vault) -> LinkMap | None:
+    """Who is one person by links as sure as the analysis states, and by those that the contract asks for."""
+    if order.links is None:
+        return None
+    terms, stated = order.contract.linkage, order.job.analysis.certainty
+    return LinkMap(
+        path=vault.unseal(order.links)[LINKS],
+        person=LINK_COLUMNS[terms.least(stated)],
+        whole=LINK_COLUMNS[terms.least()],
+    )
 
 
 def _memory() -> str | None:

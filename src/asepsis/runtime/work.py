@@ -85,8 +85,13 @@ def _method(order: Order, vault: Vault) -> Statistic:
 
 
 def _asking(order: Order, plan: Digest, *, notes: tuple[Finding, ...] = ()) -> Asking:
-    """Who asks what of which data: equal plans on the same snapshots are one question."""
-    data = digest({"inputs": sorted(item.manifest for item in order.job.inputs)})
+    """Who asks what of which data: equal plans on the same snapshots are one question.
+
+    Stricter links make other data of the same snapshots, so that a cell is never taken for the same cell by others.
+    """
+    stricter = order.contract.linkage.beyond(order.job.analysis.certainty)
+    by_links = {"certainty": stricter} if stricter else {}
+    data = digest({"inputs": sorted(item.manifest for item in order.job.inputs), **by_links})
     question = digest({"plan": plan, "data": data})
     author, quotas = order.job.analysis.author, order.contract.quotas
     return Asking(author=author, question=question, data=data, notes=(*notes, *_linked(order)), quotas=quotas)
@@ -96,8 +101,10 @@ def _linked(order: Order) -> tuple[Finding, ...]:
     """How far the links behind an answer can be trusted."""
     if order.links is None:
         return ()
-    terms = order.contract.linkage
+    terms, stated = order.contract.linkage, order.job.analysis.certainty
     reason = f"Patients of several owners count once, by links of grade {GRADES[terms.mode]} (mode {terms.mode})."
+    if stated:
+        reason += f" The analysis states links that are at least {stated} % sure."
     return (Finding(code="disclosure.linked", severity=Severity.PASS, reason=reason),)
 
 

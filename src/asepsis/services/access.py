@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Final
 
 from asepsis.access.policies import ruling
-from asepsis.domain.access import READS, is_agreed, serves
+from asepsis.domain.access import READS, is_agreed, serves, trusts
 from asepsis.domain.analysis import Analysis
 from asepsis.domain.asking import (
     ASKING,
@@ -108,6 +108,7 @@ def require_asking(access: Access, analysis: Analysis, contract: Contract) -> No
     """Raise ContractForbids or UnknownParty unless this author may ask for this; a refusal is in the ledger."""
     kind = analysis.kind.value
     what = f"this {kind}" if serves(analysis, contract) else f"a {kind} without one of its purposes, by name"
+    what = what if trusts(analysis, contract) else f"a {kind} by links that are {analysis.certainty} per cent sure"
     access.require(
         asking(access.party(contract, analysis.author, deed=ASKING[analysis.kind]), analysis, contract),
         otherwise=ContractForbids(contract=contract.name, what=f"{analysis.author} asking for a {kind}"),

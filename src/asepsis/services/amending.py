@@ -52,6 +52,7 @@ _NEW_IS_WIDER: Final = (
     "datasets.*",
     "disclosure.automatic_release.*",
     "disclosure.beside.*",
+    "linkage.stricter.*",
     "parties.*",
     "purposes.*",
     "runtime.measurements.*",
@@ -92,6 +93,7 @@ def _direction(place: str, old: object, new: object) -> Direction:
 def _leaves_of(contract: Contract) -> dict[str, object]:
     document = contract.to_document()
     document["disclosure"] = {**_mapping(document["disclosure"]), "quotas": contract.quotas.to_document()}
+    document["linkage"] = contract.linkage.to_document()
     return dict(_leaves(document, ""))
 
 

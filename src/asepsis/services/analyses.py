@@ -94,7 +94,13 @@ class Analyses:
             self._note_refusal(analysis, agreement, planned.assessment)
             return Answer(assessment=planned.assessment, rewrite=planned.rewrite)
         inputs = self.runs.inputs(agreement, analysis.kind, without=without)
-        question = question_digest(agreement.digest, plan=planned.plan, inputs=inputs, purpose=analysis.purpose)
+        question = question_digest(
+            agreement.digest,
+            plan=planned.plan,
+            inputs=inputs,
+            purpose=analysis.purpose,
+            certainty=agreement.contract.linkage.beyond(analysis.certainty),
+        )
         for release in self.state.releases():
             if release.question == question:
                 return self._answer(release, repeated=True)

@@ -248,10 +248,16 @@ class Runs:
         return LedgerEntry(at=self.clock(), actor=actor or self.audit.host, act=act, subject=run.id, facts=facts)
 
 
-def question_digest(contract: Digest, *, plan: Digest, inputs: Iterable[SnapshotInput], purpose: str = "") -> Digest:
-    """What makes two analyses the same question: the contract, the canonical plan, the exact inputs and the purpose."""
+def question_digest(
+    contract: Digest, *, plan: Digest, inputs: Iterable[SnapshotInput], purpose: str = "", certainty: int = 0
+) -> Digest:
+    """What makes two analyses the same question: the contract, the canonical plan, the exact inputs and the purpose.
+
+    ``certainty`` is that of the links, where it is not the contract's.
+    """
     manifests = sorted(item.manifest for item in inputs)
-    stated = {"purpose": purpose} if purpose else {}
+    stated: dict[str, str | int] = {"purpose": purpose} if purpose else {}
+    stated |= {"certainty": certainty} if certainty else {}
     return digest({"contract": contract, "plan": plan, "inputs": list(manifests), **stated})
 
 

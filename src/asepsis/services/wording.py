@@ -42,6 +42,7 @@ def _sentences(party: Party, contract: Contract) -> list[str]:
         kinds += [f"the template {one.name} ({one.title}; {one.digest[:16]})" for one in contract.templates]
         lines.append(f"May ask {', '.join(kinds)}; sees results protected under {contract.profile}, never a row.")
         lines += [f"May state the purpose {name}: {text}" for name, text in sorted(contract.purposes.items())]
+        lines += _certainties(contract)
         lines.append(_quotas(contract))
         lines += _noise(contract)
     lines += _continuity(party, contract)
@@ -89,9 +90,17 @@ def _linkage(contract: Contract) -> list[str]:
             f"Its identifiers stay in its own home. A linkage gets keyed tokens of them{dummies}; the owners' desks "
             "agree on a new key for each one, and destroy it afterwards."
         )
-        return [word]
+        return [word, *_certainties(contract)]
     how = "compared in clear" if terms.mode is LinkMode.SEALED else f"compared by the exact rules {terms.rules}"
-    return [f"Its identifiers are sealed in the room, and {how} inside the runtime of a linkage alone."]
+    word = f"Its identifiers are sealed in the room, and {how} inside the runtime of a linkage alone."
+    return [word, *_certainties(contract)]
+
+
+def _certainties(contract: Contract) -> list[str]:
+    """How sure links are that analyses may ask for beside the contract's own."""
+    stricter = " or ".join(f"{percent}" for percent in sorted(contract.linkage.stricter))
+    word = f"An analysis may also count by links that are {stricter} per cent sure; what lies between is protected too."
+    return [word] if stricter else []
 
 
 def _quotas(contract: Contract) -> str:

@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from asepsis.domain.catalogue import Catalogue, Column, ColumnType, Table, Use
+from asepsis.engines.query.loading import LinkMap
 from asepsis.engines.query.room import QueryRoom
 
 Tables = dict[str, dict[str, list[dict[str, Any]]]]
@@ -110,7 +111,7 @@ def open_room(tmp_path: Path) -> Iterator[OpenRoom]:
                 owner: write(folder / f"{table.name}-{owner}.parquet", table, rows)
                 for owner, rows in tables.get(table.name, {}).items()
             }
-            room.load(table, files, path)
+            room.load(table, files, None if path is None else LinkMap(path=path))
         room.lock()
         return room
 

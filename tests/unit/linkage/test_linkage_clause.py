@@ -16,9 +16,10 @@ import pytest
 from asepsis.domain.documents import Fields
 from asepsis.domain.identity import IDENTITY_COLUMNS
 from asepsis.domain.link_terms import MODES, PERCENTS, RULES, LinkTerms, read_link_terms
-from asepsis.domain.linkage import GRADES, LinkMode
+from asepsis.domain.linkage import GRADES, LINK_COLUMNS, LinkMode
 from asepsis.domain.names import PartyId
 from asepsis.engines.linkage.latent_linking import Engine, LinkOptions, link_tokens
+from asepsis.engines.linkage.person_map import PERSON_MAP
 from asepsis.engines.linkage.sealed_linking import link_identities
 from asepsis.engines.linkage.token_files import read_token_files, token_files
 from asepsis.errors.contract import DocumentMalformed
@@ -48,6 +49,10 @@ def test_a_clause_reads_as_what_it_was_written_from(mode: LinkMode, percent: int
     assert terms(**written.to_document()) == written
     keyed = replace(written, mode=LinkMode.KEYED, dummies=25)
     assert terms(**keyed.to_document()) == keyed
+    higher = [one for one in PERCENTS if one > percent and mode is not LinkMode.RULES]
+    if higher:
+        stricter = replace(keyed, mode=mode, dummies=0, stricter=frozenset(higher))
+        assert terms(**stricter.to_document()) == stricter
 
 
 def test_a_clause_that_says_nothing_is_the_default_and_stays_out_of_old_contracts() -> None:
@@ -71,6 +76,12 @@ def test_a_clause_that_says_nothing_is_the_default_and_stays_out_of_old_contract
         ({"mode": "sealed", "dummies": 1}, "in mode keyed alone"),
         ({"dummies": -1}, "dummies"),
         ({"threshold": 0.9}, "unknown"),
+        ({"stricter": [50]}, "lists 90, 99"),
+        ({"stricter": [95]}, "lists 90, 99"),
+        ({"stricter": ["90"]}, "lists 90, 99"),
+        ({"percent": 90, "stricter": [90]}, "lists 99"),
+        ({"percent": 99, "stricter": [99]}, "lists nothing"),
+        ({"mode": "rules", "stricter": [90]}, "lists nothing"),
     ],
 )
 def test_what_no_room_runs_is_refused(clause: dict[str, Any], problem: str) -> None:
@@ -81,6 +92,13 @@ def test_what_no_room_runs_is_refused(clause: dict[str, Any], problem: str) -> N
 def test_every_rule_and_mode_of_the_clause_is_there() -> None:
     assert set(RULES) <= set(PROFILES)
     assert set(MODES) <= set(GRADES)
+
+
+def test_links_are_as_sure_as_is_stated_where_they_have_posteriors() -> None:
+    found = {mode: [LinkTerms(mode=mode, percent=90).least(stated) for stated in (0, 90, 99)] for mode in MODES}
+    assert found == {LinkMode.KEYED: [90, 90, 99], LinkMode.SEALED: [90, 90, 99], LinkMode.RULES: [50, 50, 50]}
+    assert set(LINK_COLUMNS) == set(PERCENTS)
+    assert set(LINK_COLUMNS.values()) < set(PERSON_MAP.names)
 
 
 def people(*rows: dict[str, Any]) -> pa.Table:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from asepsis.domain.catalogue import AFFILIATIONS, Column, ColumnType, Table, Use
 from asepsis.sql.affiliations import COLUMNS
 
 LINKS: Final = "links_"
+WHOLE: Final = "whole"
 PERSON: Final = "person_"
 OWNERS: Final = "owner_"
 
@@ -30,6 +32,19 @@ For an analysis all others are missing, NaN and infinity among them.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LinkMap:
+    """A Parquet file that says which persons of several owners are one: owner VARCHAR, person_id BIGINT, and columns.
+
+    ``person`` is the column of the persons that are counted. ``whole`` is a column of the same or coarser ones: what
+    it joins and ``person`` does not is one person to the memory of releases.
+    """
+
+    path: Path
+    person: str = "link_id"
+    whole: str = "link_id"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OwnerFile:
     """One owner's file of a table: the number of the owner, the bound name of its path, its columns."""
 
@@ -42,11 +57,14 @@ def link_sql(unit: str, path: str, owner: int) -> str:
     """Give every person of a file who has no room-wide id yet a new one."""
     return f"""
         INSERT INTO {LINKS}
-        SELECT {owner}, person, (SELECT coalesce(max(link), 0) FROM {LINKS}) + row_number() OVER (ORDER BY person)
-        FROM (
-            SELECT DISTINCT CAST("{unit}" AS BIGINT) AS person FROM read_parquet(${path}) WHERE "{unit}" IS NOT NULL
+        SELECT {owner}, person, fresh, fresh FROM (
+            SELECT person, row_number() OVER (ORDER BY person)
+                + (SELECT coalesce(max(greatest(link, {WHOLE})), 0) FROM {LINKS}) AS fresh
+            FROM (
+                SELECT DISTINCT CAST("{unit}" AS BIGINT) AS person FROM read_parquet(${path}) WHERE "{unit}" IS NOT NULL
+            )
+            WHERE person NOT IN (SELECT person FROM {LINKS} WHERE owner = {owner})
         )
-        WHERE person NOT IN (SELECT person FROM {LINKS} WHERE owner = {owner})
     """  # noqa: S608 - names of the catalogue and numbers only
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from asepsis.disclosure.contributors import WHOLE, Population
 from asepsis.engines.query.answers import Raw, cell_keys
+from asepsis.engines.query.splits import Splits
 from asepsis.sql.identity import Identities, plain_keys
 from asepsis.sql.plan import Grouping, Predicate, Truth
 
@@ -46,10 +47,11 @@ def populations_of(grouping: Grouping) -> tuple[tuple[Predicate, tuple[int, ...]
 
 @dataclass(slots=True, kw_only=True)
 class Gathering:
-    """The persons of the cells of one grouping, while ranges come in."""
+    """The persons of the cells of one grouping, while ranges come in; ``splits`` where links count some in parts."""
 
     grouping: Grouping
     known: Links
+    splits: Splits | None = None
     parts: dict[tuple[Raw, int], list[NDArray[np.uint32]]] = field(default_factory=dict)
 
     def add(self, table: pa.Table) -> None:
@@ -82,7 +84,10 @@ class Gathering:
         return found
 
     def populations(self, branch: int, *, least: int, effects: dict[Raw, int] | None) -> Iterable[Population]:
-        """The populations of at least ``least`` persons, in the order of their cells."""
+        """The populations of at least ``least`` persons, in the order of their cells.
+
+        What a cell counts in parts is as little as the persons that they are parts of.
+        """
         plain = plain_keys(self.grouping)
         wheres = populations_of(self.grouping)
         named = [Identities(self.grouping, where) for where, _ in wheres]
@@ -91,6 +96,10 @@ class Gathering:
             if len(places) < least:
                 continue
             _, measures = wheres[place]
+            effect = None if effects is None else effects.get(key, 0)
+            if self.splits is not None:
+                places, wholes = self.splits.slots(places)
+                effect = effect if wholes == len(places) else min(wholes, wholes if effect is None else effect)
             yield Population(
                 branch=branch,
                 keys=cell_keys(key),
@@ -98,5 +107,5 @@ class Gathering:
                 places=places,
                 identity=named[place].of(key),  # type: ignore[arg-type]
                 plain=plain,
-                effect=None if effects is None else effects.get(key, 0),
+                effect=effect,
             )

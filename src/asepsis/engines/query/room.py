@@ -25,9 +25,10 @@ from asepsis.engines.query.answers import Raw, Rows, added_up, cell_keys, cell_r
 from asepsis.engines.query.effects import Effects
 from asepsis.engines.query.guard import guarded, timed
 from asepsis.engines.query.lengths import lengths_of
-from asepsis.engines.query.loading import LINKS, OwnerFile, link_sql, table_sql
+from asepsis.engines.query.loading import LINKS, WHOLE, LinkMap, OwnerFile, link_sql, table_sql
 from asepsis.engines.query.people import Gathering, Links, populations_of, tokens
 from asepsis.engines.query.ranges import DEFAULT_ROWS, Clustering, Range, pace
+from asepsis.engines.query.splits import Splits, split
 from asepsis.errors.engine import EngineDataError, EngineLockedError, EngineOwnersError, EngineTableError
 from asepsis.sql.duckdb import Counting, Generated, cells_sql, effects_sql, people_sql, quantile_sql
 from asepsis.sql.effects import variants
@@ -83,9 +84,9 @@ class QueryRoom:
         self._tables: list[Table] = []
         self._clustered: dict[str, Clustering] = {}
         self._persons: Range | None = None
-        self._names: tuple[Links, NDArray[np.uint64]] | None = None
+        self._names: tuple[Links, NDArray[np.uint64], Splits | None] | None = None
         self._connection = guarded(lambda: duckdb.connect(":memory:", config=settings))
-        self._do(f"CREATE TABLE {LINKS} (owner INTEGER, person BIGINT, link BIGINT)")
+        self._do(f"CREATE TABLE {LINKS} (owner INTEGER, person BIGINT, link BIGINT, {WHOLE} BIGINT)")
 
     def __enter__(self) -> Self:
         """The room itself."""
@@ -106,18 +107,18 @@ class QueryRoom:
         """The owners whose files were loaded."""
         return tuple(self._owners)
 
-    def load(self, table: Table, files: Mapping[PartyId, Path], links: Path | None = None) -> None:
+    def load(self, table: Table, files: Mapping[PartyId, Path], links: LinkMap | None = None) -> None:
         """Open the owners' Parquet files of one table as a single table of linked persons.
 
-        ``links`` is a Parquet file (owner VARCHAR, person_id BIGINT, link_id BIGINT); persons whom it does not
-        name get ids of their own, so persons of different owners coincide only where it says so.
+        Persons whom the ``links`` do not name get ids of their own, so persons of different owners coincide only where
+        they say so.
         Raises EngineTableError, EngineOwnersError, EngineLockedError.
         """
         if self._locked:
             raise EngineLockedError
         if not any(column.uses for column in table.columns):
             return
-        if links is not None and links not in self._links:
+        if links is not None and links.path not in self._links:
             self._read_links(links)
         opened = [self._open(table, owner, path) for owner, path in sorted(files.items())]
         paths = {file.path: str(files[self._owners[file.owner]]) for file in opened}
@@ -146,11 +147,11 @@ class QueryRoom:
         self, plan: QueryPlan, *, least: int, needs: Needs = PLAIN
     ) -> tuple[Sealed[CellTable], Sealed[Contributors]]:
         """The cells of a plan and the persons behind them, from the same person-cells. Raises as :meth:`cells`."""
-        links, names = self._tokens()
+        links, names, splits = self._tokens()
         branches: list[Rows] = []
         found: list[Population] = []
         for branch, grouping in enumerate(plan.groupings):
-            cells, gathering = self._cells(grouping, needs, Gathering(grouping=grouping, known=links))
+            cells, gathering = self._cells(grouping, needs, Gathering(grouping=grouping, known=links, splits=splits))
             branches.append(cells)
             if gathering is not None:
                 relevant = frozenset(key for key, count in gathering.sizes().items() if count >= least)
@@ -256,13 +257,15 @@ class QueryRoom:
             walk.told(pc.sum(table.column(len(grouping.keys))).as_py() or 0)
             yield table
 
-    def _tokens(self) -> tuple[Links, NDArray[np.uint64]]:
-        """The persons of the room, and their tokens."""
+    def _tokens(self) -> tuple[Links, NDArray[np.uint64], Splits | None]:
+        """The persons of the room, and their tokens; and how links that are stricter than agreed split them."""
         if self._names is None:
-            text = f"SELECT owner, person, link FROM {LINKS}"  # noqa: S608 - a constant
+            text = f"SELECT owner, person, link, {WHOLE} FROM {LINKS}"  # noqa: S608 - constants
             table = self._answer(lambda: self._connection.sql(text).to_arrow_table())
             owners = np.array([str(owner) for owner in self._owners] or [""], object)[table.column(0).to_numpy()]
-            self._names = tokens(table.column(2).to_numpy(), table.column(1).to_numpy(), owners.tolist())
+            persons, parts, wholes = (column.to_numpy() for column in table.columns[1:])
+            known = tokens(wholes, persons, owners.tolist())
+            self._names = (*known, None) if np.array_equal(parts, wholes) else split(parts, wholes, known)
         return self._names
 
     def _first_and_last(self) -> Range | None:
@@ -306,15 +309,17 @@ class QueryRoom:
             self._owners.append(owner)
         return self._owners.index(owner)
 
-    def _read_links(self, path: Path) -> None:
+    def _read_links(self, links: LinkMap) -> None:
+        path = links.path
         self._links.add(path)
         text = "SELECT DISTINCT owner FROM read_parquet($path) ORDER BY owner"
         owners = guarded(lambda: self._connection.execute(text, {"path": str(path)}).fetchall())
         for (owner,) in owners:
             insert = f"""
-                INSERT INTO {LINKS} SELECT $number, CAST(person_id AS BIGINT), CAST(link_id AS BIGINT)
+                INSERT INTO {LINKS}
+                SELECT $number, CAST(person_id AS BIGINT), CAST({links.person} AS BIGINT), CAST({links.whole} AS BIGINT)
                 FROM read_parquet($path) WHERE owner = $owner
-            """  # noqa: S608 - a constant
+            """  # noqa: S608 - constants
             number = self._number(PartyId(str(owner)))
             self._do(insert, {"path": str(path), "owner": owner, "number": number})
 
