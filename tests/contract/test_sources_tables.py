@@ -352,6 +352,7 @@ def test_every_table_is_written_as_parquet_exactly(source: Source, point: Restor
     counts: list[int] = []
     written = {table.path: table for table in source.export(point, tmp_path / "out", reading=counts.append)}
     assert set(written) >= {path_of(source, table) for table in TABLES}
+    assert set(written) <= {entry.path for entry in source.walk(point) if entry.path.endswith(".tsv")}
     for table, rows in TABLES.items():
         told = written[path_of(source, table)]
         assert (told.rows, told.columns) == (len(rows), 3)

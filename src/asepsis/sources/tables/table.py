@@ -63,10 +63,11 @@ class TableContainer(Container[Table]):
         """Name and pieces of each table's file, the header a piece of its own before the first rows.
 
         A table may come several times, without header from the second time on. Pieces must be taken before the next
-        stretch is asked for. Here from the listing; dumps that are read from front to back do without it.
+        stretch is asked for. Here from the listing, where other files may stand besides (the schema of a database);
+        dumps that are read from front to back do without it.
         """
         for entry in self.listing.entries():
-            if entry.type is EntryType.FILE:
+            if entry.type is EntryType.FILE and entry.path.endswith(_SUFFIX):
                 _, table = self.listing.file(entry.path)
                 yield table.name, table.producer()
 
