@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -476,7 +477,14 @@ def _agreed(contract: Contract) -> Agreed:
 
 
 def _check_holdings(contract: Contract, fields: Fields) -> None:
-    """Identifiers and tokens never stand in one contract: in mode ``keyed`` no identifier enters the room."""
+    """Identifiers and tokens never stand in one contract: in mode ``keyed`` no identifier enters the room.
+
+    What an owner has of one kind is one dataset, for its persons are told apart by one ``person_id`` there.
+    """
+    held = Counter((dataset.owner, dataset.holds) for dataset in contract.datasets)
+    for (owner, holding), many in sorted(held.items()):
+        if many > 1:
+            raise fields.malformed("datasets", f"{owner} has more than one dataset that holds {holding.value}")
     is_keyed = contract.linkage.mode is LinkMode.KEYED
     unwanted = Holding.IDENTITY if is_keyed else Holding.TOKENS
     if any(dataset.holds is unwanted for dataset in contract.datasets):

@@ -12,6 +12,8 @@ from asepsis.bootstrap.room import create_room
 from asepsis.cli.main import app
 from asepsis.domain.contract import Contract, Role, read_contract
 from asepsis.domain.keydesk import PublicKeys
+from asepsis.domain.link_terms import MODES
+from asepsis.domain.linkage import LinkMode
 from asepsis.domain.names import Digest, PartyId
 from asepsis.domain.snapshot import Label
 from asepsis.errors.contract import DocumentMalformed
@@ -83,6 +85,13 @@ def test_real_data_need_the_highest_level(label: Label, level: int) -> None:
 def test_the_datasets_are_the_contributed_ones_or_named_after_the_owner() -> None:
     assert {d.name for d in drafted().datasets} == {"northgate-omop-clinical", "northgate-omop-identity"}
     assert {d.name for d in drafted(northgate={"old"}).datasets} == {"old-clinical", "old-identity"}
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_an_owner_has_one_dataset_of_each_kind(mode: LinkMode) -> None:
+    """Guard: of two, a run would read one and say nothing about the other."""
+    with pytest.raises(DocumentMalformed, match="northgate has more than one dataset that holds"):
+        drafted(replace(TERMS, linkage=mode), northgate={"old", "older"})
 
 
 def test_referrals_are_offered_only_where_a_clinical_team_is() -> None:
