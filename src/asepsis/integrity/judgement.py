@@ -11,10 +11,7 @@ from typing import Final
 from asepsis.domain.integrity import ObjectFacts, ObjectVerdict
 from asepsis.domain.source import Verdict
 from asepsis.integrity import formats
-from asepsis.integrity.notes import OUR_NAMES, KnownNames
-
-NOTE_PHRASES: Final = 3
-"""So many different phrases make a short text a ransom note; clinical prose has hardly one."""
+from asepsis.integrity.notes import NOTE_PHRASES, OUR_NAMES, KnownNames
 
 _LARGEST_NOTE: Final = 64 << 10
 

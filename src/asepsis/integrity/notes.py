@@ -31,6 +31,8 @@ _NOTE_NAMES: Final = re.compile(
     ) \.(?:txt|html?|hta|rtf|md|png|bmp|log)$"""
 )
 
+NOTE_PHRASES: Final = 3
+"""So many different phrases make a short text a ransom note; clinical prose has hardly one."""
 _PHRASES: Final = tuple(
     re.compile(pattern)
     for pattern in (
@@ -77,10 +79,15 @@ _WORDS: Final = (
     (b"within ", b"price "),
 )
 """One of these occurs wherever the phrase at the same place does: looking for words is many times as fast."""
+_ORDER: Final = sorted(range(len(_WORDS)), key=lambda at: len(_WORDS[at]))
+"""What is looked for fastest comes first."""
 
 
-def phrases_in(text: bytes) -> int:
-    """How many different typical phrases of ransom notes occur (ASCII, any case)."""
-    lowered = text.lower()
-    likely = (phrase for phrase, words in zip(_PHRASES, _WORDS, strict=True) if any(word in lowered for word in words))
-    return sum(1 for phrase in likely if phrase.search(lowered))
+def phrases_in(text: bytes, *, least: int = 1) -> int:
+    """How many different typical phrases of ransom notes occur (ASCII, any case); 0 where they are fewer than least."""
+    lowered, found = text.lower(), 0
+    for number, at in enumerate(_ORDER):
+        if found + len(_ORDER) - number < least:
+            return 0
+        found += any(word in lowered for word in _WORDS[at]) and _PHRASES[at].search(lowered) is not None
+    return found if found >= least else 0

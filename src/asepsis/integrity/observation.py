@@ -7,21 +7,18 @@ is a hint only (medical archives and images look random); what a format says abo
 from __future__ import annotations
 
 import codecs
-import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import BinaryIO, Final
 
-import numpy as np
-
 from asepsis.domain.integrity import ObjectFacts
-from asepsis.integrity import formats
-from asepsis.integrity.notes import phrases_in
+from asepsis.integrity import formats, spread
+from asepsis.integrity.notes import NOTE_PHRASES, phrases_in
 from asepsis.integrity.structure import documents, images, office, packed, tables
 from asepsis.integrity.structure.cursor import LARGEST_HELD, Cursor
 from asepsis.integrity.structure.dicom import dicom_faults
 from asepsis.integrity.structure.noise import NoiseCount, is_noise
 from asepsis.integrity.structure.tar import tar_faults
-from asepsis.integrity.structure.text import BLOCK, TextTest, is_mostly_text, marked_encoding
+from asepsis.integrity.structure.text import BLOCK, TextTest, controls_in, is_mostly_text, marked_encoding
 from asepsis.integrity.structure.zipped import zip_faults
 
 HEAD: Final = 64 << 10
@@ -31,6 +28,7 @@ _PIECE: Final = 256 * BLOCK
 _EBCDIC_TEXT: Final = " .<(+&!$*);-/,%_>?:#@'=\"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789".encode(
     "cp037"
 )
+_EBCDIC_VALUES: Final = spread.values_of(_EBCDIC_TEXT)
 _EBCDIC_SHARE: Final = 0.6
 _EBCDIC_BLOCK_SHARE: Final = 0.45
 _NEARLY_ALL_VALUES: Final = 240
@@ -62,6 +60,8 @@ _GRAMMARS: Final[Mapping[str, Callable[[bytes], tuple[str, ...]]]] = {
     formats.HL7: documents.hl7_faults,
     formats.X12: documents.x12_faults,
 }
+_CLINICAL: Final = frozenset({formats.HL7, formats.X12, formats.FHIR, formats.CCDA})
+"""No note begins as these do."""
 _PACKED: Final = frozenset({formats.GZIP, "xz", "bzip2", "zstd", "zip", "7z", "png", "jpeg", "parquet", "pdf"})
 """Sound content of these is noise to any measure."""
 
@@ -71,19 +71,34 @@ def observe(stream: BinaryIO, *, size: int) -> ObjectFacts:
 
     Whatever reading raises passes through.
     """
-    head = _exactly(stream, min(HEAD, size))
+    head = exactly(stream, min(HEAD, size))
+    return observe_from(head, spread.count(head), stream, size=size)
+
+
+def observe_from(head: bytes, counts: spread.Counts, stream: BinaryIO, *, size: int) -> ObjectFacts:
+    """The same, when the first ``HEAD`` bytes were read already; ``counts`` are those of their values."""
     if not head:
         return ObjectFacts(format=formats.EMPTY, size=size)
-    known = formats.binary_format(head)
     pieces = _pieces(stream, head)
-    if known is not None:
-        return _binary(known, pieces, size=size)
-    encoding = marked_encoding(head)
-    if encoding is None and _is_ebcdic(head):
+    kind = recognise(head, counts)
+    if kind in formats.TEXT_FORMATS:
+        return _text(kind, head, counts, pieces, size=size)
+    if kind == formats.EBCDIC:
         return _ebcdic(head, pieces, size=size)
-    if encoding is not None or is_mostly_text(head):
-        return _text(head, pieces, encoding, size=size)
-    return _unknown(head, pieces, size=size)
+    return _unknown(head, counts, pieces, size=size) if kind == formats.UNKNOWN else _binary(kind, pieces, size=size)
+
+
+def recognise(head: bytes, counts: spread.Counts) -> str:
+    """The format of which this is the beginning, and nothing more than that."""
+    known = formats.binary_format(head)
+    if known is not None:
+        return known
+    if marked_encoding(head) is None:
+        if _is_ebcdic(head, counts):
+            return formats.EBCDIC
+        if not is_mostly_text(head, controls=controls_in(counts)):
+            return formats.UNKNOWN
+    return formats.text_format(head)
 
 
 def _binary(name: str, pieces: Iterator[bytes], *, size: int) -> ObjectFacts:
@@ -102,7 +117,7 @@ def _binary(name: str, pieces: Iterator[bytes], *, size: int) -> ObjectFacts:
     return ObjectFacts(format=name, size=size, faults=faults, noise_blocks=noise.blocks, is_checked=is_checked)
 
 
-def _unknown(head: bytes, pieces: Iterator[bytes], *, size: int) -> ObjectFacts:
+def _unknown(head: bytes, counts: spread.Counts, pieces: Iterator[bytes], *, size: int) -> ObjectFacts:
     noise = NoiseCount()
     for _ in noise.watch(pieces):
         pass
@@ -111,7 +126,7 @@ def _unknown(head: bytes, pieces: Iterator[bytes], *, size: int) -> ObjectFacts:
         size=size,
         is_random=is_noise(head),
         noise_blocks=max(noise.blocks, is_noise(head[:_SMALLEST_SAMPLE])),
-        head_entropy=_entropy(head),
+        head_entropy=spread.entropy(counts),
     )
 
 
@@ -122,9 +137,8 @@ def _ebcdic(head: bytes, pieces: Iterator[bytes], *, size: int) -> ObjectFacts:
     return ObjectFacts(format=formats.EBCDIC, size=size, faults=faults, noise_blocks=blocks, is_checked=True)
 
 
-def _text(head: bytes, pieces: Iterator[bytes], encoding: str | None, *, size: int) -> ObjectFacts:
-    name = formats.text_format(head)
-    test = TextTest(encoding or _stated_encoding(name, head))
+def _text(name: str, head: bytes, counts: spread.Counts, pieces: Iterator[bytes], *, size: int) -> ObjectFacts:
+    test = TextTest(marked_encoding(head) or _stated_encoding(name, head), controls=controls_in(counts))
     grammar = _GRAMMARS.get(name)
     is_parsed = grammar is not None and size <= documents.LARGEST_PARSED
     held = [piece for piece in test.watch(pieces) if is_parsed]
@@ -135,8 +149,8 @@ def _text(head: bytes, pieces: Iterator[bytes], encoding: str | None, *, size: i
         format=name,
         size=size,
         faults=tuple(sorted(faults)),
-        note_words=phrases_in(head),
-        head_entropy=_entropy(head),
+        note_words=phrases_in(head, least=NOTE_PHRASES) if size <= HEAD and name not in _CLINICAL else 0,
+        head_entropy=spread.entropy(counts),
         is_checked=is_parsed or grammar is None,
     )
 
@@ -152,9 +166,10 @@ def _stated_encoding(name: str, head: bytes) -> str | None:
         return None
 
 
-def _is_ebcdic(head: bytes) -> bool:
+def _is_ebcdic(head: bytes, counts: spread.Counts) -> bool:
     """Mostly letters, digits and marks of cp037, with its space (which is ``@`` in ASCII) as the commoner one."""
-    return _share(head, _EBCDIC_TEXT) >= _EBCDIC_SHARE and head.count(b"\x40") > head.count(b"\x20")
+    is_spaced = counts[0x40] > counts[0x20]
+    return bool(is_spaced and spread.number_of(counts, _EBCDIC_VALUES) >= _EBCDIC_SHARE * len(head))
 
 
 def _ebcdic_faults(pieces: Iterator[bytes]) -> tuple[str, ...]:
@@ -177,20 +192,14 @@ def _share(sample: bytes, values: bytes) -> float:
     return (len(sample) - len(sample.translate(None, values))) / len(sample)
 
 
-def _entropy(sample: bytes) -> float:
-    """Shannon's, in bits per byte."""
-    counts = np.bincount(np.frombuffer(sample, dtype=np.uint8), minlength=256)
-    shares = [float(count) / len(sample) for count in counts.tolist() if count]
-    return round(-math.fsum(share * math.log2(share) for share in shares), 3) + 0.0
-
-
 def _pieces(stream: BinaryIO, head: bytes) -> Iterator[bytes]:
     yield head
     while piece := stream.read(_PIECE):
         yield piece
 
 
-def _exactly(stream: BinaryIO, size: int) -> bytes:
+def exactly(stream: BinaryIO, size: int) -> bytes:
+    """So many bytes, or all there are."""
     content = b""
     while len(content) < size:
         piece = stream.read(size - len(content))

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import BinaryIO, Final, cast
 
-import numpy as np
 from blake3 import blake3
 
 from asepsis.domain.estate import IndexedObject
-from asepsis.integrity.observation import observe
+from asepsis.integrity import spread
+from asepsis.integrity.observation import HEAD, exactly, observe_from
 
-CHECKS: Final = "2"
+CHECKS: Final = "3"
 """Raised when the same bytes may give other facts: what was read under an older version is read again."""
 
 _PIECE: Final = 1 << 20
-_SAMPLE: Final = 1 << 16
+_SAMPLE: Final = HEAD
 """So many bytes of each piece that is read are counted for the entropy: it is a hint, and counting is slow."""
 Pace = Callable[[int], None]
 """Called with the number of bytes that were read; may wait."""
@@ -34,11 +33,13 @@ def read_object(
 ) -> IndexedObject:
     """Read an object to its end, once. Whatever reading or watching raises passes through.
 
-    Entropy is Shannon's over byte values (C. E. Shannon, 1948), in bits per byte. The digest is
-    BLAKE3, which takes a fraction of the time of SHA-256.
+    The digest is BLAKE3, which takes a fraction of the time of SHA-256.
     """
     counted = _Counted(stream, pace, watch)
-    facts = observe(cast("BinaryIO", counted), size=size)
+    rest = cast("BinaryIO", counted)
+    head = exactly(rest, min(HEAD, size))
+    counted.values = counts = spread.count(head)
+    facts = observe_from(head, counts, rest, size=size)
     while counted.read(_PIECE):
         pass
     return IndexedObject(
@@ -46,32 +47,27 @@ def read_object(
         size=size,
         facts=facts,
         blake3=counted.digest.hexdigest(),
-        entropy=_entropy(counted.values),
+        entropy=facts.head_entropy
+        if counted.values is counts and facts.head_entropy
+        else spread.entropy(counted.values),
         checks=CHECKS,
     )
 
 
 class _Counted:
-    """A stream that counts what passes through it."""
+    """A stream that counts what passes through it, once there is something to add to."""
 
     def __init__(self, stream: BinaryIO, pace: Pace, watch: Watch) -> None:
         self._stream, self._pace, self._watch = stream, pace, watch
         self.digest = blake3()
-        self.values = np.zeros(256, dtype=np.int64)
+        self.values: spread.Counts | None = None
 
     def read(self, size: int = -1) -> bytes:
         data = self._stream.read(size)
         if data:
             self.digest.update(data)
-            self.values += np.bincount(
-                np.frombuffer(data, dtype=np.uint8, count=min(len(data), _SAMPLE)), minlength=256
-            )
+            if self.values is not None:
+                self.values = self.values + spread.count(data[:_SAMPLE])
             self._watch(data)
             self._pace(len(data))
         return data
-
-
-def _entropy(values: np.ndarray[tuple[int], np.dtype[np.int64]]) -> float:
-    total = int(values.sum())
-    shares = [count / total for count in values.tolist() if count] if total else []
-    return round(-sum(share * math.log2(share) for share in shares), 3) + 0.0

@@ -184,7 +184,8 @@ def _judged(
         found = known[_key(entry)]
         if found.facts is None:
             return found.fault or ""
-        return replace(found.facts, hits=hits.get(found.key, ()))
+        matched = hits.get(found.key)
+        return replace(found.facts, hits=matched) if matched else found.facts
 
     return assess_history((Listing(point=point, entries=entries(point)) for point in points), look, names=names)
 

@@ -13,7 +13,7 @@ import sqlite3
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import fields
 from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
@@ -48,6 +48,7 @@ PRAGMA user_version = 2;
 _OBJECTS: Final = (
     "SELECT batch, key, size, facts, fault, blake3, entropy, checks FROM object WHERE source = ? ORDER BY batch, key"
 )
+_FACTS: Final = tuple(field.name for field in fields(ObjectFacts) if field.name != "hits")
 _HUNTED: Final = "SELECT batch, key, rules, hits FROM hunted WHERE source = ? ORDER BY batch, key, rules"
 
 
@@ -195,7 +196,7 @@ def _payload(source: str, batch: int, rows: list[tuple[Any, ...]]) -> bytes:
 
 
 def _text(facts: ObjectFacts | None) -> str | None:
-    return None if facts is None else json.dumps({k: v for k, v in asdict(facts).items() if k != "hits"})
+    return None if facts is None else json.dumps({name: getattr(facts, name) for name in _FACTS})
 
 
 def _hits(hits: tuple[RuleHit, ...]) -> str:

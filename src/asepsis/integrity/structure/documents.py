@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 from typing import Final
+from xml.parsers import expat
 
 from lxml import etree
 
@@ -15,6 +16,10 @@ LARGEST_PARSED: Final = 16 << 20
 """Larger texts are judged by their blocks and their encoding only."""
 
 _SEGMENT: Final = re.compile(rb"[A-Z][A-Z0-9]{2}(?:[^A-Za-z0-9]|$)")
+_LEADING: Final = b"\x0b\x1c"
+_UTF8_MARK: Final = b"\xef\xbb\xbf"
+_BEGIN: Final = rb"(?:\A(?:\xef\xbb\xbf)?|[\r\n])[\x0b\x1c]*"
+_ANY_SEGMENT: Final = re.compile(_BEGIN + rb"[A-Z][A-Z0-9]{2}(?:[^A-Za-z0-9]|\Z)")
 _XML_ENCODING: Final = re.compile(rb"<\?xml[^>]*?encoding\s*=\s*[\"']([A-Za-z][A-Za-z0-9._-]*)[\"']")
 _ISA_LENGTH: Final = 106
 _BAD_RECORDS: Final = ("format.records_damaged",)
@@ -52,8 +57,11 @@ def declared_encoding(head: bytes) -> str | None:
 def xml_faults(content: bytes) -> tuple[str, ...]:
     """Well-formed, in its declared encoding; entities are not followed and nothing is loaded.
 
-    Undeclared prefixes and several roots are passed over: pieces of documents are kept as files, too.
+    Undeclared prefixes and several roots are passed over: pieces of documents are kept as files, too. What has no
+    entities of its own is first given to a parser that keeps nothing; one that it refuses is looked at again.
     """
+    if b"<!" not in content.replace(b"<!--", b"") and _is_well_formed(content.lstrip()):
+        return ()
     parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False, recover=True)
     try:
         etree.fromstring(content.lstrip(), parser)
@@ -65,15 +73,27 @@ def xml_faults(content: bytes) -> tuple[str, ...]:
     return _UNREADABLE if found else ()
 
 
+def _is_well_formed(content: bytes) -> bool:
+    try:
+        expat.ParserCreate().Parse(content, True)  # noqa: FBT003 - the library's argument
+    except (expat.ExpatError, LookupError, ValueError):
+        return False
+    return True
+
+
 def hl7_faults(content: bytes) -> tuple[str, ...]:
     """Every line is a segment or goes on with text, and a file or batch that opens closes."""
-    lines = [line.lstrip(b"\x0b\x1c") for line in re.split(rb"[\r\n]+", content.removeprefix(b"\xef\xbb\xbf"))]
-    names = [line[:3] for line in lines if _SEGMENT.match(line)]
     for opening, closing in ((b"FHS", b"FTS"), (b"BHS", b"BTS")):
-        if names.count(closing) < names.count(opening) and closing not in names:
+        if _has_segment(content, opening) and not _has_segment(content, closing):
             return _TRUNCATED
-    last = next((line for line in reversed(lines) if line), b"")
-    return _BAD_RECORDS if names and len(last) < 3 and not _SEGMENT.match(last) else ()  # noqa: PLR2004
+    lines = (line.lstrip(_LEADING) for line in reversed(content.removeprefix(_UTF8_MARK).splitlines()))
+    last = next((line for line in lines if line), b"")
+    is_cut = len(last) < 3 and not _SEGMENT.match(last)  # noqa: PLR2004 - the name of a segment
+    return _BAD_RECORDS if is_cut and _ANY_SEGMENT.search(content) else ()
+
+
+def _has_segment(content: bytes, name: bytes) -> bool:
+    return name in content and re.search(_BEGIN + name + rb"(?:[^A-Za-z0-9]|\Z)", content) is not None
 
 
 def x12_faults(content: bytes) -> tuple[str, ...]:

@@ -12,11 +12,14 @@ from typing import Final
 
 import numpy as np
 
+from asepsis.integrity import spread
+
 BLOCK: Final = 4096
 # Control bytes that text of no code page built on ASCII contains; tab, line ends, form feed, HL7's vertical tab and
 # file separator, escape (ISO 2022) and DOS end of file are ordinary.
 _CONTROLS: Final = bytes(byte for byte in range(32) if byte not in b"\t\n\x0b\x0c\r\x1a\x1b\x1c\x1d\x1e") + b"\x7f"
 _OTHERS: Final = bytes(byte for byte in range(256) if byte not in _CONTROLS)
+_CONTROL_VALUES: Final = spread.values_of(_CONTROLS)
 _FEW: Final = 3
 _MANY_KINDS: Final = 6
 _SHARE: Final = 0.02
@@ -38,8 +41,18 @@ def is_text(block: bytes) -> bool:
     return kinds < _MANY_KINDS
 
 
-def is_mostly_text(head: bytes) -> bool:
-    """Whether the first block and more than half of all can be text; much that is binary has text further on."""
+def controls_in(counts: spread.Counts) -> int:
+    """How many control bytes there are that text does not have."""
+    return spread.number_of(counts, _CONTROL_VALUES)
+
+
+def is_mostly_text(head: bytes, *, controls: int) -> bool:
+    """Whether the first block and more than half of all can be text; much that is binary has text further on.
+
+    With as few ``controls`` as one block may have, all are.
+    """
+    if controls <= _FEW:
+        return True
     if not is_text(head[:BLOCK]):
         return False
     found = [is_text(head[at : at + BLOCK]) for at in range(0, len(head), BLOCK)]
@@ -55,11 +68,12 @@ class TextTest:
     """Takes a text piece by piece; ``faults`` are what was found so far.
 
     With a declared encoding all of it must decode. Without, the first bytes beyond ASCII decide: if they are UTF-8,
-    everything after them must be, too.
+    everything after them must be, too. ``controls`` is the number of control bytes in the first piece.
     """
 
-    def __init__(self, encoding: str | None) -> None:
+    def __init__(self, encoding: str | None, *, controls: int) -> None:
         self.faults: set[str] = set()
+        self._is_plain = controls <= _FEW
         self._decoder = None if encoding is None else codecs.getincrementaldecoder(encoding)("strict")
         self._is_wide = encoding is not None and encoding.startswith("utf-16")
         self._is_open = encoding is None
@@ -73,8 +87,9 @@ class TextTest:
             self._decode(b"", is_last=True)
 
     def _test(self, piece: bytes) -> None:
-        if not self._is_wide and not _is_text_throughout(piece):
+        if not (self._is_wide or self._is_plain or _is_text_throughout(piece)):
             self.faults.add(_UNREADABLE)
+        self._is_plain = False
         if self._is_open and not piece.isascii():
             self._settle(piece)
         elif self._decoder is not None and _BROKEN not in self.faults:
