@@ -5,8 +5,11 @@ from __future__ import annotations
 
 import duckdb
 
+from asepsis.engines.forensics.side_by_side import keep_differing_rows
 from asepsis.engines.query.guard import guarded
 from asepsis.integrity.records.ledger_sql import (
+    BUCKET_ROWS,
+    RANGE_ROWS,
     Comparison,
     buckets_sql,
     ledger_sql,
@@ -18,24 +21,34 @@ from asepsis.integrity.records.values import TableLedger
 
 def make_ledger(connection: duckdb.DuckDBPyConnection, comparison: Comparison, *, table: str) -> TableLedger:
     """Make ``ledger_{name}`` as a temporary table, and count it. Raises EngineError."""
-    buckets = changed_buckets(connection, comparison)
-    span = _span(connection, comparison) if buckets else None
-    for after in (False, True):
-        _run(connection, rows_sql(comparison, after=after, span=span))
-    repeated = False
-    if comparison.keys:
-        _run(connection, repeated_sql(comparison))
-        repeated = _one(connection, f"SELECT count(*) FROM repeated_{comparison.name}") > 0
+    in_order = guarded(lambda: keep_differing_rows(connection, comparison))
+    if not in_order:
+        _keep_changed_buckets(connection, comparison)
+    repeated = not in_order and _has_repeated(connection, comparison)
     _run(connection, ledger_sql(comparison, repeated=repeated))
-    for name in (f"before_{comparison.name}", f"after_{comparison.name}", f"buckets_{comparison.name}"):
+    for name in (f"before_{comparison.name}", f"after_{comparison.name}"):
         _run(connection, f"DROP TABLE {name}")
     return _count(connection, comparison, table=table)
 
 
-def changed_buckets(connection: duckdb.DuckDBPyConnection, comparison: Comparison) -> int:
-    """Make ``buckets_{name}``, and count them: none means that the tables are equal."""
-    _run(connection, buckets_sql(comparison))
+def changed_buckets(connection: duckdb.DuckDBPyConnection, comparison: Comparison, *, rows: int = RANGE_ROWS) -> int:
+    """Make ``buckets_{name}``, and count them: none means that the tables are equal. Raises EngineError."""
+    _run(connection, buckets_sql(comparison, rows=rows))
     return _one(connection, f"SELECT count(*) FROM buckets_{comparison.name}")
+
+
+def _keep_changed_buckets(connection: duckdb.DuckDBPyConnection, comparison: Comparison) -> None:
+    span = _span(connection, comparison) if changed_buckets(connection, comparison, rows=BUCKET_ROWS) else None
+    for after in (False, True):
+        _run(connection, rows_sql(comparison, after=after, span=span))
+    _run(connection, f"DROP TABLE buckets_{comparison.name}")
+
+
+def _has_repeated(connection: duckdb.DuckDBPyConnection, comparison: Comparison) -> bool:
+    if not comparison.keys:
+        return False
+    _run(connection, repeated_sql(comparison))
+    return _one(connection, f"SELECT count(*) FROM repeated_{comparison.name}") > 0
 
 
 def _span(connection: duckdb.DuckDBPyConnection, comparison: Comparison) -> tuple[int, int]:

@@ -1,10 +1,12 @@
 # ruff: noqa: E501, S608 - quoted names and numbers only
 """SQL that lists every row and cell that differs between two versions of one table, without listing any that does not.
 
-Three steps. *Buckets*: rows are hashed (with a salt that nobody knows beforehand) and the hashes added up for each
-range of keys, on both sides; only buckets whose sums or counts differ are read again. *Rows*: the rows of these buckets.
-*Ledger*: a full join on the key, column by column; rows whose key is missing or occurs more than once are compared as a
-multiset, and so are the rows of a table without a key.
+Rows that lie in the order of a whole-number key on both sides are compared while they are read
+(``engines.forensics.side_by_side``), and those that may differ are kept. All other tables take two steps. *Buckets*: rows
+are hashed (with a salt that nobody knows beforehand) and the hashes added up for each range of keys, on both sides. *Rows*:
+those of the buckets whose sums or counts differ are read again. Then the *ledger* is a full join of what was kept on the key,
+column by column; rows whose key is missing or occurs more than once are compared as a multiset, and so are the rows of
+a table without a key.
 
 In the ledger column ``i`` of the table is ``b{i}`` before and ``a{i}`` after; ``c{i}`` says that it was updated, ``explained`` by what,
 ``moved`` that a merge of persons explains its person. Two
@@ -25,11 +27,17 @@ HASH_BUCKETS_SHIFT: Final = 47
 BUCKET_ROWS: Final = 128
 """So many neighbouring integer keys are one bucket. Fewer: a larger list of buckets; more: more rows to read again."""
 
+RANGE_ROWS: Final = 4096
+"""The size of a bucket where only the question is which ranges of keys differ, and nothing is read again."""
+
 NO_KEY_BUCKET: Final = -1
 """Where rows without a key are looked for."""
 
 _LARGEST: Final = 2**31
 _NUMERIC: Final = frozenset({Family.INTEGER, Family.NUMBER})
+_WHOLE: Final = frozenset({"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT"})
+_PLAIN: Final = _WHOLE | {"BOOLEAN", "FLOAT", "DOUBLE", "DATE", "TIME", "TIMESTAMP", "VARCHAR", "BLOB"}
+"""Types whose values pass through Arrow as they are."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,10 +102,10 @@ def comparable(column: Column, *, after: bool) -> str:
     return _as_number(name, own) if family_of(own) in _NUMERIC else f"CAST({name} AS VARCHAR)"
 
 
-def buckets_sql(comparison: Comparison) -> str:
-    """Make ``buckets_{name}``: the buckets whose content differs."""
+def buckets_sql(comparison: Comparison, *, rows: int) -> str:
+    """Make ``buckets_{name}``: the buckets whose content differs; ``rows`` neighbouring integer keys are one."""
     sides = " UNION ALL ".join(
-        f"SELECT {_bucket(comparison, after=after)} AS bucket, "
+        f"SELECT {_bucket(comparison, after=after, rows=rows)} AS bucket, "
         f"{sign}sum({_row_hash(comparison, after=after)}) AS total, {sign}count(*) AS rows FROM {comparison.after if after else comparison.before} GROUP BY 1"
         for after, sign in ((False, ""), (True, "-"))
     )
@@ -112,26 +120,41 @@ def rows_sql(comparison: Comparison, *, after: bool, span: tuple[int, int] | Non
 
     ``span`` is the least and the greatest of these buckets: parts of a file that hold none of them are not read.
     """
-    relation = comparison.after if after else comparison.before
-    bucket = _bucket(comparison, after=after)
-    values = [
-        f"{quoted(column.name)} AS v{index}"
-        if (column.after if after else column.before) is not None
-        else f"NULL AS v{index}"
-        for index, column in enumerate(comparison.columns)
-    ]
-    forms = [f"{comparable(column, after=after)} AS k{index}" for index, column in comparison.common]
+    bucket = _bucket(comparison, after=after, rows=BUCKET_ROWS)
     return (
-        f"CREATE OR REPLACE TABLE {'after' if after else 'before'}_{comparison.name} AS "
-        f"SELECT {', '.join([*values, *forms])} FROM {relation} "
+        f"CREATE OR REPLACE TABLE {_kept(comparison, after=after)} AS {_side(comparison, after=after)} "
         f"WHERE {_range(comparison, span)}{bucket} IN (SELECT bucket FROM buckets_{comparison.name})"
     )
 
 
+def ordered_key(comparison: Comparison) -> Column | None:
+    """The key along which both sides can be read side by side: one whole number, and no column changed its type."""
+    key = _integer_key(comparison)
+    types = {own for column in comparison.columns for own in (column.before, column.after) if own is not None}
+    same = all(column.before == column.after for _, column in comparison.common)
+    return key if key is not None and key.before in _WHOLE and same and types <= _PLAIN else None
+
+
+def read_sql(comparison: Comparison, *, after: bool) -> str:
+    """All rows of one side, columns by number, in the order in which they lie."""
+    values = ", ".join(f"{quoted(column.name)} AS v{index}" for index, column in _own(comparison, after=after))
+    return f"SELECT {values} FROM {_relation(comparison, after=after)}"
+
+
+def empty_sql(comparison: Comparison, *, after: bool) -> str:
+    """Make ``before_{name}`` or ``after_{name}`` without a row."""
+    return f"CREATE OR REPLACE TABLE {_kept(comparison, after=after)} AS {_side(comparison, after=after)} LIMIT 0"
+
+
+def keep_sql(comparison: Comparison, *, after: bool) -> str:
+    """Put the rows of ``kept``, which were read by ``read_sql``, into ``before_{name}`` or ``after_{name}``."""
+    return f"INSERT INTO {_kept(comparison, after=after)} BY NAME FROM kept"
+
+
 def repeated_sql(comparison: Comparison) -> str:
     """Make ``repeated_{name}``: keys that are missing in part, or that more than one row of a side has."""
-    keys = ", ".join(f"k{index}" for index, _ in comparison.keys)
-    missing = " OR ".join(f"k{index} IS NULL" for index, _ in comparison.keys)
+    forms = [_form(index, column) for index, column in comparison.keys]
+    keys, missing = ", ".join(forms), " OR ".join(f"{form} IS NULL" for form in forms)
     sides = " UNION ".join(
         f"SELECT {keys} FROM {side}_{comparison.name} GROUP BY {keys} HAVING count(*) > 1 OR {missing}"
         for side in ("before", "after")
@@ -149,10 +172,44 @@ def ledger_sql(comparison: Comparison, *, repeated: bool) -> str:
     return f"CREATE OR REPLACE TABLE ledger_{comparison.name} AS {' UNION ALL BY NAME '.join(parts)}"
 
 
+def _side(comparison: Comparison, *, after: bool) -> str:
+    """The rows of one side: ``v{i}`` as they are, and ``k{i}`` in the form in which other types can be compared."""
+    own = dict(_own(comparison, after=after))
+    values = [
+        f"{quoted(column.name) if index in own else 'NULL'} AS v{index}"
+        for index, column in enumerate(comparison.columns)
+    ]
+    forms = [
+        f"{comparable(column, after=after)} AS {_form(index, column)}"
+        for index, column in comparison.common
+        if column.before != column.after
+    ]
+    return f"SELECT {', '.join([*values, *forms])} FROM {_relation(comparison, after=after)}"
+
+
+def _form(index: int, column: Column) -> str:
+    """The name of the form in which a common column is compared."""
+    return f"v{index}" if column.before == column.after else f"k{index}"
+
+
+def _own(comparison: Comparison, *, after: bool) -> list[tuple[int, Column]]:
+    columns = enumerate(comparison.columns)
+    return [(index, column) for index, column in columns if (column.after if after else column.before) is not None]
+
+
+def _relation(comparison: Comparison, *, after: bool) -> str:
+    return comparison.after if after else comparison.before
+
+
+def _kept(comparison: Comparison, *, after: bool) -> str:
+    return f"{'after' if after else 'before'}_{comparison.name}"
+
+
 def _joined(comparison: Comparison, *, without_repeated: bool) -> str:
     keys = [index for index, _ in comparison.keys]
     others = [index for index, _ in comparison.common if index not in keys]
-    changed = [f"b.k{index} IS DISTINCT FROM a.k{index}" for index in others]
+    forms = {index: _form(index, column) for index, column in comparison.common}
+    changed = [f"b.{forms[index]} IS DISTINCT FROM a.{forms[index]}" for index in others]
     is_update = "b.present AND a.present"
     columns = [
         "CASE WHEN a.present IS NULL THEN 'delete' WHEN b.present IS NULL THEN 'insert' ELSE 'update' END AS change",
@@ -164,7 +221,7 @@ def _joined(comparison: Comparison, *, without_repeated: bool) -> str:
         *(f"b.v{index} AS b{index}, a.v{index} AS a{index}" for index in range(len(comparison.columns))),
     ]
     test = " OR ".join(["b.present IS NULL", "a.present IS NULL", *changed])
-    on = " AND ".join(f"b.k{index} = a.k{index}" for index in keys)
+    on = " AND ".join(f"b.{forms[index]} = a.{forms[index]}" for index in keys)
     sides = {}
     for side in ("before", "after"):
         anti = _not_repeated(comparison) if without_repeated else ""
@@ -177,7 +234,7 @@ def _joined(comparison: Comparison, *, without_repeated: bool) -> str:
 def _multiset(comparison: Comparison) -> str:
     """Rows by content: as many deletions or insertions as there are fewer or more of them."""
     count = len(comparison.columns)
-    forms = [f"k{index}" for index, _ in comparison.common]
+    forms = [_form(index, column) for index, column in comparison.common]
     only = _repeated(comparison) if comparison.keys else ""
     sides = " UNION ALL ".join(
         f"SELECT {', '.join(forms)}, {sign} AS sign, "
@@ -204,7 +261,8 @@ def _own_and_null(index: int, *, after: bool) -> str:
 
 
 def _same_key(comparison: Comparison) -> str:
-    return " AND ".join(f"r.k{index} IS NOT DISTINCT FROM rows.k{index}" for index, _ in comparison.keys)
+    forms = [_form(index, column) for index, column in comparison.keys]
+    return " AND ".join(f"r.{form} IS NOT DISTINCT FROM rows.{form}" for form in forms)
 
 
 def _repeated(comparison: Comparison) -> str:
@@ -223,9 +281,9 @@ def _integer_key(comparison: Comparison) -> Column | None:
     return keys[0] if is_integer else None
 
 
-def _bucket(comparison: Comparison, *, after: bool) -> str:
+def _bucket(comparison: Comparison, *, after: bool, rows: int) -> str:
     if (key := _integer_key(comparison)) is not None:
-        return f"coalesce({quoted(key.name)} // {BUCKET_ROWS}, {NO_KEY_BUCKET})"
+        return f"coalesce({quoted(key.name)} // {rows}, {NO_KEY_BUCKET})"
     if comparison.keys:
         forms = ", ".join(comparable(column, after=after) for _, column in comparison.keys)
         return f"(hash({forms}) >> {HASH_BUCKETS_SHIFT})"
