@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from asepsis.domain.ledger import Act
 from simulator import COMMON, OWNERS, World, amend, call, persons_with, sign
 
 
@@ -28,3 +31,13 @@ def test_every_answer_by_other_links_is_a_release_that_is_charged_and_compared(w
     text = call(*[one for one in asked if one != "--json"], "--sensitivity")
     assert all(f"({percent} %)" in text.out for percent in (50, 99))
     assert "99 %: " + stricter["release"] in text.out
+
+
+def test_the_page_of_a_linkage_follows_from_what_the_runtime_signed(world: World, tmp_path: Path) -> None:
+    page = tmp_path / "links.html"
+    answer = call(*world.command("link", "--html", str(page), "--json"))
+    assert answer.code == 0, answer
+    (signed,) = {entry.facts["statistic"] for entry in world.room().audit.entries() if entry.act is Act.RUN_FINISHED}
+    assert signed in page.read_text(encoding="utf-8")
+    refused = call(*world.command("link", "--html", str(tmp_path), "--json"))
+    assert (refused.code, refused.document()["error"]["code"]) == (4, "file.unreadable"), refused

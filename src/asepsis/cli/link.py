@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,6 +12,9 @@ from asepsis.cli.report import emit, reported
 from asepsis.cli.results import findings_text, released_text
 from asepsis.cli.steps import end_steps, step_line
 
+if TYPE_CHECKING:
+    from asepsis.domain.statistic import Statistic
+
 app = typer.Typer(help="Find the patients whom several owners know; give tokens for that.")
 
 
@@ -18,6 +22,7 @@ app = typer.Typer(help="Find the patients whom several owners know; give tokens 
 def run(
     context: typer.Context,
     full: Annotated[bool, typer.Option("--full", help="Also the categories that are too small to be shown.")] = False,
+    html: Annotated[Path | None, typer.Option("--html", help="Write a page with plots to this file.")] = None,
     room: RoomOption = DEFAULT_ROOM,
     as_json: JsonOption = False,
 ) -> None:
@@ -34,9 +39,22 @@ def run(
             "run": statistic.run,
             "report": None if table is None else table.to_document(),
             "findings": statistic.assessment.to_document()["findings"],
+            "estimates": statistic.to_document().get("estimates", []),
         }
+        if html is not None:
+            _write_page(statistic, html)
         text = f"{released_text(table, whole=full)}\n\n{findings_text(statistic.assessment)}"
         emit(document, as_json=as_json, text=text)
+
+
+def _write_page(statistic: Statistic, path: Path) -> None:
+    from asepsis.errors.room import FileUnreadable
+    from asepsis.services.linkage_page import linkage_page
+
+    try:
+        path.write_text(linkage_page(statistic), encoding="utf-8")
+    except OSError:
+        raise FileUnreadable(path=str(path)) from None
 
 
 @app.command("tokens")

@@ -75,6 +75,24 @@ class CalibrationBand:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ScoreBand:
+    """Records whose best pair has at least ``lowest`` bits, up to the next band, and agrees for one reason."""
+
+    lowest: int
+    why: str
+    records: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkEstimate:
+    """Estimated precision and recall of the links of at least one posterior; means over all of them."""
+
+    threshold: float
+    precision: float
+    recall: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class QualityReport:
     """Quality of one latent-class run without ground truth; raw numbers, which leave through the gate alone."""
 
@@ -108,6 +126,9 @@ class QualityReport:
     crowded_keys: int
     shares: Mapping[str, float]
     """Estimated share of each latent class among the candidates."""
+    scores: tuple[ScoreBand, ...] = ()
+    curve: tuple[LinkEstimate, ...] = ()
+    """By rising threshold; no two points are so near that a few links lie between them."""
 
     def counts(self) -> dict[str, int]:
         """All counts by category, for the disclosure gate; estimates are ratios of model sums and not among them."""
@@ -124,11 +145,16 @@ class QualityReport:
         counts |= {f"default.{field}": number for field, number in self.dropped.items()}
         counts |= {f"rate.{rate.owner}.{rate.group}.records": rate.records for rate in self.rates}
         counts |= {f"rate.{rate.owner}.{rate.group}.linked": rate.linked for rate in self.rates}
+        counts |= {f"score.{band.why}.{band.lowest}": band.records for band in self.scores}
         return counts
 
     def quality(self) -> tuple[float | None, float | None]:
         """Estimated precision and recall, without ground truth."""
         return self.precision, self.recall
+
+    def estimates(self) -> tuple[LinkEstimate, ...]:
+        """The same at higher thresholds."""
+        return self.curve
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,3 +179,7 @@ class RulesReport:
     def quality(self) -> tuple[float | None, float | None]:
         """No model, no estimates."""
         return None, None
+
+    def estimates(self) -> tuple[LinkEstimate, ...]:
+        """None at any threshold."""
+        return ()

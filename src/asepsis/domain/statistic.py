@@ -1,8 +1,9 @@
 """Statistics: what a run hands to the room, signed by the runtime that computed it.
 
 A statistic carries a protected table and the assessment that judged it; a linkage adds the manifest of the
-sealed link map and one sealed key share per owner; a referral adds the sealed packages it wrote; queries and methods
-name the versions of the memory of releases before and after. Nothing in it is readable patient data.
+sealed link map, one sealed key share per owner, and its estimated quality by threshold; a referral adds the sealed
+packages it wrote; queries and methods name the versions of the memory of releases before and after. Nothing in it is
+readable patient data.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 
 from asepsis.domain.documents import Document, Fields, encode_bytes
 from asepsis.domain.finding import Assessment, read_assessment
+from asepsis.domain.linkage import LinkEstimate
 from asepsis.domain.memory import MemoryUse, read_memory_use
 from asepsis.domain.names import Digest, PartyId, RunId
 from asepsis.domain.release import Released, read_released
@@ -57,10 +59,12 @@ class Statistic:
     links: Links | None = None
     packages: tuple[Package, ...] = ()
     memory: MemoryUse | None = None
+    estimates: tuple[LinkEstimate, ...] = ()
 
     def to_document(self) -> Document:
         """The document that the runtime signs."""
         memory: Document = {} if self.memory is None else {"memory": self.memory.to_document()}
+        estimates = [[one.threshold, one.precision, one.recall] for one in self.estimates]
         return {
             "run": self.run,
             "contract": self.contract,
@@ -71,6 +75,7 @@ class Statistic:
             "links": None if self.links is None else _links_document(self.links),
             "packages": [package_document(package) for package in self.packages],
             **memory,
+            **({"estimates": estimates} if estimates else {}),
         }
 
 
@@ -88,9 +93,20 @@ def read_statistic(value: object) -> Statistic:
         links=None if links is None else _read_links(links),
         packages=tuple(read_package(item) for item in fields.items("packages")),
         memory=read_memory_use(fields.anything("memory")) if fields.has("memory") else None,
+        estimates=tuple(_read_estimate(item, fields) for item in fields.items("estimates"))
+        if fields.has("estimates")
+        else (),
     )
     fields.close()
     return statistic
+
+
+def _read_estimate(item: object, fields: Fields) -> LinkEstimate:
+    match item:
+        case [float() as threshold, int() | float() as precision, int() | float() as recall]:
+            return LinkEstimate(threshold=threshold, precision=precision, recall=recall)
+        case _:
+            raise fields.malformed("estimates", "an estimate is a threshold, a precision and a recall")
 
 
 def _links_document(links: Links) -> Document:

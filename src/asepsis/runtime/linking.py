@@ -24,6 +24,7 @@ from asepsis.engines.linkage.latent_linking import Engine, LinkOptions, link_tok
 from asepsis.engines.linkage.sealed_linking import link_identities
 from asepsis.engines.linkage.token_files import read_token_files
 from asepsis.errors.runtime import OrderRefused
+from asepsis.linkage.threshold_curve import FEWEST
 from asepsis.linkage.tokens import TokenTable
 from asepsis.runtime.order import Order
 from asepsis.runtime.vault import Vault
@@ -34,8 +35,6 @@ from asepsis.sealing.links import LINKS, combine, share_info
 
 MEMORY_LIMIT: Final = 2 << 30
 THREADS: Final = 2
-_FEWEST_LINKS: Final = 30
-"""Of fewer links not even a mean is said."""
 
 
 def link_patients(order: Order, vault: Vault, *, now: datetime) -> Statistic:
@@ -66,6 +65,7 @@ def link_patients(order: Order, vault: Vault, *, now: datetime) -> Statistic:
         assessment=assessment,
         table=table,
         links=Links(manifest=manifest, shares=_sealed_shares(order, manifest.snapshot, shares)),
+        estimates=report.estimates(),
     )
 
 
@@ -95,7 +95,7 @@ def _quality(report: QualityReport | RulesReport, terms: LinkTerms) -> Finding:
     """What the run says of itself: means over all links, so that they tell of no person."""
     precision, recall = report.quality()
     sure = "" if report.grade is not LinkGrade.A else f" Links have a posterior of at least {terms.percent} %."
-    if precision is None or recall is None or report.links < _FEWEST_LINKS:
+    if precision is None or recall is None or report.links < FEWEST:
         estimates = " Its precision and recall are not estimated."
     else:
         estimates = f" Estimated precision {precision:.3f}, estimated recall {recall:.3f}."

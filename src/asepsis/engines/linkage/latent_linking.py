@@ -92,8 +92,8 @@ def link_tokens(
             )
         with withheld("counting", records=records):
             done = Finished(
-                owners=owners, lines=lines, pairs=pairs, uses=uses, scored=scored, fitted=fitted, found=found,
-                partition=partition, clusters=clusters,
+                owners=owners, lines=lines, pairs=pairs, uses=uses, scored=scored, compared=compared,
+                fitted=fitted, least=least, found=found, partition=partition, clusters=clusters,
             )  # fmt: skip
             return make_report(tables, done, options.mode, options.canaries)
 

@@ -14,11 +14,14 @@ from asepsis.domain.linkage import GRADES, LinkMode, LinkRate, QualityReport
 from asepsis.domain.names import PartyId
 from asepsis.engines.linkage.blocking import KeyUse, Pairs
 from asepsis.engines.linkage.blocks import distinct
+from asepsis.engines.linkage.comparing import Compared
 from asepsis.engines.linkage.latent import Fitted
 from asepsis.engines.linkage.lines import Flags, Ids, Lines
+from asepsis.engines.linkage.score_bands import score_bands
 from asepsis.engines.linkage.scoring import Scored, Weights, found_by_keys
 from asepsis.linkage import quality
 from asepsis.linkage.best_first import Acceptable, Partition, clusters_by_node
+from asepsis.linkage.threshold_curve import threshold_curve
 from asepsis.linkage.tokens import TokenTable
 
 _FIELDS: Final = ("given", "family", "birth", "sex", "street", "postal_code", "phone", "national_id")
@@ -34,7 +37,10 @@ class Finished:
     pairs: Pairs
     uses: Sequence[KeyUse]
     scored: Scored
+    compared: Compared
     fitted: Fitted
+    least: float
+    """The posterior from which a pair is a link."""
     found: Acceptable
     partition: Partition
     clusters: Mapping[float, Mapping[int, int]]
@@ -56,7 +62,8 @@ def make_report(
     ]
     found_by = found_by_keys(done.pairs, done.scored)
     blocking = quality.blocking_recall(found_by)
-    recall = quality.expected_recall([p for p, _ in posteriors], all_expected=sum(found_by.values()), blocking=blocking)
+    expected, sure = sum(found_by.values()), [p for p, _ in posteriors]
+    recall = quality.expected_recall(sure, all_expected=expected, blocking=blocking)
     return QualityReport(
         grade=GRADES[mode],
         records=len(cluster),
@@ -64,7 +71,7 @@ def make_report(
         persons_in_several_owners=int(np.count_nonzero(_is_in_several(lines, cluster))),
         links=sum(len(nodes) * (len(nodes) - 1) // 2 for nodes in members),
         compared=len(done.pairs),
-        precision=quality.expected_precision([p for p, _ in posteriors]),
+        precision=quality.expected_precision(sure),
         recall=recall,
         blocking_recall=blocking,
         calibration=quality.calibration(posteriors),
@@ -78,6 +85,8 @@ def make_report(
         dropped=dict(sum((Counter(table.dropped) for table in tables.values()), Counter())),
         crowded_keys=sum(use.crowded for use in done.uses),
         shares=done.fitted.shares,
+        scores=score_bands(lines, done.pairs, done.scored, done.compared, done.fitted),
+        curve=threshold_curve(sure, least=done.least, all_expected=expected, blocking=blocking),
     )
 
 
