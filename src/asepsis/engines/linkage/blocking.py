@@ -9,14 +9,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from math import prod
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
-from asepsis.engines.linkage.blocks import Blocks
+from asepsis.engines.linkage.blocks import ODD, Blocks, Hashes
 from asepsis.engines.linkage.lines import Flags, Ids, Lines
 from asepsis.linkage.stretches import Places, starts
+from asepsis.linkage.token_fields import DOMAIN_OF
 
 LARGEST_BLOCK: Final = 126
 """Records that may share one key value: 63 of one owner and 63 of another make 4,000 pairs."""
@@ -119,12 +121,27 @@ def find_candidates(lines: Lines, *, threads: int) -> tuple[Pairs, list[KeyUse]]
     The keys are used side by side on ``threads``.
     """
     numbers = [number for number, key in enumerate(KEYS) if len(lines) <= SMALL or not key.is_late]
+    apart = _apart(lines)
+    found: list[npt.NDArray[np.int64]] = []
+    uses: list[KeyUse] = []
     with ThreadPoolExecutor(threads) as pool:
-        found, uses = zip(*pool.map(lambda number: _use(lines, number), numbers), strict=True)
-    return _united(np.concatenate(found)), list(uses)
+        for codes, use in pool.map(lambda number: _use(lines, number, apart), numbers):
+            found.append(codes)
+            uses.append(use)
+        del codes
+    return _united(found), uses
 
 
-def _use(lines: Lines, number: int) -> tuple[npt.NDArray[np.int64], KeyUse]:
+def _apart(lines: Lines) -> Ids:
+    """By line: two lines with equal numbers cannot be two records of one person that need a link."""
+    owner = lines.owner_of[lines.node]
+    return np.where(lines.is_free[lines.node], owner, lines.node + np.int32(_OWNERS)).astype(np.int32, copy=False)
+
+
+_OWNERS: Final = 1 << 8
+
+
+def _use(lines: Lines, number: int, apart: Ids) -> tuple[npt.NDArray[np.int64], KeyUse]:
     """The pairs of one key, each as one number: the lower line, the higher line and the key."""
     key = KEYS[number]
     held, keys = _keyed(lines, key.columns)
@@ -138,51 +155,58 @@ def _use(lines: Lines, number: int) -> tuple[npt.NDArray[np.int64], KeyUse]:
     largest, crowded = _largest(blocks.by_size(), max(FLOOR, len(lines) * share))
     found = [np.array([], dtype=np.int64)]
     for left, right in blocks.pairs(largest):
-        is_kept = _may_be_one(lines, held[left], held[right])
+        one, two = held.take(left, mode="clip"), held.take(right, mode="clip")
+        is_kept = apart.take(one, mode="clip") != apart.take(two, mode="clip")
         if key.other is not None:
             is_kept &= side[left] != side[right]
-        one, two = held[left[is_kept]], held[right[is_kept]]
-        found.append(np.minimum(one, two) << _HIGHER | np.maximum(one, two) << _KEY | number)
+        one, two = one[is_kept], two[is_kept]
+        found.append((np.minimum(one, two) << _HIGHER) | (np.maximum(one, two) << _KEY) | number)
     codes = np.concatenate(found)
     return codes, KeyUse(key=key, pairs=len(codes), largest=largest, crowded=crowded)
 
 
-def _keyed(lines: Lines, columns: Sequence[str]) -> tuple[Places, npt.NDArray[np.uint64]]:
-    """The lines that have all columns, and one number for the values of each."""
+def _keyed(lines: Lines, columns: Sequence[str]) -> tuple[Places, Hashes]:
+    """The lines that have all columns, and one number for the values of each: as digits, or mixed where they are long.
+
+    A mixed number has 64 bits; among 10^7 lines two fall together with a chance of 3 in 10^6.
+    """
     values = [lines.columns[name] for name in columns]
     held = np.flatnonzero(np.logical_and.reduce([column > 0 for column in values]))
+    sizes = [len(lines.values[DOMAIN_OF.get(name, name)]) + 1 for name in columns]
+    is_long = prod(sizes) << len(lines).bit_length() >= 1 << _WIDTH
     keys = np.zeros(len(held), dtype=np.uint64)
-    for column in values:
-        keys = (keys ^ column[held].astype(np.uint64)) * _ODD
-        keys ^= keys >> _HALF
+    for column, size in zip(values, sizes, strict=True):
+        value = column.take(held, mode="clip").astype(np.uint64)
+        keys = _mixed(keys ^ value) if is_long else keys * np.uint64(size) + value
     return held, keys
 
 
-_ODD: Final = np.uint64(0x9E3779B97F4A7C15)
+def _mixed(keys: Hashes) -> Hashes:
+    mixed = keys * ODD
+    return mixed ^ (mixed >> _HALF)
+
+
+_WIDTH: Final = 64
 _HALF: Final = np.uint64(32)
-
-
-def _may_be_one(lines: Lines, left: Places, right: Places) -> Flags:
-    one, two = lines.node[left], lines.node[right]
-    may: Flags = (one != two) & ((lines.owner_of[one] != lines.owner_of[two]) | ~lines.is_free[one])
-    return may
-
-
 _KEY: Final = (len(KEYS) - 1).bit_length()
 _LINE: Final = 29
 _HIGHER: Final = _KEY + _LINE
 """Where key, higher line and lower line stand in the number of a pair."""
 
 
-def _united(codes: npt.NDArray[np.int64]) -> Pairs:
-    """Every pair once, with all its keys."""
+def _united(found: list[npt.NDArray[np.int64]]) -> Pairs:
+    """Every pair once, with all its keys. Empties ``found``, which is large."""
+    codes = np.concatenate(found)
+    found.clear()
     codes.sort()
-    pairs, numbers = codes >> _KEY, codes & ((1 << _KEY) - 1)
-    first = starts(pairs)
-    bits = np.left_shift(np.uint64(1), numbers.astype(np.uint64))
+    bits = np.left_shift(np.uint64(1), (codes & ((1 << _KEY) - 1)).view(np.uint64))
+    codes >>= _KEY
+    first = starts(codes)
     keys = np.bitwise_or.reduceat(bits, first) if len(first) else bits
-    i, j = pairs[first] >> _LINE, pairs[first] & ((1 << _LINE) - 1)
-    return Pairs(i=i.astype(np.int32), j=j.astype(np.int32), keys=keys, is_late=(keys & _EARLY) == 0)
+    pairs = codes[first]
+    j = (pairs & ((1 << _LINE) - 1)).astype(np.int32)
+    pairs >>= _LINE
+    return Pairs(i=pairs.astype(np.int32), j=j, keys=keys, is_late=(keys & _EARLY) == 0)
 
 
 _EARLY: Final = np.uint64(sum(1 << number for number, key in enumerate(KEYS) if not key.is_late))

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
 from asepsis.linkage.stretches import Places, starts
+
+Hashes = npt.NDArray[np.uint64]
+ODD: Final = np.uint64(0x9E3779B97F4A7C15)
+"""The golden ratio: multiplied by it, numbers spread over the high bits (Knuth, TAOCP 3, section 6.4)."""
+_WIDTH: Final = 64
+_SLOTS: Final = 4
 
 
 def distinct(keys: Places) -> Places:
@@ -16,15 +23,42 @@ def distinct(keys: Places) -> Places:
     return keys[starts(keys)]
 
 
+class Slots:
+    """A table that says at once of most keys that they are not among the given ones."""
+
+    def __init__(self, keys: Places | Hashes) -> None:
+        """Take the slots of ``keys``."""
+        self._shift = np.uint64(_WIDTH - max(6, (len(keys) * _SLOTS).bit_length()))
+        self._taken = np.zeros(1 << int(_WIDTH - self._shift), dtype=np.bool_)
+        self._taken[self._slots(keys)] = True
+
+    def possible(self, keys: Places | Hashes) -> Places:
+        """The places of the keys that may be among the given ones."""
+        return np.flatnonzero(self._taken.take(self._slots(keys), mode="clip"))
+
+    def _slots(self, keys: Places | Hashes) -> Places:
+        slots = keys.astype(np.uint64)
+        slots *= ODD
+        slots >>= self._shift
+        return slots.view(np.int64)
+
+
+def repeated(keys: Hashes) -> Places:
+    """The places of the keys that occur more than once, and of a few others."""
+    ordered = np.sort(keys)
+    return Slots(ordered[1:][ordered[1:] == ordered[:-1]]).possible(keys)
+
+
 class Blocks:
     """Places grouped by a key: the blocks of two places and more."""
 
-    def __init__(self, keys: npt.NDArray[np.uint64]) -> None:
-        """Group the places 0, 1, ... by their ``keys``."""
-        self._order = np.argsort(keys)
-        first = starts(keys[self._order])
+    def __init__(self, keys: Hashes) -> None:
+        """Group the places 0, 1, ... by their ``keys``; those of a block ascend where the keys are small numbers."""
+        self._order, ordered = _in_order(keys)
+        first = starts(ordered)
         sizes = np.diff(np.append(first, len(keys)))
-        several = sizes > 1
+        several = np.flatnonzero(sizes > 1)
+        several = several[np.argsort(sizes[several], kind="stable")]
         self._starts, self._sizes = first[several], sizes[several]
 
     def by_size(self) -> list[tuple[int, int]]:
@@ -34,9 +68,26 @@ class Blocks:
 
     def pairs(self, largest: int) -> Iterator[tuple[Places, Places]]:
         """All pairs of places inside blocks of at most ``largest``, each once."""
-        for size, _ in self.by_size():
+        end = 0
+        for size, count in self.by_size():
             if size > largest:
                 return
-            places = self._order[self._starts[self._sizes == size][:, None] + np.arange(size)]
+            begin, end = end, end + count
+            members = self._order.take(self._starts[begin:end] + np.arange(size)[:, None], mode="clip")
             first, second = np.triu_indices(size, 1)
-            yield places[:, first].ravel(), places[:, second].ravel()
+            yield members[first].ravel(), members[second].ravel()
+
+
+def _in_order(keys: Hashes) -> tuple[Places, Hashes]:
+    """The places in the order of their keys, and the keys in order.
+
+    A small key is sorted with its place in the low bits, several times as fast as places are sorted by their keys.
+    """
+    bits = np.uint64(len(keys).bit_length())
+    if int(keys.max(initial=0)) >> (_WIDTH - int(bits)):
+        order = np.argsort(keys)
+        return order, keys[order]
+    packed = (keys << bits) | np.arange(len(keys), dtype=np.uint64)
+    packed.sort()
+    places = packed & ((np.uint64(1) << bits) - np.uint64(1))
+    return places.view(np.int64), packed >> bits

@@ -14,14 +14,13 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from asepsis.engines.linkage.lines import Flags, Forms, Ids, Lines
+from asepsis.engines.linkage.lines import EQUAL_ONLY, Flags, Forms, Ids, Lines
 from asepsis.engines.linkage.near import NEAR, Levels, Nearness
 from asepsis.linkage.classes import COMPARISONS, MISSING
+from asepsis.linkage.stretches import Places
 from asepsis.linkage.token_fields import DOMAIN_OF, Domain
 
 BITS: Final = 3
-CHUNK: Final = 1 << 19
-"""Pairs compared at a time; it bounds the memory."""
 EQUAL: Final = 4
 """The highest level of a name."""
 
@@ -39,10 +38,10 @@ def compare(lines: Lines, i: Ids, j: Ids, *, near: Nearness, threads: int) -> Co
     """Compare every line of ``i`` with the one at the same place of ``j``, in chunks side by side on ``threads``."""
 
     def part(start: int) -> Compared:
-        return _compared(_Beside(lines, i[start : start + CHUNK], j[start : start + CHUNK], near))
+        return _compared(_Beside(lines, i[start : start + near.at_once], j[start : start + near.at_once], near))
 
     with ThreadPoolExecutor(threads) as pool:
-        parts = list(pool.map(part, range(0, max(1, len(i)), CHUNK)))
+        parts = list(pool.map(part, range(0, max(1, len(i)), near.at_once)))
     return Compared(
         pattern=np.concatenate([each.pattern for each in parts]),
         given=np.concatenate([each.given for each in parts]),
@@ -59,27 +58,68 @@ class _Beside:
     """The values of two lines beside each other, for all pairs of a chunk."""
 
     def __init__(self, lines: Lines, i: Ids, j: Ids, near: Nearness) -> None:
-        self.lines, self.i, self.j, self._near = lines, i, j, near
+        self.lines, self._near = lines, near
+        self.i, self.j = i.astype(np.intp), j.astype(np.intp)
+        left, right = (lines.rows.take(line, axis=0, mode="clip") for line in (self.i, self.j))
+        same, known = np.ascontiguousarray((left == right).T), np.ascontiguousarray(np.logical_and(left, right).T)
+        self._agree = {name: (same[at], known[at]) for at, name in enumerate(EQUAL_ONLY)}
         self._held: dict[str, tuple[Ids, Ids]] = {}
 
+    def __len__(self) -> int:
+        """How many pairs."""
+        return len(self.i)
+
     def both(self, name: str) -> tuple[Ids, Ids]:
-        """The two values of a column."""
+        """The two values of a column that has variants."""
         if name not in self._held:
             column = self.lines.columns[name]
-            self._held[name] = column[self.i], column[self.j]
+            self._held[name] = column.take(self.i, mode="clip"), column.take(self.j, mode="clip")
         return self._held[name]
+
+    def _agreement(self, name: str) -> tuple[Flags, Flags]:
+        if name not in self._agree:
+            left, right = self.both(name)
+            self._agree[name] = left == right, np.logical_and(left, right)
+        return self._agree[name]
+
+    def known(self, name: str) -> Flags:
+        """Whether both have a value."""
+        return self._agreement(name)[1]
 
     def equal(self, name: str) -> Flags:
         """Whether both have the same value."""
-        return _same(*self.both(name))
+        same, known = self._agreement(name)
+        equal: Flags = same & known
+        return equal
 
-    def near(self, name: str, other: str | None = None, *, where: Flags | None = None) -> Levels:
-        """How near two different values are: of one column, or of one column of each."""
-        left, right = self.both(name)[0], self.both(other or name)[1]
-        asked = (left != right) & (left > 0) & (right > 0)
-        places = np.flatnonzero(asked if where is None else asked & where)
-        levels = np.zeros(len(left), dtype=np.int8)
-        levels[places] = self._near(Domain(DOMAIN_OF[name]), left[places], right[places])
+    def differ(self, name: str) -> Flags:
+        """Whether both have a value, and not the same."""
+        same, known = self._agreement(name)
+        differ: Flags = known > same
+        return differ
+
+    def near(self, name: str, *, where: Flags | None = None) -> Levels:
+        """How near two different values of a column are."""
+        differ = self.differ(name)
+        return self._asked(name, *self.both(name), differ if where is None else differ & where)
+
+    def crosswise(self, name: str, other: str) -> Flags:
+        """Whether the value of one column in the first line is that of another in the second."""
+        left, right = self.both(name)[0], self.both(other)[1]
+        same: Flags = (left == right) & (left > 0)
+        return same
+
+    def near_crosswise(self, name: str, other: str, *, where: Flags) -> Levels:
+        """How near the value of one column in the first line is to a different one of another in the second."""
+        left, right = self.both(name)[0], self.both(other)[1]
+        return self._asked(name, left, right, where & (left != right) & np.logical_and(left, right))
+
+    def _asked(self, name: str, left: Ids, right: Ids, asked: Flags) -> Levels:
+        places = np.flatnonzero(asked)
+        levels = np.zeros(len(asked), dtype=np.int8)
+        levels[places] = self._near(
+            Domain(DOMAIN_OF[name]), left.take(places, mode="clip"), right.take(places, mode="clip")
+        )
         return levels
 
     @cached_property
@@ -90,11 +130,10 @@ class _Beside:
     @cached_property
     def is_line_crossed(self) -> Flags:
         """Whether the street of one is or is near the second line of the other."""
-        street, second = self.both("street"), self.both("second_line")
-        where = self.is_at_home & (street[0] > 0) & (street[1] > 0) & (street[0] != street[1])
-        crossed = _same(street[0], second[1]) | _same(second[0], street[1])
-        crossed |= self.near("street", "second_line", where=where) > 0
-        crossed |= self.near("second_line", "street", where=where) > 0
+        where = self.is_at_home & self.differ("street")
+        crossed = self.crosswise("street", "second_line") | self.crosswise("second_line", "street")
+        crossed |= self.near_crosswise("street", "second_line", where=where) > 0
+        crossed |= self.near_crosswise("second_line", "street", where=where) > 0
         return crossed
 
 
@@ -116,7 +155,7 @@ def _compared(pairs: _Beside) -> Compared:
         "state": _yes_or_no(pairs, "state"),
         "national_id": _levels(pairs, "national_id"),
     }
-    pattern = np.zeros(len(pairs.i), dtype=np.uint32)
+    pattern = np.zeros(len(pairs), dtype=np.uint32)
     for at, comparison in enumerate(COMPARISONS):
         pattern |= (levels[comparison.name] + 1).astype(np.uint32) << np.uint32(BITS * at)
     return Compared(
@@ -128,17 +167,15 @@ def _compared(pairs: _Beside) -> Compared:
 
 def _levels(pairs: _Beside, name: str, *, where: Flags | None = None) -> Levels:
     """0 different, 1 near, 2 equal."""
-    left, right = pairs.both(name)
     levels: Levels = (pairs.near(name, where=where) > 0).astype(np.int8)
-    levels[left == right] = 2
-    levels[(left == 0) | (right == 0)] = MISSING
+    levels[pairs.equal(name)] = 2
+    levels[~pairs.known(name)] = MISSING
     return levels
 
 
 def _yes_or_no(pairs: _Beside, name: str) -> Levels:
-    left, right = pairs.both(name)
-    levels: Levels = (left == right).astype(np.int8)
-    levels[(left == 0) | (right == 0)] = MISSING
+    levels: Levels = pairs.equal(name).astype(np.int8)
+    levels[~pairs.known(name)] = MISSING
     return levels
 
 
@@ -147,15 +184,15 @@ def _names(pairs: _Beside) -> tuple[Levels, Levels, Flags]:
     nick = pairs.equal("given_canonical")
     initials = pairs.equal("given_initial")
     given = _name(pairs, "given", weak=initials, sound=pairs.equal("given_sound"), nick=nick)
-    left, right = pairs.lines.is_initial[pairs.i], pairs.lines.is_initial[pairs.j]
-    only_initial = (left | right) & (given >= 0) & (given < NEAR)
+    is_initial = pairs.lines.is_initial
+    either = is_initial.take(pairs.i, mode="clip") | is_initial.take(pairs.j, mode="clip")
+    only_initial = either & (given >= 0) & (given < NEAR)
     given[only_initial] = np.where(initials[only_initial], 2, 0)
     family = _name(pairs, "family", weak=pairs.equal("family_four"), sound=pairs.equal("family_sound"), nick=None)
-    (given_left, given_right), (family_left, family_right) = pairs.both("given"), pairs.both("family")
-    one, other = _same(given_left, family_right), _same(family_left, given_right)
+    one, other = pairs.crosswise("given", "family"), pairs.crosswise("family", "given")
     is_unlike = (given < 2) & (family < 2)  # noqa: PLR2004 - neither sounds alike
-    one_level = np.where(one, EQUAL, pairs.near("given", "family", where=is_unlike & other))
-    other_level = np.where(other, EQUAL, pairs.near("family", "given", where=is_unlike & one))
+    one_level = np.where(one, EQUAL, pairs.near_crosswise("given", "family", where=is_unlike & other))
+    other_level = np.where(other, EQUAL, pairs.near_crosswise("family", "given", where=is_unlike & one))
     is_crossed: Flags = is_unlike & (one_level >= NEAR) & (other_level >= NEAR)
     given[is_crossed], family[is_crossed] = one_level[is_crossed], other_level[is_crossed]
     return given, family, is_crossed
@@ -163,33 +200,32 @@ def _names(pairs: _Beside) -> tuple[Levels, Levels, Flags]:
 
 def _name(pairs: _Beside, name: str, *, weak: Flags, sound: Flags, nick: Flags | None) -> Levels:
     """0 none, 1 how it begins, 2 sound, 3 near, nickname or another form, 4 equal."""
-    left, right = pairs.both(name)
     near = pairs.near(name, where=None if nick is None else ~nick)
     levels: Levels = (weak | (near == 1)).astype(np.int8)
     levels[sound | (near == 2)] = 2  # noqa: PLR2004 - a level
     levels[(near == NEAR) | _share_a_form(pairs, name)] = NEAR
     if nick is not None:
         levels[nick] = NEAR
-    levels[left == right] = EQUAL
-    levels[(left == 0) | (right == 0)] = MISSING
+    levels[pairs.equal(name)] = EQUAL
+    levels[~pairs.known(name)] = MISSING
     return levels
 
 
 def _share_a_form(pairs: _Beside, name: str) -> Flags:
     """Whether a form of one name is a form of the other, where either has more than one."""
     forms = pairs.lines.forms[f"{name}_forms"]
+    several = forms.is_several.take(pairs.i, mode="clip") | forms.is_several.take(pairs.j, mode="clip")
+    places = np.flatnonzero(several & pairs.differ(name))
     left, right = pairs.both(name)
-    several = np.diff(forms.starts) > 0
-    places = np.flatnonzero((several[pairs.i] | several[pairs.j]) & (left > 0) & (right > 0) & (left != right))
     lefts, rights = (
         _spread(forms, lines[places], values[places]) for lines, values in ((pairs.i, left), (pairs.j, right))
     )
-    shared = np.zeros(len(left), dtype=np.bool_)
+    shared = np.zeros(len(pairs), dtype=np.bool_)
     shared[places[np.unique(lefts[np.isin(lefts, rights)] >> _FORM)]] = True
     return shared
 
 
-def _spread(forms: Forms, lines: Ids, values: Ids) -> npt.NDArray[np.int64]:
+def _spread(forms: Forms, lines: Places, values: Ids) -> npt.NDArray[np.int64]:
     """Every form of every name, with its place in ``lines`` as one number; the value where it has one form only."""
     starts = forms.starts[lines]
     several = forms.starts[lines + 1] - starts
@@ -207,19 +243,16 @@ _FORM: Final = 32
 
 def _birth(pairs: _Beside) -> Levels:
     """0 none, 1 year, 2 two of year, month and day, 3 one digit differs, 4 day and month swapped, 5 equal."""
-    left, right = pairs.both("birth")
-    year_left, year_right = pairs.both("year")
-    other_century = (year_left > 0) & (year_right > 0) & (year_left != year_right)
-    is_whole = (left > 0) & (right > 0)
+    other_century = pairs.differ("year")
+    is_whole, is_equal = pairs.known("birth"), pairs.equal("birth")
     levels: Levels = pairs.equal("birth_short_year").astype(np.int8)
     levels[pairs.equal("birth_year_month")] = 2
     levels[is_whole & (pairs.equal("birth_year_day") | pairs.equal("birth_month_day"))] = 2
     levels[pairs.near("birth", where=~other_century) > 0] = 3
     levels[is_whole & pairs.equal("birth_sorted")] = 4
-    levels[is_whole & (left == right)] = 5
-    levels[is_whole & (left == right) & other_century] = 1
-    short_left, short_right = pairs.both("birth_short_year")
-    levels[(short_left == 0) | (short_right == 0)] = MISSING
+    levels[is_equal] = 5
+    levels[is_equal & other_century] = 1
+    levels[~pairs.known("birth_short_year")] = MISSING
     return levels
 
 
@@ -232,8 +265,3 @@ def _address(street: Levels, area: Levels, number: Flags) -> Levels:
     levels[(street == 2) & number & (area == 2)] = 5  # noqa: PLR2004 - equal
     levels[(street == MISSING) & (area == MISSING)] = MISSING
     return levels
-
-
-def _same(left: Ids, right: Ids) -> Flags:
-    same: Flags = (left == right) & (left > 0)
-    return same

@@ -45,8 +45,9 @@ def fit(patterns: Sequence[Sequence[int]], counts: Sequence[int], *, comparisons
 
     A comparison that is missing from a pattern says nothing about it. The result depends on nothing random.
     """
-    weights = np.asarray(counts, dtype=np.float64)
-    indicator = _indicator(patterns, comparisons)
+    parts = _parts(_indicator(patterns, comparisons))
+    weights = np.zeros(parts.shape[0] * parts.shape[1])
+    weights[: len(counts)] = counts
     starts = np.cumsum([0, *(comparison.levels for comparison in comparisons)])
     prior = np.array([[p for each in comparisons for p in each.prior[name]] for name in CLASSES]).T
     strength = PRIOR_SHARE * weights.sum() / len(CLASSES) + PRIOR_FLOOR
@@ -56,7 +57,7 @@ def fit(patterns: Sequence[Sequence[int]], counts: Sequence[int], *, comparisons
     before, iterations, joint = -np.inf, 0, np.zeros((len(weights), len(CLASSES)))
     while iterations < _ITERATIONS:
         iterations += 1
-        joint = indicator @ np.log(theta) + np.log(shares)
+        joint = (parts @ np.log(theta)).reshape(-1, len(CLASSES)) + np.log(shares)
         highest = joint.max(axis=1, keepdims=True, initial=-np.inf)
         part = np.exp(joint - highest)
         total = part.sum(axis=1, keepdims=True)
@@ -68,12 +69,13 @@ def fit(patterns: Sequence[Sequence[int]], counts: Sequence[int], *, comparisons
         shares = (expected.sum(axis=0) + 1) / (weights.sum() + len(CLASSES))
         if is_sexless:
             shares = _few_twins(shares)
-        theta = _normalised(indicator.T @ expected + strength * prior, starts)
+        levels = parts.transpose(0, 2, 1) @ expected.reshape(*parts.shape[:2], len(CLASSES))
+        theta = _normalised(levels.sum(axis=0) + strength * prior, starts)
     return Fitted(
         shares=dict(zip(CLASSES, shares.tolist(), strict=True)),
         levels=_levels(theta, starts, comparisons),
         iterations=iterations,
-        log_likelihoods=joint,
+        log_likelihoods=joint[: len(counts)],
     )
 
 
@@ -100,6 +102,21 @@ def _indicator(patterns: Sequence[Sequence[int]], comparisons: Sequence[Comparis
         levels[:, [at]] == np.arange(comparison.levels)[None, :] for at, comparison in enumerate(comparisons)
     ]
     return np.hstack(parts).astype(np.float64)
+
+
+def _parts(indicator: Matrix) -> Matrix:
+    """The rows in parts, filled up with zeros: products so small that no library spreads them over threads.
+
+    A thread costs more than it saves here, and one that waits for the next product takes a processor from the others.
+    """
+    rows = max(1, _SMALL_PRODUCT // (indicator.shape[1] * len(CLASSES)))
+    parts = np.zeros((-(-len(indicator) // rows), rows, indicator.shape[1]))
+    parts.reshape(-1, indicator.shape[1])[: len(indicator)] = indicator
+    return parts
+
+
+_SMALL_PRODUCT: Final = 1 << 17
+"""Multiplications."""
 
 
 def _normalised(counts: Matrix, starts: npt.NDArray[np.int64]) -> Matrix:

@@ -22,7 +22,9 @@ from asepsis.linkage.tokens import TokenTable
 Ids = npt.NDArray[np.int32]
 """Numbers of values; 0 is missing."""
 Flags = npt.NDArray[np.bool_]
-BYTES: Final = 4 * (len(TOKENS) + 2 * len(LISTS) + 2)
+EQUAL_ONLY: Final = tuple(name for name in TOKENS if name not in DOMAIN_OF)
+"""Columns of which only equality is ever asked."""
+BYTES: Final = 4 * (len(TOKENS) + len(EQUAL_ONLY) + 2 * len(LISTS) + 2)
 """Memory of one line, about."""
 
 
@@ -32,6 +34,8 @@ class Forms:
 
     starts: npt.NDArray[np.int64]
     values: Ids
+    is_several: Flags
+    """By line: whether its name has more than one form."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +44,8 @@ class Lines:
 
     node: Ids
     columns: Mapping[str, Ids]
+    rows: Ids
+    """The columns ``EQUAL_ONLY`` line by line: the values of one line lie together."""
     forms: Mapping[str, Forms]
     is_initial: Flags
     owner_of: npt.NDArray[np.uint8]
@@ -90,10 +96,13 @@ def load(tables: Mapping[PartyId, TokenTable], *, free: frozenset[PartyId]) -> L
         columns |= dict(zip(names, numbers, strict=False))
         for name, found in zip(lists, numbers[len(names) :], strict=True):
             lengths = _whole(records[name]).value_lengths().fill_null(0).to_numpy(zero_copy_only=False)
-            forms[name] = Forms(starts=np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)]), values=found)
+            forms[name] = Forms(
+                starts=np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)]), values=found, is_several=lengths > 0
+            )
     return Lines(
         node=node,
         columns=columns,
+        rows=np.stack([columns[name] for name in EQUAL_ONLY], axis=1),
         forms=forms,
         is_initial=_whole(records["is_initial"]).to_numpy(zero_copy_only=False),
         owner_of=owner_of,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 import duckdb
 import numpy as np
@@ -15,14 +15,14 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from asepsis.engines.linkage.blocks import Blocks, distinct
+from asepsis.engines.linkage.blocks import Blocks, Hashes, Slots, distinct, repeated
 from asepsis.engines.linkage.lines import Ids, Lines
-from asepsis.linkage.token_fields import NUMBER_OF, Domain
+from asepsis.linkage.stretches import starts
+from asepsis.linkage.token_fields import NUMBER_OF, VARIANTS, Domain
 
 NEAR: Final = 3
 MOST_SHARING: Final = 1_000
 """Values that may share one variant; a variant of more says nothing."""
-_SLOTS: Final = 4
 Levels = npt.NDArray[np.int8]
 Keys = npt.NDArray[np.int64]
 
@@ -30,49 +30,48 @@ Keys = npt.NDArray[np.int64]
 class Nearness(Protocol):
     """How near two values are."""
 
+    @property
+    def at_once(self) -> int:
+        """How many pairs are best asked for at a time."""
+        ...
+
     def __call__(self, domain: Domain, left: Ids, right: Ids) -> Levels:
         """The level of every pair of values, ``NEAR`` at most; 0 where they are not near. None is missing or equal."""
         ...
 
 
 class NearPairs:
-    """Near pairs of one domain, for many lookups: a table of slots says at once of most that they are not here."""
+    """Near pairs of one domain, for many lookups."""
 
     def __init__(self, keys: Keys, levels: Levels | None = None) -> None:
         """``keys`` ascend, each once; without ``levels`` all are ``NEAR``."""
-        self._keys, self._levels = keys, levels
-        self._shift = np.uint64(64 - max(6, (len(keys) * _SLOTS).bit_length()))
-        self._taken = np.zeros(1 << int(64 - self._shift), dtype=np.bool_)
-        self._taken[self._slots(keys)] = True
+        self._keys, self._levels, self._slots = keys, levels, Slots(keys)
 
     def levels(self, keys: Keys) -> Levels:
         """The level of every pair; 0 where it is not here."""
         found = np.zeros(len(keys), dtype=np.int8)
         if not len(self._keys):
             return found
-        possible = np.flatnonzero(self._taken[self._slots(keys)])
-        places = np.minimum(np.searchsorted(self._keys, keys[possible]), len(self._keys) - 1)
-        is_here = self._keys[places] == keys[possible]
+        possible = self._slots.possible(keys)
+        asked = keys[possible]
+        places = np.minimum(np.searchsorted(self._keys, asked), len(self._keys) - 1)
+        is_here = self._keys[places] == asked
         found[possible[is_here]] = NEAR if self._levels is None else self._levels[places[is_here]]
         return found
-
-    def _slots(self, keys: Keys) -> npt.NDArray[np.uint64]:
-        slots: npt.NDArray[np.uint64] = (keys.astype(np.uint64) * _ODD) >> self._shift
-        return slots
-
-
-_ODD: Final = np.uint64(0x9E3779B97F4A7C15)
 
 
 class NearByVariants:
     """Two values are near where they share a variant. All near pairs of a run are found once."""
 
+    at_once = 1 << 16
+    """As many as the values of which stay in the cache of a processor."""
+
     def __init__(self, lines: Lines, variants: Sequence[pa.Table], *, threads: int) -> None:
-        """``variants`` are those of all owners (domain, value, variant)."""
-        whole = pa.concat_tables(variants).combine_chunks()
+        """``variants`` are those of all owners (domain, value, variant); those of one value are equal in all."""
         self._lines = lines
+        columns = [[table[name].to_numpy() for name in VARIANTS.names] for table in variants]
         with ThreadPoolExecutor(threads) as pool:
-            found = pool.map(lambda domain: NearPairs(_sharing(lines, whole, domain)), Domain)
+            found = pool.map(lambda domain: NearPairs(_sharing(lines, columns, domain)), Domain)
             self._pairs = dict(zip(Domain, found, strict=True))
 
     def __call__(self, domain: Domain, left: Ids, right: Ids) -> Levels:
@@ -80,15 +79,32 @@ class NearByVariants:
         return self._pairs[domain].levels(_keys(self._lines, domain, left, right))
 
 
-def _sharing(lines: Lines, variants: pa.Table, domain: Domain) -> Keys:
-    own = variants.filter(pc.equal(variants["domain"], NUMBER_OF[domain]))
-    places = pc.index_in(own["value"], lines.values[domain]).fill_null(-1).to_numpy() + 1
-    shared = own["variant"].to_numpy()[places > 0]
-    values = places[places > 0].astype(np.int32)
+def _sharing(lines: Lines, columns: Sequence[Sequence[npt.NDArray[Any]]], domain: Domain) -> Keys:
+    owned = [_numbered(lines, domain, *each) for each in columns]
+    seen = np.zeros(len(lines.values[domain]) + 1, dtype=np.bool_)
+    seen[0] = True
+    for at, (values, variants) in enumerate(owned):
+        is_new = ~seen[values]
+        owned[at] = values[is_new], variants[is_new]
+        seen[values] = True
+    values, variants = (np.concatenate(each) for each in zip(*owned, strict=True))
+    several = repeated(variants)
+    values = values[several]
     found = [np.array([], dtype=np.int64)]
-    for left, right in Blocks(shared).pairs(MOST_SHARING):
+    for left, right in Blocks(variants[several]).pairs(MOST_SHARING):
         found.append(_keys(lines, domain, values[left], values[right]))
     return distinct(np.concatenate(found))
+
+
+def _numbered(
+    lines: Lines, domain: Domain, domains: npt.NDArray[np.uint8], values: Hashes, variants: Hashes
+) -> tuple[Ids, Hashes]:
+    """The number of each value of a domain, 0 where no line has it, and its variant."""
+    own = np.flatnonzero(domains == NUMBER_OF[domain])
+    own_values = values[own]
+    first = starts(own_values)
+    number = pc.index_in(pa.array(own_values[first]), lines.values[domain]).fill_null(-1).to_numpy() + 1
+    return np.repeat(number.astype(np.int32), np.diff(np.append(first, len(own)))), variants[own]
 
 
 def _keys(lines: Lines, domain: Domain, left: Ids, right: Ids) -> Keys:
@@ -98,6 +114,9 @@ def _keys(lines: Lines, domain: Domain, left: Ids, right: Ids) -> Keys:
 
 class NearByTexts:
     """Two values are near where their texts are alike; only pairs that are asked for are compared."""
+
+    at_once = 1 << 19
+    """As many as the memory bears: a query costs more than its pairs."""
 
     def __init__(self, lines: Lines, texts: Sequence[pa.Table], connection: duckdb.DuckDBPyConnection) -> None:
         """``texts`` are those of all owners (domain, value, text)."""
