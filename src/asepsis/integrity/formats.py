@@ -2,7 +2,7 @@
 
 A format is recognised by content alone; the name only says what is expected. Sources of the magic numbers:
 RFC 1952 (gzip), RFC 8878 (zstd), xz file format 1.2.1, APPNOTE.TXT (zip), PNG 1.2, ISO 32000 (PDF),
-DICOM PS3.10, SQLite file format, Apache Parquet format, PostgreSQL `pg_dump` sources.
+DICOM PS3.10, SQLite file format, Apache Parquet format, PostgreSQL sources.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
+from asepsis.integrity.structure.postgres import page_size
+
 UNKNOWN: Final = "unknown"
 EMPTY: Final = "empty"
 TEXT: Final = "text"
@@ -18,6 +20,7 @@ EBCDIC: Final = "ebcdic"
 GZIP: Final = "gzip"
 TAR: Final = "tar"
 DBASE: Final = "dbase"
+POSTGRES: Final = "postgres"
 HL7: Final = "hl7v2"
 JSON: Final = "json"
 XML: Final = "xml"
@@ -160,7 +163,9 @@ def binary_format(head: bytes) -> str | None:
     for name, offset, magic in _MAGIC if head[:1] and head[0] in _FIRST else _FURTHER:
         if head.startswith(magic, offset):
             return name
-    return DBASE if is_dbase_header(head) else None
+    if is_dbase_header(head):
+        return DBASE
+    return None if page_size(head) is None else POSTGRES
 
 
 def text_format(head: bytes) -> str:

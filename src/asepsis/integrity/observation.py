@@ -17,6 +17,7 @@ from asepsis.integrity.structure import documents, images, office, packed, table
 from asepsis.integrity.structure.cursor import LARGEST_HELD, Cursor
 from asepsis.integrity.structure.dicom import dicom_faults
 from asepsis.integrity.structure.noise import NoiseCount, is_noise
+from asepsis.integrity.structure.postgres import page_faults, page_size
 from asepsis.integrity.structure.tar import tar_faults
 from asepsis.integrity.structure.text import BLOCK, TextTest, controls_in, is_mostly_text, marked_encoding
 from asepsis.integrity.structure.zipped import zip_faults
@@ -85,6 +86,8 @@ def observe_from(head: bytes, counts: spread.Counts, stream: BinaryIO, *, size: 
         return _text(kind, head, counts, pieces, size=size)
     if kind == formats.EBCDIC:
         return _ebcdic(head, pieces, size=size)
+    if kind == formats.POSTGRES:
+        return _postgres(head, pieces, size=size)
     return _unknown(head, counts, pieces, size=size) if kind == formats.UNKNOWN else _binary(kind, pieces, size=size)
 
 
@@ -135,6 +138,12 @@ def _ebcdic(head: bytes, pieces: Iterator[bytes], *, size: int) -> ObjectFacts:
     faults = _ebcdic_faults(noise.watch(pieces))
     blocks = max(noise.blocks, is_noise(head[:_SMALLEST_SAMPLE]))
     return ObjectFacts(format=formats.EBCDIC, size=size, faults=faults, noise_blocks=blocks, is_checked=True)
+
+
+def _postgres(head: bytes, pieces: Iterator[bytes], *, size: int) -> ObjectFacts:
+    """Without checksums most of a page can be anything, so that it is not said to be checked."""
+    faults, is_checked = page_faults(Cursor(pieces), page=page_size(head) or size)
+    return ObjectFacts(format=formats.POSTGRES, size=size, faults=faults, is_checked=is_checked)
 
 
 def _text(name: str, head: bytes, counts: spread.Counts, pieces: Iterator[bytes], *, size: int) -> ObjectFacts:

@@ -31,6 +31,7 @@ REASONS: Final[Mapping[str, str]] = MappingProxyType(
         "name.known_ransomware_extension": "Ransomware is known to use this extension.",
         "note.ransom": "A short text says what ransom notes say.",
         "object.unreadable": "The source could not deliver the object; the code of its error follows.",
+        "page.checksum_wrong": "A page of PostgreSQL does not fit its checksum: damage, or a copy of a page at work.",
         "pixels.damaged": "A packed image inside a DICOM file is damaged.",
         "pixels.noise": "There are blocks of noise among the pixels of a DICOM file.",
         "rule.compromised": "A rule matched whose metadata condemn what it matches.",

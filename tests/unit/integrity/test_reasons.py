@@ -9,7 +9,7 @@ from asepsis.domain.source import Verdict
 from asepsis.integrity.judgement import COMPROMISING
 from asepsis.integrity.reasons import REASONS, severity
 
-CODE = re.compile(r"\"((?:content|format|name|note|object|pixels|rule|signal)\.[a-z_]+)\"")
+CODE = re.compile(r"\"((?:content|format|name|note|object|page|pixels|rule|signal)\.[a-z_]+)\"")
 
 
 def test_the_reasons_are_those_that_the_checks_give(repository_root: Path) -> None:
