@@ -199,9 +199,13 @@ class Mapping:
         """The tables that are filled from one file entry."""
         return tuple(spec for spec in self.tables if spec.entry == entry)
 
-    def is_joined(self, entry: str) -> bool:
-        """Whether a table file looks values up in the records of a file entry."""
-        return any(join.entry == entry for spec in self.tables for join in spec.joins)
+    @property
+    def joined(self) -> dict[str, tuple[str, ...]]:
+        """The entries that table files look values up in, with the fields that any of them compares or takes."""
+        found: dict[str, set[str]] = {}
+        for join in (join for spec in self.tables for join in spec.joins):
+            found.setdefault(join.entry, set()).update(join.on, join.fields)
+        return {entry: tuple(sorted(fields)) for entry, fields in sorted(found.items())}
 
     @property
     def entries(self) -> tuple[FileEntry, ...]:

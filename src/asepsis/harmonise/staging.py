@@ -11,6 +11,7 @@ filtered before the states are counted. All SQL names come from checked mappings
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from collections.abc import Mapping as MappingOf
 from functools import cached_property
 from typing import Final
 
@@ -19,6 +20,7 @@ from asepsis.harmonise.entries import FileEntry
 from asepsis.harmonise.expressions import quote_name
 from asepsis.harmonise.extraction import extract, landed_fields, landed_table, taken_fields
 from asepsis.harmonise.mapping import Mapping, TableSpec
+from asepsis.harmonise.partners import UNREAD, landed_partners
 from asepsis.harmonise.query import Query
 from asepsis.harmonise.said import Kind, Reason, any_of, list_of, said, said_besides
 from asepsis.harmonise.several_rows import ROW, records_of
@@ -45,7 +47,7 @@ _LISTS: Final = {
 }
 """What a settled record shows of what is said about it."""
 _DEFECTS: Final = {
-    "whole": "NOT contains(d, '@') AND d[1] NOT IN ('+', '-') AND d <> 'deleted'",
+    "whole": UNREAD,
     "left_out": "d[1] = '-' OR d = 'deleted'",
 }
 """The kinds of defects that settle a record, as conditions on the word ``d``."""
@@ -66,10 +68,14 @@ def final_table(table: str) -> str:
 
 
 class EntryPlan:
-    """The statements for one file entry; building it checks every expression of the mapping that concerns it."""
+    """The statements for one file entry; building it checks every expression of the mapping that concerns it.
 
-    def __init__(self, mapping: Mapping, entry: FileEntry) -> None:
+    ``partners`` selects what is joined, by the name of its entry, where it is not landed.
+    """
+
+    def __init__(self, mapping: Mapping, entry: FileEntry, *, partners: MappingOf[str, str] | None = None) -> None:
         self._entry = entry
+        self._kept_partners = partners or {}
         self._files = mapping.files
         self._specs = mapping.specs_of(entry.name)
         self._codes = tuple(mapping.codes)
@@ -81,7 +87,7 @@ class EntryPlan:
         self._place = tuple(_PLACE | ({ROW: "INTEGER"} if entry.several_rows else {}))
         self._parts: dict[str, frozenset[str]] = {}
         self._is_staged = entry.is_text and not (landed_fields(entry) or taken_fields(entry))
-        self._is_looked_up = not self._specs and mapping.is_joined(entry.name)
+        self._is_looked_up = not self._specs and entry.name in mapping.joined
         self.defines_persons = any(spec.table == "person" for spec in self._specs)
 
     def begin(self) -> tuple[str, ...]:
@@ -249,13 +255,12 @@ class EntryPlan:
                 values = ", ".join(quote_name(f"f.{field}") for field in join.fields)
                 firsts = ", ".join(f"any_value({quote_name(f'f.{x}')}) AS {quote_name(f'f.{x}')}" for x in join.fields)
                 on = [quote_name(f"f.{field}") for field in join.on]
-                whole = f"len(list_filter(defects, lambda d: {_DEFECTS['whole']})) = 0"
                 known = " AND ".join(f"{name} IS NOT NULL" for name in on)
-                read = f"SELECT DISTINCT {key_of(on)} AS join_key, {values} FROM ({extract(self._files[join.entry])})"
+                partners = self._kept_partners.get(join.entry) or landed_partners(self._files[join.entry])
+                read = f"SELECT DISTINCT {key_of(on)} AS join_key, {values} FROM ({partners}) WHERE {known}"
                 statements.append(
                     f"CREATE OR REPLACE TEMP TABLE {join_table(spec, join)} AS "
-                    f"SELECT join_key, count(*) AS n, {firsts} "
-                    f"FROM ({read} WHERE {whole} AND {known}) GROUP BY join_key"
+                    f"SELECT join_key, count(*) AS n, {firsts} FROM ({read}) GROUP BY join_key"
                 )
         return tuple(statements)
 

@@ -101,6 +101,11 @@ class Harmonised(Protocol):
         ...
 
     @property
+    def partners(self) -> Path:
+        """The values that records were joined to."""
+        ...
+
+    @property
     def reading(self) -> Path:
         """How the files were read."""
         ...
@@ -385,7 +390,8 @@ def _keep(run: Harmonised, folder: Path, *, reports: Mapping[str, str]) -> None:
     for leftover in (draft, folder):
         shutil.rmtree(leftover, ignore_errors=True)
     draft.mkdir(parents=True, mode=0o700)
-    for path in (run.quarantine, run.excluded, run.merged, run.provenance, run.waiting, run.persons, run.reading):
+    waiting = (run.waiting, run.persons, run.partners, run.reading)
+    for path in (run.quarantine, run.excluded, run.merged, run.provenance, *waiting):
         shutil.copyfile(path, draft / path.name)
     (draft / "books.json").write_text(json.dumps(run.books.as_dict(), indent=1, sort_keys=True))
     (draft / "books.txt").write_text(run.books.as_text() + "\n")

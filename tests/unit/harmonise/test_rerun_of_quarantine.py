@@ -61,7 +61,7 @@ def kept(result: HarmonisedRun, folder: Path) -> KeptRun:
     """What the owner's home holds after a contribution."""
     folder.mkdir()
     paths = (result.quarantine, result.excluded, result.merged, result.provenance)
-    for path in (*paths, result.waiting, result.persons, result.reading):
+    for path in (*paths, result.waiting, result.persons, result.partners, result.reading):
         shutil.copyfile(path, folder / path.name)
     (folder / "books.json").write_text(json.dumps(result.books.as_dict()))
     return KeptRun(folder=folder, tables={**result.tables, "identity": result.identity})
@@ -78,7 +78,7 @@ def same(again: HarmonisedRun, whole: HarmonisedRun) -> None:
     assert set(again.tables) == set(whole.tables)
     for name, path in whole.tables.items():
         assert rows(again.tables[name]) == rows(path), name
-    for name in ("identity", "quarantine", "excluded", "merged", "provenance", "waiting", "persons"):
+    for name in ("identity", "quarantine", "excluded", "merged", "provenance", "waiting", "persons", "partners"):
         assert rows(getattr(again, name)) == rows(getattr(whole, name)), name
     assert again.books.files == whole.books.files
 
@@ -227,16 +227,43 @@ def test_both_hospitals_whole_after_a_repair_are_the_whole_run(shared: Path, tmp
         same(again, whole)
 
 
-def test_a_mapping_that_joins_another_file_needs_the_backup(sources: Sources, run: Run, tmp_path: Path) -> None:
-    """What is joined is not kept: judged without it, a record would be refused that a whole run accepts."""
+def joins(*fields: str, wanted: str) -> Change:
+    """Diagnoses are taken only of patients whose sex, which stands in the master file, is the wanted one."""
 
-    def joins(folder: Path) -> None:
+    def change(folder: Path) -> None:
         path = folder / "tables" / "condition_occurrence.yaml"
         content = yaml.safe_load(path.read_text())
-        content["joins"] = {"master": {"entry": "patmast", "on": {"pat_mrn": "trim(mrn)"}, "fields": ["pat_sex"]}}
+        content["joins"] = {"master": {"entry": "patmast", "on": {"pat_mrn": "trim(mrn)"}, "fields": list(fields)}}
+        content["require"] = [*content["require"], {"expr": f"master_pat_sex in ({wanted})", "reason": "other_sex"}]
         path.write_text(yaml.safe_dump(content))
 
-    mapping = edited("northgate", tmp_path / "m", joins)
-    earlier = kept(run(mapping, sources["northgate"], "first"), tmp_path / "kept")
-    with pytest.raises(RerunNeedsBackup, match="joins"):
-        rerun(mapping, earlier, workdir=tmp_path, run="again", person_key=KEY)
+    return change
+
+
+def test_what_was_joined_is_kept_so_that_records_are_joined_again(sources: Sources, run: Run, tmp_path: Path) -> None:
+    """Guard: most masters were accepted and do not wait; judged without them, diagnoses would stay refused."""
+    new = edited("northgate", tmp_path / "new", joins("pat_sex", wanted="'F', 'M'"))
+    between = edited("northgate", tmp_path / "between", joins("pat_sex", wanted="'M'"))
+    old = edited("northgate", tmp_path / "old", joins("pat_sex", wanted="'X'"))
+    whole = run(new, sources["northgate"], "whole")
+    first = run(old, sources["northgate"], "first")
+    half = rerun(between, kept(first, tmp_path / "k1"), workdir=tmp_path, run="half", person_key=KEY)
+    again = rerun(new, kept(half, tmp_path / "k2"), workdir=tmp_path, run="again", person_key=KEY)
+    same(again, whole)
+    counts = [sum(file.accepted for file in each.books.files) for each in (first, half, whole)]
+    assert counts == sorted({*counts})
+    assert len({*counts}) == 3
+
+
+def test_a_mapping_that_joins_other_fields_needs_the_backup(sources: Sources, run: Run, tmp_path: Path) -> None:
+    """Only the fields that were joined are kept."""
+    earlier = kept(run(load_mapping(MAPPINGS / "northgate"), sources["northgate"], "none"), tmp_path / "k1")
+    one = edited("northgate", tmp_path / "m1", joins("pat_sex", wanted="'F'"))
+    two = edited("northgate", tmp_path / "m2", joins("pat_sex", "pat_dob", wanted="'F'"))
+    other = kept(run(one, sources["northgate"], "one"), tmp_path / "k2")
+    for mapping, known in ((one, earlier), (two, other)):
+        with pytest.raises(RerunNeedsBackup, match="joins fields of patmast"):
+            rerun(mapping, known, workdir=tmp_path, run="again", person_key=KEY)
+    (other.folder / "partners.parquet").unlink()
+    with pytest.raises(KeptRunDamaged):
+        rerun(one, other, workdir=tmp_path, run="again", person_key=KEY)

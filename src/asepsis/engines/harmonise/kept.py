@@ -47,9 +47,6 @@ class KeptRun:
             RerunNeedsBackup: files would be read otherwise, or persons would get other ids.
             KeptRunDamaged: what is kept is not whole.
         """
-        joined = sorted(spec.name for spec in mapping.tables if spec.joins)
-        if joined:
-            raise RerunNeedsBackup(what=f"tables/{joined[0]}.yaml joins records of another file, which are not kept")
         known, now = self._json(READING), _reading(mapping, person_key=person_key)
         for name in ("format", "owner", "dataset", "label", "person_key"):
             if known.get(name) != now[name]:
@@ -58,6 +55,10 @@ class KeptRun:
         changed = sorted(name for name in {*entries, *read_now} if entries.get(name) != read_now.get(name))
         if changed:
             raise RerunNeedsBackup(what=f"source.yaml or a layout reads the entry {changed[0]} otherwise")
+        joined = known.get("joined", {})
+        for entry, fields in now["joined"].items():
+            if not set(fields) <= set(joined.get(entry, ())):
+                raise RerunNeedsBackup(what=f"it joins fields of {entry} that the run did not join, and has not kept")
 
     def _json(self, name: str) -> Any:
         try:
@@ -88,4 +89,5 @@ def _reading(mapping: SourceMapping, *, person_key: bytes) -> dict[str, Any]:
         "label": mapping.label,
         "person_key": key_check(person_key),
         "entries": {name: str(reading_digest(entry)) for name, entry in mapping.files.items()},
+        "joined": {entry: list(fields) for entry, fields in mapping.joined.items()},
     }

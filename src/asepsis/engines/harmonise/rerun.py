@@ -44,6 +44,7 @@ from asepsis.harmonise.expressions import quote_name, quote_text
 from asepsis.harmonise.extraction import landed_fields, landed_table, take
 from asepsis.harmonise.mapping import Mapping
 from asepsis.harmonise.omop import PERIOD, TARGETS
+from asepsis.harmonise.partners import all_partners, kept_partners
 from asepsis.harmonise.said import said_of
 from asepsis.harmonise.several_rows import ROW
 from asepsis.harmonise.staging import EntryPlan, final_table
@@ -75,7 +76,7 @@ def rerun(
     """
     earlier.check(mapping, person_key=person_key)
     final, partial = workdir / run, workdir / f"{run}.partial"
-    seal = seal_of(mapping, run=run, person_key=person_key, inputs=_inputs(earlier))
+    seal = seal_of(mapping, run=run, person_key=person_key, inputs=_inputs(mapping, earlier))
     finished = read_result(final, seal=seal) if final.is_dir() else None
     if finished is not None:
         return finished
@@ -87,13 +88,14 @@ def rerun(
     return publish(partial, final, seal=seal)
 
 
-def _inputs(earlier: KeptRun) -> list[list[str]]:
+def _inputs(mapping: Mapping, earlier: KeptRun) -> list[list[str]]:
     """Everything that the outcome depends on, with digests; what is not there is named.
 
     Raises:
         KeptRunDamaged: something is missing.
     """
-    paths = [earlier.folder / f"{name}.parquet" for name in _KEPT] + [earlier.folder / "books.json"]
+    names = (*_KEPT, "partners") if mapping.joined else _KEPT
+    paths = [earlier.folder / f"{name}.parquet" for name in names] + [earlier.folder / "books.json"]
     try:
         return [[path.name, "", file_digest(path)] for path in (*paths, *earlier.tables.values())]
     except OSError:
@@ -144,6 +146,10 @@ class _Rerun:
         self.books.balance()
         accounts.check_provenance(self.folder, self.books, self.row_counts)
 
+    @property
+    def _partners(self) -> dict[str, str]:
+        return kept_partners(self.mapping, self._kept("partners"))
+
     def _kept(self, name: str) -> str:
         return f"read_parquet({quote_text(str(self.earlier.folder / f'{name}.parquet'))})"
 
@@ -159,7 +165,7 @@ class _Rerun:
         return f"INSERT INTO {landed_table(entry.name)} BY NAME {take(entry, kept)}"
 
     def _settle(self, entry: FileEntry, person_key: bytes) -> None:
-        plan = EntryPlan(self.mapping, entry)
+        plan = EntryPlan(self.mapping, entry, partners=self._partners)
         with guarded("stage"):
             self._connection.execute(
                 f"CREATE OR REPLACE TEMP TABLE {_TWINS} AS SELECT f.file_id, q.rec_no, "
@@ -223,7 +229,7 @@ class _Rerun:
 
     def _side_tables(self) -> dict[str, str]:
         """The new ones, with what the earlier run had said for good."""
-        outputs = side_tables(self.mapping, self.run)
+        outputs = side_tables(self.mapping, self.run) | {"partners": all_partners(self.mapping, self._partners)}
         for name, condition, order in (
             ("quarantine", "stage <> 'stage'", "stage, field, reasons"),
             ("excluded", "TRUE", "run"),

@@ -17,6 +17,7 @@ RESULT: Final = "result.json"
 READING: Final = "reading.json"
 WAITING: Final = "quarantined_records.parquet"
 PERSONS: Final = "persons.parquet"
+PARTNERS: Final = "partners.parquet"
 _CHUNK: Final = 1 << 20
 
 
@@ -34,7 +35,7 @@ class HarmonisedRun:
     """The outcome of a contribution.
 
     ``tables`` are clinical only; identities lie apart; all paths are Parquet. ``waiting`` (quarantined records as
-    landed), ``persons`` and ``reading`` (JSON) are what a rerun needs besides.
+    landed), ``persons``, ``partners`` (what is joined) and ``reading`` (JSON) are what a rerun needs besides.
     """
 
     run: RunId
@@ -46,6 +47,7 @@ class HarmonisedRun:
     provenance: Path
     waiting: Path
     persons: Path
+    partners: Path
     reading: Path
     books: Books
     row_counts: Mapping[str, int]
@@ -82,7 +84,8 @@ def read_result(folder: Path, *, seal: Mapping[str, Any]) -> HarmonisedRun | Non
 
 
 def _result(folder: Path, value: Mapping[str, Any]) -> HarmonisedRun:
-    apart = {"identity", "quarantine", "excluded", "merged", "provenance", Path(WAITING).stem, Path(PERSONS).stem}
+    apart = {"identity", "quarantine", "excluded", "merged", "provenance"}
+    apart |= {Path(name).stem for name in (WAITING, PERSONS, PARTNERS)}
     names = sorted(Path(name).stem for name in value["outputs"] if name.endswith(".parquet"))
     books = books_from_dict(value["books"])
     return HarmonisedRun(
@@ -95,6 +98,7 @@ def _result(folder: Path, value: Mapping[str, Any]) -> HarmonisedRun:
         provenance=folder / "provenance.parquet",
         waiting=folder / WAITING,
         persons=folder / PERSONS,
+        partners=folder / PARTNERS,
         reading=folder / READING,
         books=books,
         row_counts={str(name): int(count) for name, count in value["rows"].items()},

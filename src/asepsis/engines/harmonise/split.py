@@ -24,6 +24,7 @@ from asepsis.harmonise.expressions import quote_name, quote_text
 from asepsis.harmonise.extraction import landed_fields, landed_table
 from asepsis.harmonise.mapping import Mapping
 from asepsis.harmonise.omop import IDENTITY, PERIOD, TARGETS, Target
+from asepsis.harmonise.partners import all_partners
 from asepsis.harmonise.said import Kind, list_of
 from asepsis.harmonise.several_rows import ROW
 from asepsis.harmonise.staging import EntryPlan, code_table, final_table, settled_table
@@ -127,6 +128,7 @@ def write_outputs(
             connection.execute(periods(mapping))
             outputs[PERIOD] = clinical(PERIOD, tuple(TARGETS[PERIOD].columns))
         outputs |= side_tables(mapping, run) | {"provenance": _provenance(tables, mapping, run)}
+        outputs["partners"] = all_partners(mapping)
         return copy_all(connection, outputs, folder)
 
 
