@@ -3,7 +3,8 @@
 Every line prints records per CPU second of ours, of a baseline, and their ratio; both are the best of three runs that
 alternate, because only ratios mean something on a shared machine. "landed and staged" has every record in a table with
 its values, its state and its reasons; "to Parquet" adds order by person, provenance of every row, zstd and the books.
-Peers run in an environment of their own (``ASEPSIS_PEERS`` names its Python: carrot-transform, hl7, pandas, polars).
+Peers run in an environment of their own (``ASEPSIS_PEERS`` names its Python: carrot-transform, hl7, pandas, polars,
+sqlglot); what they keep of Northgate's files stands beside what becomes of every record here.
 """
 
 from __future__ import annotations
@@ -310,11 +311,30 @@ def peers(folder: Path, **files: Path) -> None:
     if example.is_dir():
         files |= {"carrot": example, "carrot_inputs": faulty_example(example / "inputs", folder / "carrot")}
         carrot_rules(example / "rules" / "rules_14June2021.json", files["carrot_inputs"], folder)
+    legacy = HERE.parents[1] / "shared" / "data" / "two_hospitals" / "hospital_a_legacy"
+    if legacy.is_dir():
+        files["legacy"] = legacy
+        legacy_rows(legacy, folder)
     if not PEERS:
-        print("peers        not measured: name their Python in ASEPSIS_PEERS (carrot-transform, hl7, pandas, polars)")
+        names = "carrot-transform, hl7, pandas, polars, sqlglot"
+        print(f"peers        not measured: name their Python in ASEPSIS_PEERS ({names})")
         return
     words = [f"{name}={path}" for name, path in files.items()]
     subprocess.run([PEERS, str(HERE / "peers_contribution.py"), *words], check=True)
+
+
+def legacy_rows(legacy: Path, folder: Path) -> None:
+    """What becomes of every record of Northgate's files."""
+    opened = {path.name: partial(path.open, "rb") for path in legacy.iterdir()}
+    mapping, limits = load_mapping(MAPPINGS / "northgate"), Resources(memory="1GB", threads=1)
+    done = harmonise(mapping, opened, workdir=folder, run="legacy", person_key=bytes(32), resources=limits)
+    for file in done.books.files:
+        kept = f"{file.accepted:,} accepted, {file.merged:,} merged, {file.quarantined:,} quarantined"
+        print(
+            f"Northgate    {file.path:16} landed {file.landed:,}: {kept}, {file.excluded:,} excluded, "
+            f"{file.header + file.context:,} of the format or context, {file.residue:,} left over; "
+            f"{file.size - file.landed_bytes:,} of {file.size:,} bytes lost"
+        )
 
 
 def carrot_rules(rules: Path, inputs: Path, folder: Path) -> None:

@@ -6,6 +6,7 @@ Run in an environment of its own; imports nothing of Asepsis. Arguments: ``name=
 from __future__ import annotations
 
 import importlib.util
+import logging
 import os
 import subprocess
 import sys
@@ -13,6 +14,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 HL7_MESSAGES = 2_000
+LAB_ROWS = 12_408
+"""Rows that were written into the laboratory file of Northgate (MANIFEST of the shared data)."""
 
 
 def main() -> None:
@@ -22,6 +25,8 @@ def main() -> None:
     measure("pandas", "read_csv", lambda: pandas_rows(labs))
     measure("polars", "read_csv", lambda: polars_rows(labs))
     measure("hl7", "parse", lambda: hl7_messages(messages))
+    if "legacy" in files:
+        legacy_files(files["legacy"])
     if "carrot" in files:
         measure("carrottransform", "mapstream", lambda: carrot_rows(files["carrot_inputs"], files["carrot"]))
 
@@ -46,18 +51,18 @@ def _spent() -> float:
     return used.user + used.system + used.children_user + used.children_system
 
 
-def pandas_rows(path: Path) -> int:
+def pandas_rows(path: Path, **options: str) -> int:
     """Every column as text, as people usually read it."""
     import pandas as pd  # noqa: PLC0415 - a peer that may be absent
 
-    return len(pd.read_csv(path, sep=";", dtype=str, encoding="latin-1"))
+    return len(pd.read_csv(path, sep=";", dtype=str, encoding="latin-1", **options))
 
 
-def polars_rows(path: Path) -> int:
+def polars_rows(path: Path, **options: bool) -> int:
     """Every column as text."""
     import polars as pl  # noqa: PLC0415 - a peer that may be absent
 
-    return pl.read_csv(path, separator=";", infer_schema=False, encoding="latin-1").height
+    return pl.read_csv(path, separator=";", infer_schema=False, encoding="latin-1", **options).height
 
 
 def hl7_messages(path: Path) -> int:
@@ -68,6 +73,61 @@ def hl7_messages(path: Path) -> int:
     for number, text in enumerate(found):
         hl7.parse(text if number == 0 else f"MSH{text}")
     return len(found)
+
+
+def legacy_files(folder: Path) -> None:
+    """What is left of files of Northgate where people read them as they usually do."""
+    labs = folder / "LAB_RESULTS.CSV"
+    told("pandas", "LAB_RESULTS.CSV", LAB_ROWS, lambda: pandas_rows(labs))
+    told("pandas", "LAB_RESULTS.CSV on_bad_lines=skip", LAB_ROWS, lambda: pandas_rows(labs, on_bad_lines="skip"))
+    told("polars", "LAB_RESULTS.CSV", LAB_ROWS, lambda: polars_rows(labs))
+    told("polars", "LAB_RESULTS.CSV ignore_errors", LAB_ROWS, lambda: polars_rows(labs, ignore_errors=True))
+    told("duckdb", "LAB_RESULTS.CSV", LAB_ROWS, lambda: duckdb_rows(labs, ""))
+    told("duckdb", "LAB_RESULTS.CSV ignore_errors", LAB_ROWS, lambda: duckdb_rows(labs, ", ignore_errors=true"))
+    messages = (folder / "adt_oru.hl7").read_bytes().decode("latin-1").replace("\r\n", "\r").replace("\n", "\r")
+    declared = int(messages.split("\rBTS|")[1].split("\r")[0].split("|")[0])
+    told("hl7", "adt_oru.hl7", declared, lambda: hl7_split(messages))
+    dump = (folder / "pharmacy.sql").read_text(encoding="latin-1")
+    measure("sqlglot", "pharmacy.sql", lambda: sqlglot_rows(dump))
+
+
+def told(module: str, what: str, truth: int, call: Callable[[], int]) -> None:
+    """Print how many records a tool finds of those that there are, or the class of its error."""
+    if importlib.util.find_spec(module) is None:
+        print(f"{module:16} not installed")
+        return
+    try:
+        count = call()
+    except Exception as error:  # noqa: BLE001 - whatever a tool says of a file
+        print(f"{module:16} {what}: stopped with {type(error).__name__}")
+        return
+    print(f"{module:16} {what}: {count:,} of {truth:,} records, {count - truth:+,} without a word")
+
+
+def duckdb_rows(path: Path, options: str) -> int:
+    """As DuckDB finds it out."""
+    import duckdb  # noqa: PLC0415 - a peer that may be absent
+
+    (count,) = duckdb.sql(f"SELECT count(*) FROM read_csv('{path}'{options})").fetchall()[0]
+    return int(count)
+
+
+def hl7_split(messages: str) -> int:
+    """The messages of a batch."""
+    import hl7  # noqa: PLC0415 - a peer that may be absent
+
+    return len(hl7.split_file(messages))
+
+
+def sqlglot_rows(dump: str) -> int:
+    """The rows of all INSERT statements."""
+    import sqlglot  # noqa: PLC0415 - a peer that may be absent
+    from sqlglot import exp  # noqa: PLC0415
+
+    logging.disable()  # it warns of every statement that it does not know
+    found = sqlglot.parse(dump, dialect="mysql")
+    inserts = (each.expression for each in found if isinstance(each, exp.Insert))
+    return sum(len(values.expressions) for values in inserts if values is not None)
 
 
 def carrot_rows(inputs: Path, example: Path) -> int:
