@@ -149,8 +149,8 @@ CLAUSES = {
 NAMED = {"parties": "PARTY", "datasets": "DATASET", "tables": "TABLE", "columns": "COLUMN", "budgets": "OWNER"}
 NAMED |= {"purposes": "NAME", "continuity.analyses": "NAME", "continuity.essentials.lists": "LIST"}
 NAMED |= {"analyses.templates": "TEMPLATE", "parameters": "NAME"}
-OF_KEYED = {"linkage.dummies"}
-"""What a contract that holds identifiers, as the one of the clauses, cannot have."""
+OF_KEYED = {"linkage.dummies", "linkage.similarity"}
+"""What a contract that links by identifiers, as the one of the clauses, cannot have."""
 OF_METHODS = {"continuity.analyses.NAME.method", "continuity.analyses.NAME.arguments.ARGUMENT", "linkage.stricter"}
 """What a contract with noise, as the one of the clauses, cannot have."""
 

@@ -78,3 +78,42 @@ def tokens(
             "next: when every owner has given tokens: asepsis link"
         )
         emit(document, as_json=as_json, text=text)
+
+
+@app.command("filters")
+def filters(
+    party: AsOption,
+    file: Annotated[Path, typer.Argument(help="Filters that clkhash made: a JSON file with clks.")],
+    keys: Annotated[Path, typer.Option("--keys", help="The keys of the filters' records, one a line, in their order.")],
+    room: RoomOption = DEFAULT_ROOM,
+    as_json: JsonOption = False,
+) -> None:
+    """Give Bloom filters that another tool made, under a contract with mode import-clk; they can be attacked."""
+    with reported(as_json=as_json):
+        from asepsis.bootstrap.filters import filtering
+        from asepsis.bootstrap.room import open_room
+        from asepsis.domain.names import PartyId
+
+        names = _read(keys).decode(errors="replace").splitlines()
+        manifest = filtering(open_room(room), PartyId(party)).give(_read(file), keys=names).manifest
+        (table,) = manifest.files
+        document = {
+            "snapshot": manifest.snapshot,
+            "dataset": manifest.dataset,
+            "persons": table.rows,
+            "keys": len(names),
+        }
+        text = (
+            f"{manifest.dataset}: {manifest.snapshot} ({table.rows:,} persons of {len(names):,} keys)\n"
+            "next: when every owner has given filters: asepsis link"
+        )
+        emit(document, as_json=as_json, text=text)
+
+
+def _read(path: Path) -> bytes:
+    from asepsis.errors.room import FileUnreadable
+
+    try:
+        return path.read_bytes()
+    except OSError:
+        raise FileUnreadable(path=str(path)) from None

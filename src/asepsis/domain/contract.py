@@ -490,6 +490,8 @@ def _check_holdings(contract: Contract, fields: Fields) -> None:
     if any(dataset.holds is unwanted for dataset in contract.datasets):
         mode = contract.linkage.mode.value
         raise fields.malformed("datasets", f"in linkage mode {mode} no dataset holds {unwanted.value}")
+    if contract.referrals and contract.linkage.mode is LinkMode.IMPORT_CLK:
+        raise fields.malformed("analyses.referrals", "links by imported filters are too unsure to refer patients by")
     with_tokens = [dataset.owner for dataset in contract.datasets if dataset.holds is Holding.TOKENS]
     if is_keyed and sorted(with_tokens) != sorted(owner.id for owner in contract.owners):
         raise fields.malformed("datasets", "in linkage mode keyed every owner has one dataset that holds tokens")

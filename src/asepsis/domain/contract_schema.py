@@ -164,8 +164,9 @@ def _linkage() -> Document:
             "rules": {"enum": list(RULES)},
             "dummies": _whole(0, most=MOST_DUMMIES),
             "stricter": {"type": "array", "items": {"enum": list(PERCENTS[1:])}},
+            "similarity": _whole(1, most=100),
         },
-        optional=(*LinkTerms().to_document(), "dummies", "stricter"),
+        optional=(*LinkTerms().to_document(), "dummies", "stricter", "similarity"),
     )
 
 

@@ -9,7 +9,7 @@ from asepsis.domain.documents import Document, Fields
 from asepsis.domain.linkage import GRADES, LEVELS, LinkGrade, LinkMode
 from asepsis.domain.names import PartyId
 
-MODES: Final = (LinkMode.KEYED, LinkMode.SEALED, LinkMode.RULES)
+MODES: Final = (LinkMode.KEYED, LinkMode.SEALED, LinkMode.RULES, LinkMode.IMPORT_CLK)
 """The modes that a room runs."""
 PERCENTS: Final = tuple(round(100 * level) for level in LEVELS)
 RULES: Final = ("open-link-token", "cms-style")
@@ -18,13 +18,19 @@ MOST_DUMMIES: Final = 25
 """Per cent of an owner's records; with more of them the attacks that they hinder gain nothing either (PMC9499274)."""
 
 
+_WHOLE: Final = 100
+SIMILARITY: Final = 80
+"""Per cent of Dice from which the tutorial of anonlink takes two filters for one person."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LinkTerms:
     """``percent`` is the least posterior of a link, one of 50, 90 and 99; without posteriors it has no effect.
 
     ``duplicate_free`` names owners that list every patient once. ``rules`` is for mode ``rules``. ``dummies`` is for
     mode ``keyed``: for every hundred records, how many of nobody each owner adds. ``stricter`` are the higher percents
-    that an analysis may state instead of ``percent``.
+    that an analysis may state instead of ``percent``. ``similarity`` is for mode ``import-clk``:
+    the least Dice of two filters, in per cent.
     """
 
     mode: LinkMode = LinkMode.SEALED
@@ -33,6 +39,12 @@ class LinkTerms:
     rules: str = RULES[0]
     dummies: int = 0
     stricter: frozenset[int] = frozenset()
+    similarity: int = SIMILARITY
+
+    @property
+    def at_home(self) -> bool:
+        """Whether names and addresses stay in the owners' homes."""
+        return self.mode in {LinkMode.KEYED, LinkMode.IMPORT_CLK}
 
     def admits(self, certainty: int) -> bool:
         """Whether an analysis may state that its links are at least this sure; 0 is what the contract says."""
@@ -55,6 +67,7 @@ class LinkTerms:
             "rules": self.rules,
             **({"dummies": self.dummies} if self.dummies else {}),
             **({"stricter": sorted(self.stricter)} if self.stricter else {}),
+            **({"similarity": self.similarity} if self.similarity != SIMILARITY else {}),
         }
 
 
@@ -73,6 +86,9 @@ def read_link_terms(fields: Fields) -> LinkTerms:
     dummies = fields.integer("dummies", default=standard.dummies)
     if dummies > (MOST_DUMMIES if mode is LinkMode.KEYED else 0):
         raise fields.malformed("dummies", f"at most {MOST_DUMMIES} per cent are added, and in mode keyed alone")
+    similarity = fields.integer("similarity", least=1, default=SIMILARITY)
+    if similarity > _WHOLE or (mode is not LinkMode.IMPORT_CLK and similarity != SIMILARITY):
+        raise fields.malformed("similarity", f"at most {_WHOLE} per cent are possible, and in mode import-clk alone")
     free = frozenset(PartyId(name) for name in fields.texts("duplicate_free", default=()))
     return LinkTerms(
         mode=mode,
@@ -81,6 +97,7 @@ def read_link_terms(fields: Fields) -> LinkTerms:
         rules=rules,
         dummies=dummies,
         stricter=_read_stricter(fields, mode, percent),
+        similarity=similarity,
     )
 
 

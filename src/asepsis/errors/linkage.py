@@ -171,6 +171,17 @@ class RuleProfileUnknown(AsepsisError):
     hint = "Use one of: {known}."
 
 
+class FiltersNotAsked(AsepsisError):
+    """Filters were given, and the contract links by something else."""
+
+    kind = Kind.CONFLICT
+    code = "linkage.filters_not_asked"
+    message = "The contract '{contract}' does not link by imported filters."
+    hint = (
+        "Filters are for contracts with the clause linkage, mode import-clk; the other modes are safer and find more."
+    )
+
+
 class FilterRefused(AsepsisError):
     """Imported bit arrays are malformed or not comparable with each other."""
 

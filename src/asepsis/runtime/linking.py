@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from dataclasses import replace
 from datetime import datetime
+from pathlib import Path
 from typing import Final
 
 import pyarrow as pa
@@ -19,6 +20,8 @@ from asepsis.domain.names import PartyId, RestorePointId, SnapshotId
 from asepsis.domain.sealed import Sealed
 from asepsis.domain.snapshot import Label, Manifest, Origin
 from asepsis.domain.statistic import Links, Share, Statistic
+from asepsis.engines.linkage.exact_linking import link_filters
+from asepsis.engines.linkage.filter_files import FILTERS, read_filter_file
 from asepsis.engines.linkage.identities import read_identities
 from asepsis.engines.linkage.latent_linking import Engine, LinkOptions, link_tokens
 from asepsis.engines.linkage.sealed_linking import link_identities
@@ -48,6 +51,10 @@ def link_patients(order: Order, vault: Vault, *, now: datetime) -> Statistic:
         report: QualityReport | RulesReport = link_tokens(
             _tokens(order, vault), output=plain, options=options, engine=engine
         )
+    elif terms.mode is LinkMode.IMPORT_CLK:
+        everybody = replace(options, duplicate_free=frozenset(owner.id for owner in order.contract.owners))
+        filters, least = _filters(order, vault), terms.similarity / 100
+        report = link_filters(filters, threshold=least, output=plain, options=everybody, engine=engine)
     else:
         identities = _identities(order, vault)
         report = link_identities(identities, rules=terms.rules, output=plain, options=options, engine=engine)
@@ -71,10 +78,20 @@ def link_patients(order: Order, vault: Vault, *, now: datetime) -> Statistic:
 
 def _identities(order: Order, vault: Vault) -> dict[PartyId, pa.Table]:
     """Every owner's identifiers, in clear."""
-    return {
-        snapshot.manifest.owner: read_identities(snapshot.manifest.owner, vault.unseal(snapshot)["identity"])
-        for snapshot in order.held(Holding.IDENTITY)
-    }
+    return {owner: read_identities(owner, path) for owner, path in _opened(order, vault, table="identity").items()}
+
+
+def _filters(order: Order, vault: Vault) -> dict[PartyId, pa.Table]:
+    """Every owner's imported filters."""
+    return {owner: read_filter_file(owner, path) for owner, path in _opened(order, vault, table=FILTERS).items()}
+
+
+def _opened(order: Order, vault: Vault, *, table: str) -> dict[PartyId, Path]:
+    """One table of every owner's snapshot, which may be from a contract with another mode. Raises OrderRefused."""
+    found = {item.manifest.owner: vault.unseal(item) for item in order.held(Holding.IDENTITY)}
+    if not all(table in files for files in found.values()):
+        raise OrderRefused(what=f"what is to be linked: {table}")
+    return {owner: files[table] for owner, files in found.items()}
 
 
 def _tokens(order: Order, vault: Vault) -> dict[PartyId, TokenTable]:

@@ -21,7 +21,6 @@ from typing import BinaryIO, Final, Protocol
 from asepsis.domain.asking import Principal, PrincipalKind
 from asepsis.domain.books import Books, books_from_dict
 from asepsis.domain.contract import Contract, Holding, Role
-from asepsis.domain.linkage import LinkMode
 from asepsis.domain.names import Digest, PartyId, RestorePointId
 from asepsis.domain.room import PublishedSnapshot
 from asepsis.domain.snapshot import Label, Origin
@@ -272,9 +271,9 @@ class Contribute:
         return mapping.free_text & frozenset().union(*asked)
 
     def keeps_identifiers(self) -> bool:
-        """Whether identifiers stay at home: always, where the contract in force links by keyed tokens."""
+        """Whether identifiers stay at home: always, where the contract in force links without them."""
         contract = self._agreed()
-        return self.keep_identifiers or (contract is not None and contract.linkage.mode is LinkMode.KEYED)
+        return self.keep_identifiers or (contract is not None and contract.linkage.at_home)
 
     def _agreed(self) -> Contract | None:
         """The contract in force, if the owner signed it at its own desk."""

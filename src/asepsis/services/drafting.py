@@ -118,13 +118,17 @@ def draft_contract(
             for holding in _HOLDINGS[terms.linkage]
         },
         "tables": _tables(),
-        "analyses": {"queries": True, "methods": sorted(METHODS), "referrals": bool(terms.teams)},
+        "analyses": {"queries": True, "methods": sorted(METHODS), "referrals": _refers(terms)},
         "disclosure": {"profile": PROFILE, "automatic_release": sorted(enrolled.owners) if terms.automatic else []},
         "budgets": dict.fromkeys(sorted(enrolled.owners), BUDGET),
         "runtime": {"level": LEVELS[terms.label], "measurements": [measurement]},
         "ledger": {"origin": enrolled.origin},
         **({} if terms.linkage is LinkTerms().mode else {"linkage": {"mode": terms.linkage.value}}),
     }
+
+
+def _refers(terms: Terms) -> bool:
+    return bool(terms.teams) and terms.linkage is not LinkMode.IMPORT_CLK
 
 
 def _check_roles(terms: Terms, enrolled: Enrolled) -> None:

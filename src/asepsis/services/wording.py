@@ -91,6 +91,12 @@ def _linkage(contract: Contract) -> list[str]:
             "agree on a new key for each one, and destroy it afterwards."
         )
         return [word, *_certainties(contract)]
+    if terms.mode is LinkMode.IMPORT_CLK:
+        word = (
+            "Its identifiers stay in its own home. It gives Bloom filters of them, which another tool made. Who reads "
+            "those and has a register of persons can name many of them, and links by them are of the lowest grade."
+        )
+        return [word]
     how = "compared in clear" if terms.mode is LinkMode.SEALED else f"compared by the exact rules {terms.rules}"
     word = f"Its identifiers are sealed in the room, and {how} inside the runtime of a linkage alone."
     return [word, *_certainties(contract)]

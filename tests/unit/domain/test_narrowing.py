@@ -169,7 +169,10 @@ WIDER: dict[str, tuple[str, Edit]] = {
     "another key": ("parties", put(encode_bytes(b"k" * 32), "parties", "ada", "signing_key")),
     "another recipient": ("parties", put("south", "parties", "ward", "team_of")),
     "a dataset fewer": ("datasets", drop("datasets", "south-clinical")),
-    "a dataset more": ("datasets", put(DOCUMENT["datasets"]["south-clinical"], "datasets", "more")),
+    "a dataset more": (
+        "datasets",
+        put({**DOCUMENT["datasets"]["south-clinical"], "holds": "identity"}, "datasets", "more"),
+    ),
     "another label": ("datasets", put("real", "datasets", "south-clinical", "label")),
     "free text": ("datasets", put(["note.text"], "datasets", "south-clinical", "free_text")),
     "a table more": ("tables", put(DOCUMENT["tables"]["measurement"], "tables", "death")),

@@ -49,7 +49,7 @@ def test_a_clause_reads_as_what_it_was_written_from(mode: LinkMode, percent: int
     assert terms(**written.to_document()) == written
     keyed = replace(written, mode=LinkMode.KEYED, dummies=25)
     assert terms(**keyed.to_document()) == keyed
-    higher = [one for one in PERCENTS if one > percent and mode is not LinkMode.RULES]
+    higher = [one for one in PERCENTS if one > percent and mode in {LinkMode.KEYED, LinkMode.SEALED}]
     if higher:
         stricter = replace(keyed, mode=mode, dummies=0, stricter=frozenset(higher))
         assert terms(**stricter.to_document()) == stricter
@@ -64,7 +64,11 @@ def test_a_clause_that_says_nothing_is_the_default_and_stays_out_of_old_contract
 @pytest.mark.parametrize(
     ("clause", "problem"),
     [
-        ({"mode": "import-clk"}, "one of the modes keyed, sealed, rules"),
+        ({"mode": "import-clk", "similarity": 101}, "at most 100"),
+        ({"mode": "import-clk", "similarity": 0}, "similarity"),
+        ({"mode": "import-clk", "stricter": [90]}, "lists nothing"),
+        ({"mode": "sealed", "similarity": 70}, "in mode import-clk alone"),
+        ({"mode": "clk"}, "mode"),
         ({"mode": "clear"}, "mode"),
         ({"mode": "KEYED"}, "mode"),
         ({"percent": 95}, "one of 50, 90, 99"),
@@ -96,7 +100,12 @@ def test_every_rule_and_mode_of_the_clause_is_there() -> None:
 
 def test_links_are_as_sure_as_is_stated_where_they_have_posteriors() -> None:
     found = {mode: [LinkTerms(mode=mode, percent=90).least(stated) for stated in (0, 90, 99)] for mode in MODES}
-    assert found == {LinkMode.KEYED: [90, 90, 99], LinkMode.SEALED: [90, 90, 99], LinkMode.RULES: [50, 50, 50]}
+    assert found == {
+        LinkMode.KEYED: [90, 90, 99],
+        LinkMode.SEALED: [90, 90, 99],
+        LinkMode.RULES: [50, 50, 50],
+        LinkMode.IMPORT_CLK: [50, 50, 50],
+    }
     assert set(LINK_COLUMNS) == set(PERCENTS)
     assert set(LINK_COLUMNS.values()) < set(PERSON_MAP.names)
 
