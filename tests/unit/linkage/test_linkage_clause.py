@@ -110,6 +110,12 @@ def test_links_are_as_sure_as_is_stated_where_they_have_posteriors() -> None:
     assert set(LINK_COLUMNS.values()) < set(PERSON_MAP.names)
 
 
+def test_identifiers_stay_at_home_where_something_else_is_linked() -> None:
+    assert {mode for mode in MODES if LinkTerms(mode=mode).at_home} == {LinkMode.KEYED, LinkMode.IMPORT_CLK}
+    written = LinkTerms(mode=LinkMode.IMPORT_CLK, similarity=75)
+    assert terms(**written.to_document()) == written
+
+
 def people(*rows: dict[str, Any]) -> pa.Table:
     return pa.Table.from_pylist([{"person_id": at, **row} for at, row in enumerate(rows, 1)], schema=SCHEMA)
 

@@ -88,6 +88,11 @@ def test_the_datasets_are_the_contributed_ones_or_named_after_the_owner() -> Non
 
 
 @pytest.mark.parametrize("mode", MODES)
+def test_a_draft_for_every_mode_can_be_signed_and_filters_refer_nobody(mode: LinkMode) -> None:
+    assert drafted(replace(TERMS, linkage=mode)).referrals is (mode is not LinkMode.IMPORT_CLK)
+
+
+@pytest.mark.parametrize("mode", MODES)
 def test_an_owner_has_one_dataset_of_each_kind(mode: LinkMode) -> None:
     """Guard: of two, a run would read one and say nothing about the other."""
     with pytest.raises(DocumentMalformed, match="northgate has more than one dataset that holds"):
