@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import replace
+from statistics import NormalDist
 
 import pytest
 from hypothesis import given
@@ -13,7 +15,7 @@ from asepsis.integrity.records.columns import column_divergence
 from asepsis.integrity.records.evidence import ColumnEvidence, Drift, PairEvidence, SchemaChange, TableEvidence
 from asepsis.integrity.records.judging import judge
 from asepsis.integrity.records.layout import Role, TableLayout
-from asepsis.integrity.records.rates import cap, drips, one_sided, poisson_cap, stability_index
+from asepsis.integrity.records.rates import cap, drips, one_sided, poisson_cap, shift_limit, stability_index
 from asepsis.integrity.records.values import Divergence, Severity, TableLedger
 
 LAYOUT = TableLayout(name="t", columns=(), key=("id",))
@@ -94,6 +96,45 @@ def test_edits_of_old_rows_that_creep_up_are_found() -> None:
     assert drips([*quiet, *busy], 4)
     assert not drips([*quiet, *quiet], 1)
     assert not drips(busy, 4)
+
+
+def poisson(dice: random.Random, mean: float) -> float:
+    """A count of independent events."""
+    count, left = 0.0, dice.expovariate(1.0)
+    while left < mean:
+        count, left = count + 1, left + dice.expovariate(1.0)
+    return count
+
+
+def test_ordinary_edits_of_old_rows_seldom_look_like_a_drip() -> None:
+    dice = random.Random(20)
+    alarms = 0
+    for mean in (0.2, 0.5, 0.7, 1.5) * 8:
+        counts = [poisson(dice, mean) for _ in range(90)]
+        alarms += sum(drips(counts[day - 30 : day], counts[day], families=11) for day in range(30, 90))
+    assert alarms == 0
+
+
+def test_a_drip_is_found_within_days_and_not_where_counts_vary_anyway() -> None:
+    dice = random.Random(21)
+    found = []
+    for _ in range(20):
+        counts = [*(poisson(dice, 0.7) for _ in range(30)), *(poisson(dice, 0.7) + 3 for _ in range(12))]
+        days = (day for day in range(12) if drips(counts[day : 30 + day], counts[30 + day], families=11))
+        found.append(next(days, 12))
+    assert sorted(found)[10] <= 4
+    bursts = [12.0 if day % 7 == 0 else 0.0 for day in range(30)]
+    assert not drips(bursts, 12, families=11)
+
+
+def test_the_largest_of_many_ordinary_shifts_is_no_drift() -> None:
+    normal = NormalDist()
+    for groups in (1, 7, 40):
+        chance = 2 * (1 - normal.cdf(shift_limit([], groups=groups, families=24)))
+        assert 60 * 24 * groups * chance == pytest.approx(0.1, rel=1e-3)
+    assert shift_limit([3.0] * 9, groups=7, families=24) > 1.4 * shift_limit([1.0] * 9, groups=7, families=24)
+    few, many = (shift_limit([], groups=groups, families=24) for groups in (3, 40))
+    assert few < many
 
 
 @given(st.floats(0.01, 300), st.lists(st.integers(0, 50), min_size=5, max_size=40))

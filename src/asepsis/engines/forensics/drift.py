@@ -71,14 +71,13 @@ def _drifts_of(
 
 def _worst(connection: duckdb.DuckDBPyConnection, name: str, by: str, rows: str) -> Drift | None:
     text = (
-        "SELECT m / (s / sqrt(n)) AS t, m, k FROM (SELECT avg(z) AS m, count(*) AS n, sum(k) AS k, "
+        "SELECT m / (s / sqrt(n)) AS t, m, k, count(*) OVER () FROM (SELECT avg(z) AS m, count(*) AS n, sum(k) AS k, "
         "(SELECT stddev(z) FROM (SELECT avg(z) AS z FROM drifting GROUP BY p)) AS s FROM "
         f"(SELECT g, p, avg(z) AS z, count(*) AS k FROM ({rows}) GROUP BY 1, 2) GROUP BY g "
         f"HAVING count(*) >= {_SMALLEST}) WHERE s > 0 ORDER BY abs(t) DESC LIMIT 1"
     )
     row = guarded(lambda: connection.execute(text).fetchone())
-    return (
-        None
-        if row is None
-        else Drift(column=name, by=by, deviations=float(row[0]), shift=float(row[1]), rows=int(row[2]))
-    )
+    if row is None:
+        return None
+    deviations, shift, rows, groups = row
+    return Drift(column=name, by=by, deviations=deviations, shift=shift, rows=int(rows), groups=groups)

@@ -49,13 +49,14 @@ class GoneGroup:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drift:
-    """New values of ``column`` in the group that moved most, by ``by``: in standard errors, over persons."""
+    """New values of ``column`` in that of ``groups`` which moved most, by ``by``: in standard errors, over persons."""
 
     column: str
     by: str
     deviations: float
     shift: float
     rows: int
+    groups: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

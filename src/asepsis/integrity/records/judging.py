@@ -26,17 +26,17 @@ _SCHEMA: Final = {
 _TRUNCATED: Final = 0.3
 _NEARLY_ALL: Final = 0.9
 _FEW_GROUPS: Final = 3
-_DRIFT_DEVIATIONS: Final = 4.4
-_DRIFT_MARGIN: Final = 1.3
 _FEW: Final = 3
 _MANY_UNKNOWN: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """Evidence of earlier pairs of snapshots, the oldest first."""
+    """Evidence of earlier pairs of snapshots, the oldest first, and how many questions of a kind are asked today."""
 
     pairs: Sequence[PairEvidence] = ()
+    tables: int = 1
+    drifts: int = 1
 
     def of(self, table: str, measure: Callable[[TableEvidence], float]) -> list[float]:
         """A measure of a table on the earlier days."""
@@ -54,7 +54,7 @@ class History:
 
 def judge(now: PairEvidence, earlier: Sequence[PairEvidence] = (), *, persons: str | None = None) -> list[Divergence]:
     """All divergences of a pair of snapshots, the likeliest cause first."""
-    history = History(earlier)
+    history = History(earlier, tables=len(now.tables), drifts=sum(len(one.drifts) for one in now.tables.values()))
     found = [*map(_of_schema, now.schema), *_of_merges(now, history), *_of_tickets(now)]
     for evidence in now.tables.values():
         if evidence.inserted or evidence.deleted or evidence.updated or evidence.orphans:
@@ -187,16 +187,15 @@ def _of_drifts(evidence: TableEvidence, history: History) -> Iterator[Divergence
         return
     seen: set[str] = set()
     for drift in sorted(evidence.drifts, key=lambda one: -abs(one.deviations)):
-        usual = max(
-            history.of(
-                table,
-                lambda e, d=drift: max(  # type: ignore[misc]
-                    (abs(o.deviations) for o in e.drifts if (o.column, o.by) == (d.column, d.by)), default=0.0
-                ),
-            ),
-            default=0.0,
-        )
-        if drift.column not in seen and abs(drift.deviations) > max(_DRIFT_DEVIATIONS, _DRIFT_MARGIN * usual):
+        past = [
+            one.deviations
+            for pair in history.pairs
+            if table in pair.tables
+            for one in pair.tables[table].drifts
+            if (one.column, one.by) == (drift.column, drift.by)
+        ]
+        usual = rates.shift_limit(past, groups=drift.groups, families=history.drifts)
+        if drift.column not in seen and abs(drift.deviations) > usual:
             seen.add(drift.column)
             yield _divergence(
                 "values.drift",
@@ -225,7 +224,8 @@ def _of_updates(evidence: TableEvidence, history: History) -> Iterator[Divergenc
         )
         if divergence is not None:
             yield divergence
-    if rates.drips(history.of(table, lambda e: e.updated_sealed), evidence.updated_sealed):
+    old_edits = history.of(table, lambda e: e.updated_sealed)
+    if rates.drips(old_edits, evidence.updated_sealed, families=history.tables):
         yield _divergence("cells.drip", table, rows=evidence.updated_sealed, change=RowChange.UPDATE)
 
 
