@@ -25,7 +25,6 @@ from asepsis.domain.names import Digest, PartyId
 from asepsis.errors.incident import IncidentStepRefused
 from asepsis.errors.source import SettingMissingError, UnknownSchemeError
 from asepsis.integrity.incident.looking import compared, frozen, looked
-from asepsis.integrity.incident.reporting import malware_reports
 from asepsis.keys.files import FileKeys
 from asepsis.sealing.canonical import digest, parse_canonical
 from asepsis.services.clean_sets import copy_part, new_folder, seal_clean_set
@@ -94,8 +93,10 @@ def issue_certificate(room: Room, party: PartyId, wanted: str) -> tuple[bytes, D
     return signed, content, digest(content)
 
 
-def report_to_veeam(incident: Incident, address: str, *, machine: Mapping[str, str]) -> list[str]:
-    """Post what speaks against restore points to a Veeam server; returns the ids of the events.
+def report_to_veeam(
+    incidents: Incidents, incident: Incident, address: str, *, machine: Mapping[str, str]
+) -> tuple[str, ...]:
+    """Post what speaks against restore points to a Veeam server, and tell the ledger; returns the ids of the events.
 
     Raises UnknownSchemeError, SettingMissingError, PasswordMissingError, MachineUnclear and the errors of the server.
     """
@@ -108,7 +109,7 @@ def report_to_veeam(incident: Incident, address: str, *, machine: Mapping[str, s
     password = password_of("VEEAM", uri=address, environment=os.environ)
     api = IncidentApi.sign_in(url, user=user, password=password, engine=f"Asepsis {__version__}")
     try:
-        return [event for report in malware_reports(incident) for event in api.post(report, machine=machine)]
+        return incidents.report(incident, to=address, post=lambda report: api.post(report, machine=machine))
     finally:
         api.close()
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from asepsis.cli.report import table
 from asepsis.domain.continuity_age import span
+from asepsis.domain.continuity_pack import share
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,6 +40,8 @@ def metrics_text(metrics: Metrics) -> str:
         ["datasets from judged restore points", f"{covered.datasets_judged} of {covered.datasets}"],
         ["restore points judged", f"{covered.restore_points_judged} of {covered.restore_points}"],
         ["different objects read", f"{covered.objects_read} of {covered.objects}"],
+        ["bytes read", share(covered.size_read, covered.size)],
+        ["bytes followed to the end of their format", share(covered.size_checked, covered.size)],
         ["outputs answered", f"{covered.outputs_answered} of {covered.outputs}"],
         ["age of the last drill", "no drill" if metrics.drill_age is None else span(metrics.drill_age)],
     ]

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from shlex import quote
+from typing import TYPE_CHECKING, Final
 
 from asepsis.cli.report import table
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from asepsis.domain.integrity import HistoryVerdict, RestorePointVerdict
+
+_SHORT: Final = 16
 
 
 def history_document(history: HistoryVerdict) -> dict[str, object]:
@@ -39,6 +44,28 @@ def history_text(history: HistoryVerdict) -> str:
     ]
     found = f"last clean: {history.last_clean[:16]}" if history.last_clean else "no restore point is clean"
     return "\n".join([table(["restore point", "taken", "verdict", "evidence"], rows), found])
+
+
+def next_steps(history: HistoryVerdict, uri: str) -> list[str]:
+    """The commands that a person would give now."""
+    address, points = quote(uri), [verdict.point.id for verdict in history.points]
+    if history.last_clean is None:
+        return [f"asepsis recover scan {address} --composite FILE"]
+    clean = _named(history.last_clean, points)
+    later = points[points.index(history.last_clean) + 1 :]
+    steps = [f"asepsis source diff {address} {clean} {_named(later[0], points)}"] if later else []
+    return [*steps, f"asepsis source verify {address} --restore-point {clean}"]
+
+
+def next_text(steps: list[str]) -> str:
+    """The same, to be read."""
+    return "\n".join(f"next: {step}" for step in steps)
+
+
+def _named(point: str, points: Sequence[str]) -> str:
+    """The beginning of an id, if no other begins so."""
+    short = point[:_SHORT]
+    return quote(short if sum(one.startswith(short) for one in points) == 1 else point)
 
 
 def _evidence(verdict: RestorePointVerdict) -> str:

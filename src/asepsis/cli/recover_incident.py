@@ -353,9 +353,14 @@ def report(
         facts = [one.partition("=") for one in machine]
         if not all(name and sign and value for name, sign, value in facts):
             raise MachineUnclear(known="fqdn, uuid, ipv4, ipv6, backupObjectId")
-        state = _incidents(room, party).incident(incident)
-        posted = report_to_veeam(state, to, machine={name: value for name, _, value in facts})
-        emit(posted, as_json=as_json, text="\n".join(f"event {one}" for one in posted) or "there is nothing to report")
+        incidents = _incidents(room, party)
+        state = incidents.incident(incident)
+        posted = report_to_veeam(incidents, state, to, machine={name: value for name, _, value in facts})
+        emit(
+            list(posted),
+            as_json=as_json,
+            text="\n".join(f"event {one}" for one in posted) or "there is nothing to report",
+        )
 
 
 @app.command("show")

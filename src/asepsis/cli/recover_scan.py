@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from asepsis.cli.options import DEFAULT_ROOM, JsonOption, RoomOption
-from asepsis.cli.recover_history import history_document, history_text
+from asepsis.cli.recover_history import history_document, history_text, next_steps, next_text
 from asepsis.cli.report import emit, reported
 from asepsis.cli.steps import end_steps, step_line
 
@@ -67,7 +67,8 @@ def scan(
         found = scan_estate(request, report=scan_progress(quiet=as_json))
         end_steps(quiet=as_json)
         _write_composite(composite, found)
-        emit(_document(found), as_json=as_json, text=_text(found))
+        steps = next_steps(found.history, uri)
+        emit({**_document(found), "next": steps}, as_json=as_json, text=f"{_text(found)}\n{next_text(steps)}")
         if found.history.last_clean is None or not found.inventory.is_as_expected:
             raise typer.Exit(7)
 
@@ -115,6 +116,7 @@ def _document(found: EstateScan) -> dict[str, object]:
         "objects": found.objects,
         "new_objects": found.new_objects,
         "new_bytes": found.new_bytes,
+        "bytes": {"all": found.size, "read": found.size_read, "checked": found.size_checked},
         "vanished": list(inventory.vanished),
         "rewritten": list(inventory.rewritten),
         "back_dated": list(inventory.back_dated),
@@ -132,9 +134,12 @@ def _document(found: EstateScan) -> dict[str, object]:
 
 
 def _text(found: EstateScan) -> str:
+    from asepsis.domain.continuity_pack import share
+
     inventory = found.inventory
     lines = [history_text(found.history)]
     lines.append(f"read now: {found.new_objects} of {found.objects} objects, {found.new_bytes:,} bytes")
+    lines.append(f"followed to the end of their format: {share(found.size_checked, found.size)} bytes")
     for what, points in (
         ("vanished", inventory.vanished),
         ("rewritten", inventory.rewritten),

@@ -138,6 +138,11 @@ class Coverage:
     restore_points_judged: int
     objects: int
     objects_read: int
+    size: int
+    """Bytes of the different objects of the judged backups."""
+    size_read: int
+    size_checked: int
+    """Bytes of objects whose own format was followed to its end."""
     outputs: int
     outputs_answered: int
 
@@ -147,8 +152,15 @@ class Coverage:
             "datasets": [self.datasets_judged, self.datasets],
             "restore_points": [self.restore_points_judged, self.restore_points],
             "objects": [self.objects_read, self.objects],
+            "bytes": [self.size_read, self.size],
+            "bytes_checked": [self.size_checked, self.size],
             "outputs": [self.outputs_answered, self.outputs],
         }
+
+
+def share(some: int, of: int) -> str:
+    """So much of so much, and the share, rounded down: only all of it is 100 %."""
+    return f"{some:,} of {of:,}" + (f" ({100 * some // of} %)" if of else "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

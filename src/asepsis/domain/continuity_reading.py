@@ -131,8 +131,8 @@ def _read_metrics(fields: Fields) -> Metrics:
 
 def _read_coverage(fields: Fields) -> Coverage:
     with fields.mapping("coverage") as raw:
-        datasets, points, objects, outputs = (
-            _pair(raw, key) for key in ("datasets", "restore_points", "objects", "outputs")
+        datasets, points, objects, size, checked, outputs = (
+            _pair(raw, key) for key in ("datasets", "restore_points", "objects", "bytes", "bytes_checked", "outputs")
         )
     return Coverage(
         datasets_judged=datasets[0],
@@ -141,6 +141,9 @@ def _read_coverage(fields: Fields) -> Coverage:
         restore_points=points[1],
         objects_read=objects[0],
         objects=objects[1],
+        size_read=size[0],
+        size=size[1],
+        size_checked=checked[0],
         outputs_answered=outputs[0],
         outputs=outputs[1],
     )

@@ -88,6 +88,12 @@ class EstateScan:
     """BLAKE3 of the objects that are not clean, by path of the newest restore point that holds them."""
     roots: Mapping[RestorePointId, str] = field(default_factory=dict)
     """The digest of each restore point's list of entries with their contents, as it is now."""
+    size: int = 0
+    """Bytes of the different objects."""
+    size_read: int = 0
+    """Those of objects that were read to their end, now or before."""
+    size_checked: int = 0
+    """Those of objects whose own format was followed to its end."""
     unread: int = 0
     """Objects of which nothing is known: they cannot be read, or were not to be read now."""
     unparsed: int = 0

@@ -127,6 +127,10 @@ class Act(StrEnum):
     INCIDENT_CHOSEN = "incident.chosen", "The recovery lead chose the restore point, or the composite, to go back to."
     INCIDENT_SIGNED = "incident.signed", "A person agreed with the choice in a role, or dissented."
     INCIDENT_EXPORTED = "incident.exported", "A clean set was written under a signed manifest."
+    INCIDENT_REPORTED = (
+        "incident.reported",
+        "What speaks against restore points is about to be posted to a backup server.",
+    )
     INCIDENT_CLOSED = "incident.closed", "The end of recovery was declared: all criteria were met."
     HOLD_SET = "hold.set", "From then on a key desk destroys no key: an incident holds them."
     HOLD_LIFTED = "hold.lifted", "A closed incident lets a key desk destroy keys that are due."

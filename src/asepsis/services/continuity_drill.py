@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from asepsis.domain.continuity_age import Measured, seconds, span
-from asepsis.domain.continuity_pack import ANSWERED, Pack
+from asepsis.domain.continuity_pack import ANSWERED, Pack, share
 from asepsis.domain.continuity_reading import read_pack
 from asepsis.domain.contract import Contract
 from asepsis.domain.documents import Document, Fields, encode_bytes, encode_time
@@ -213,6 +213,8 @@ def report_text(report: Mapping[str, object], pack: Pack) -> str:
         f"| time to the signed pack | {span(metrics.to_pack)} |",
         f"| restore points judged | {covered.restore_points_judged} of {covered.restore_points} |",
         f"| different objects read | {covered.objects_read} of {covered.objects} |",
+        f"| bytes read | {share(covered.size_read, covered.size)} |",
+        f"| bytes followed to the end of their format | {share(covered.size_checked, covered.size)} |",
         f"| age of the drill before | {'no drill' if metrics.drill_age is None else span(metrics.drill_age)} |",
         "",
         "## Steps",

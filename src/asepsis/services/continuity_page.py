@@ -10,7 +10,7 @@ from html import escape
 from typing import Final
 
 from asepsis.domain.continuity_age import Freshness, Measured, span
-from asepsis.domain.continuity_pack import ANSWERED, Metrics, Pack, PackedInput, PackedOutput
+from asepsis.domain.continuity_pack import ANSWERED, Metrics, Pack, PackedInput, PackedOutput, share
 from asepsis.domain.documents import encode_time
 from asepsis.domain.release import Cell, Released
 
@@ -110,6 +110,8 @@ def _metrics(metrics: Metrics) -> str:
         "datasets from judged restore points": f"{covered.datasets_judged} of {covered.datasets}",
         "restore points judged": f"{covered.restore_points_judged} of {covered.restore_points}",
         "different objects read": f"{covered.objects_read} of {covered.objects}",
+        "bytes read": share(covered.size_read, covered.size),
+        "bytes followed to the end of their format": share(covered.size_checked, covered.size),
         "outputs answered": f"{covered.outputs_answered} of {covered.outputs}",
         "age of the last drill": "no drill" if metrics.drill_age is None else span(metrics.drill_age),
     }

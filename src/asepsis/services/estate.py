@@ -6,7 +6,7 @@ tried again by the next scan, since a network may have been down.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from hashlib import sha256
@@ -70,6 +70,9 @@ class Estate:
             new_bytes=sum(entry.size for _, entry in fresh.values()),
             digests=_digests(history, listings, known),
             roots={point.id: point.entries for point in now.values()},
+            size=_size(wanted, lambda _: True),
+            size_read=_size(wanted, lambda key: known[key].facts is not None),
+            size_checked=_size(wanted, lambda key: _is_checked(known[key])),
             unread=sum(known[key].facts is None for key in wanted),
             unparsed=sum(_is_unparsed(known[key]) for key in wanted),
             composite=best_composite(history, _paths(listings), before=self.before),
@@ -140,6 +143,14 @@ def _unread(key: str, entry: Entry) -> IndexedObject:
 
 def _is_current(item: IndexedObject) -> bool:
     return item.facts is not None and item.checks == CHECKS
+
+
+def _size(wanted: Places, counts: Callable[[str], bool]) -> int:
+    return sum(entry.size for key, (_, entry) in wanted.items() if counts(key))
+
+
+def _is_checked(item: IndexedObject) -> bool:
+    return item.facts is not None and item.facts.is_checked
 
 
 def _is_unparsed(item: IndexedObject) -> bool:

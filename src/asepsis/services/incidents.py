@@ -7,17 +7,21 @@ finished by whatever comes next. An act that the ledger has and the records have
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import timedelta
 from typing import Final, Protocol
 
+from asepsis.domain.documents import encode_time
+from asepsis.domain.estate_record import source_name
 from asepsis.domain.incident import Appointment, IncidentRole, Roster
 from asepsis.domain.incident_acts import Declared, Deed, IncidentAct, Step
 from asepsis.domain.incident_state import Incident
 from asepsis.domain.ledger import Act, LedgerEntry
 from asepsis.domain.names import PartyId
 from asepsis.errors.incident import IncidentTampered, IncidentUnknown
+from asepsis.integrity.incident.reporting import MalwareReport, malware_reports
 from asepsis.ports import Clock, IncidentRecords, Randomness, RoomState
+from asepsis.sealing.canonical import digest
 from asepsis.sealing.incident import (
     SignedAct,
     SignedAppointment,
@@ -126,6 +130,26 @@ class Incidents:
     def acts(self, incident: Incident) -> Sequence[SignedAct]:
         """The signed acts of an incident."""
         return self.records.acts(incident.id)
+
+    def report(self, incident: Incident, *, to: str, post: Callable[[MalwareReport], Sequence[str]]) -> tuple[str, ...]:
+        """Tell a backup server what speaks against restore points; the ledger has it first. Returns what it answers.
+
+        Whatever posting raises passes through; the ledger then says that it was about to be done.
+        """
+        reports = list(malware_reports(incident))
+        if not reports:
+            return ()
+        told = [asdict(report) | {"detected_at": encode_time(report.detected_at)} for report in reports]
+        entry = LedgerEntry(
+            at=self.clock(),
+            actor=self.party,
+            act=Act.INCIDENT_REPORTED,
+            subject=incident.id,
+            facts={"source": source_name(to), "digest": digest(told), "count": len(reports)},
+        )
+        with self.state.acting(entry):
+            pass
+        return tuple(event for report in reports for event in post(report))
 
     def _do(self, state: Incident | None, act: IncidentAct, by: Doing) -> Incident:
         signed = SignedAct(act=act, signature=by.sign(Purpose.INCIDENT_ACT, act_payload(act)))

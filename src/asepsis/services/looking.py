@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 from asepsis.domain.integrity import HistoryVerdict, ObjectFacts
@@ -34,10 +35,14 @@ def find_point(source: Source, wanted: str) -> RestorePoint:
     return points[0]
 
 
-def last_clean(source: Source) -> HistoryVerdict:
-    """Verdicts on all restore points of a source, and the newest clean one; each different object is read once."""
+def last_clean(source: Source, *, reading: Callable[[], object] = lambda: None) -> HistoryVerdict:
+    """Verdicts on all restore points of a source, and the newest clean one; each different object is read once.
+
+    ``reading`` is called before each object is read.
+    """
 
     def look(point: RestorePointId, entry: Entry) -> ObjectFacts:
+        reading()
         with source.open(point, entry.path) as stream:
             return observe(stream, size=entry.size)
 

@@ -69,7 +69,7 @@ def pack(*, title: str = "Beds", age: timedelta | None = timedelta(hours=2), dri
     )
     coverage = Coverage(
         datasets=1, datasets_judged=1, restore_points=2, restore_points_judged=2, objects=9, objects_read=9, outputs=1,
-        outputs_answered=1,
+        outputs_answered=1, size=1_000, size_read=999, size_checked=500,
     )  # fmt: skip
     metrics = Metrics(
         rpo=output.rpo, rto=output.rto, to_verdict=None, to_pack=timedelta(seconds=9), coverage=coverage, drill_age=None

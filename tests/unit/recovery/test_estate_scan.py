@@ -61,6 +61,19 @@ def test_a_second_scan_reads_nothing_and_says_the_same(repository: Path, tmp_pat
     assert {path: sha256(path.read_bytes()).digest() for path in repository.rglob("*") if path.is_file()} == before
 
 
+def test_a_scan_says_how_many_bytes_were_read_and_how_many_were_followed_to_their_end(
+    repository: Path, tmp_path: Path
+) -> None:
+    source = look_into(f"restic:{repository}")
+    sizes = {e.content_id: e.size for p in source.restore_points() for e in source.walk(p.id) if e.type == "file"}
+    whole = scanned(repository, tmp_path / "estate.db")
+    assert whole.size == whole.size_read == sum(sizes.values())
+    assert 0 < whole.size_checked < whole.size
+    max((repository / "data").rglob("*"), key=lambda path: path.is_file() and path.stat().st_size).unlink()
+    damaged = scanned(repository, tmp_path / "other.db")
+    assert damaged.size == whole.size > damaged.size_read
+
+
 def test_a_scan_that_was_stopped_goes_on_where_it_was(
     repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
