@@ -7,9 +7,10 @@ import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from typing import Final
 
 from asepsis.bootstrap.backups import look_into
+from asepsis.bootstrap.scratch import scratch_folder
 from asepsis.domain.documents import encode_bytes
 from asepsis.domain.names import RestorePointId
 from asepsis.domain.source import EntryType
@@ -32,6 +33,8 @@ from asepsis.services.comparing import (
     verified_ticket,
 )
 from asepsis.services.looking import LATEST, find_point
+
+_SCRATCH: Final = "asepsis-compare-"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,8 +61,7 @@ class ComparisonRequest:
 
 def compare_snapshots(request: ComparisonRequest, *, step: Callable[[str], None]) -> Compared:
     """Bring both snapshots within reach, compare them, and take everything temporary away again."""
-    with TemporaryDirectory(prefix="asepsis-compare-", dir=request.scratch) as name:
-        scratch = Path(name)
+    with scratch_folder(_SCRATCH, parent=request.scratch) as scratch:
         folders = [
             _reached(address, scratch / label, step)
             for label, address in (("before", request.before), ("after", request.after))
@@ -73,8 +75,7 @@ def compare_snapshots(request: ComparisonRequest, *, step: Callable[[str], None]
 
 def judge_alone(address: SnapshotAddress, *, memory: str, step: Callable[[str], None]) -> LookedAt:
     """Judge one snapshot by what its own tables say about each other."""
-    with TemporaryDirectory(prefix="asepsis-compare-") as name:
-        scratch = Path(name)
+    with scratch_folder(_SCRATCH) as scratch:
         folder = _reached(address, scratch / "snapshot", step)
         step("comparing the tables with each other")
         return judge_snapshot(look_alone(folder, scratch=scratch, memory=memory))
