@@ -16,20 +16,46 @@ from asepsis.engines.query.guard import guarded
 from asepsis.errors.recovery import OutputExists, OutputUnwritable
 from asepsis.integrity.records.conditions import rows_behind
 from asepsis.integrity.records.evidence_sql import LedgerSql
-from asepsis.integrity.records.layout import Role
-from asepsis.integrity.records.values import Divergence
+from asepsis.integrity.records.layout import Family, Role, family_of
+from asepsis.integrity.records.values import Divergence, RowChange
 
 _FEWEST: Final = 5
 _CONCENTRATED: Final = 0.8
+_NARROW: Final = 0.05
 _LIFT: Final = 3.0
 _BATCH: Final = 2000
 
 
-def concentrated(connection: duckdb.DuckDBPyConnection, divergence: Divergence, sql: LedgerSql) -> Divergence:
-    """Name the column of which most of the rows share one value that few of all rows have; five rows at least."""
+def detailed(connection: duckdb.DuckDBPyConnection, divergence: Divergence, sql: LedgerSql) -> Divergence:
+    """The divergence with what most of its rows have in common: one value of a column, or neighbouring keys."""
     condition = rows_behind(divergence, sql)
     if condition is None or divergence.rows < _FEWEST:
         return divergence
+    return _in_key_range(connection, _concentrated(connection, divergence, sql, condition), sql, condition)
+
+
+def _in_key_range(
+    connection: duckdb.DuckDBPyConnection, divergence: Divergence, sql: LedgerSql, condition: str
+) -> Divergence:
+    """Say so when changed rows lie close together by their key; new rows always have neighbouring keys."""
+    key = sql.layout.key[0] if len(sql.layout.key) == 1 else ""
+    is_whole = key in sql.index and family_of(sql.comparison.columns[sql.index[key]].before or "") is Family.INTEGER
+    if not is_whole or divergence.change is RowChange.INSERT:
+        return divergence
+    row = guarded(lambda: connection.execute(sql.key_range(key, condition)).fetchone())
+    if row is None or row[0] is None or row[0] > _NARROW:
+        return divergence
+    return replace(
+        divergence,
+        names={**divergence.names, "neighbours": key},
+        numbers={**divergence.numbers, "key_range": float(row[0])},
+    )
+
+
+def _concentrated(
+    connection: duckdb.DuckDBPyConnection, divergence: Divergence, sql: LedgerSql, condition: str
+) -> Divergence:
+    """Name the column of which most of the rows share one value that few of all rows have; five rows at least."""
     best: tuple[float, str, float] | None = None
     for column in sql.layout.columns:
         is_grouping = column.role in {Role.PERSON, Role.CODE, Role.REFERENCE} and column.name not in divergence.columns

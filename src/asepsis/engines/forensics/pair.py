@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import duckdb
 
-from asepsis.engines.forensics.behind import concentrated, write_rows
+from asepsis.engines.forensics.behind import detailed, write_rows
 from asepsis.engines.forensics.gather import Asked, gather
 from asepsis.engines.forensics.ledger import changed_buckets, make_ledger
 from asepsis.engines.forensics.patch import PatchedTable, reverted, write_patch
@@ -139,7 +139,7 @@ class ComparedPair:
     def detailed(self, divergence: Divergence) -> Divergence:
         """The same divergence with what its rows have in common."""
         sql = self.asked.get(divergence.table)
-        return concentrated(self.connection, divergence, sql) if sql is not None else divergence
+        return detailed(self.connection, divergence, sql) if sql is not None else divergence
 
     def write_rows(self, divergences: Sequence[Divergence], path: Path) -> int:
         """Write the rows behind the divergences into a new file that only its owner reads. Raises OutputExists."""

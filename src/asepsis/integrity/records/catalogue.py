@@ -224,11 +224,13 @@ def sentence(divergence: Divergence) -> str:
 
 
 def _concentration(divergence: Divergence) -> str:
-    column = divergence.names.get("concentrated")
-    if column is None:
-        return ""
-    share = divergence.numbers.get("concentration", 0.0)
-    return f" {share:.0%} of these rows share one value of {column}."
+    column, key = divergence.names.get("concentrated"), divergence.names.get("neighbours")
+    said = ""
+    if column is not None:
+        said += f" {divergence.numbers.get('concentration', 0.0):.0%} of these rows share one value of {column}."
+    if key is not None:
+        said += f" Most of them lie within {divergence.numbers.get('key_range', 0.0):.1%} of the range of {key}."
+    return said
 
 
 def _number(value: float) -> float | int:

@@ -188,6 +188,14 @@ class LedgerSql:
             f"THEN 1.0 ELSE 0.0 END) FROM {self.comparison.before}"
         )
 
+    def key_range(self, name: str, condition: str) -> str:
+        """Over what part of the range of a whole-number key the middle four fifths of a condition's rows stretch."""
+        number = self.index[name]
+        return (
+            f"SELECT (quantile_disc(k, 0.9) - quantile_disc(k, 0.1)) / (SELECT max({quoted(name)}) - min({quoted(name)}) "
+            f"FROM {self.comparison.before}) FROM (SELECT coalesce(b{number}, a{number}) AS k FROM {self.open} WHERE {condition})"
+        )
+
     def date(self, side: str, name: str) -> str:
         """The value of a column of a side as a time."""
         column = self._column(name)

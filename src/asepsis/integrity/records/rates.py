@@ -1,4 +1,4 @@
-"""What is usual for a count, from the counts of earlier days: caps, drips, one-sidedness, and shifts of a distribution.
+"""What is usual for a count, from the counts of earlier days: caps, drips, one-sidedness, and shifts of means.
 
 Many looks are taken each day, so that what is rare in one look is ordinary in some look. What looks at many groups or
 moments shares a small number of false alarms over a horizon among all its looks (Bonferroni, with an equal share for
@@ -6,14 +6,13 @@ each family of looks), and what varies more than chance explains is allowed so m
 
 Sources: Poisson tails by direct summation; CUSUM: E. S. Page, Biometrika 41 (1954), 100-115; two Poisson rates compared
 through the binomial that the total leaves: J. Przyborowski and H. Wilenski, Biometrika 31 (1940), 313-323; its tail:
-W. Feller, An Introduction to Probability Theory and Its Applications I (1968), section VI.3; the population stability
-index: N. Siddiqi, Credit Risk Scorecards (2006), ch. 6.
+W. Feller, An Introduction to Probability Theory and Its Applications I (1968), section VI.3.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from statistics import NormalDist, median
 from typing import Final
 
@@ -33,7 +32,6 @@ _MARGIN: Final = 1.25
 _DEVIATIONS: Final = 5.0
 _DRIP_DAYS: Final = 15
 _ONE_IN_TWENTY: Final = 1.645
-_SMALLEST_SHARE: Final = 1e-4
 
 
 def cap(history: Sequence[float]) -> float | None:
@@ -109,17 +107,6 @@ def one_sided(up: int, down: int, *, usual: float = 0.5) -> bool:
         return False
     excess = abs(up / total - usual)
     return math.exp(-2 * total * excess * excess) < TAIL
-
-
-def stability_index(usual: Mapping[str, float], now: Mapping[str, float]) -> float:
-    """How far shares moved: below 0.1 nothing, above 0.25 much. Both are counts by value."""
-    before, after = sum(usual.values()) or 1.0, sum(now.values()) or 1.0
-    index = 0.0
-    for value in {*usual, *now}:
-        old = max(usual.get(value, 0.0) / before, _SMALLEST_SHARE)
-        new = max(now.get(value, 0.0) / after, _SMALLEST_SHARE)
-        index += (new - old) * math.log(new / old)
-    return index
 
 
 def _dispersion(counts: Sequence[float]) -> float:
