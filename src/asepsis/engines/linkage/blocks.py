@@ -23,30 +23,27 @@ def distinct(keys: Places) -> Places:
     return keys[starts(keys)]
 
 
-class Slots:
-    """A table that says at once of most keys that they are not among the given ones."""
+def slot_bits(count: int) -> int:
+    """The bits of the numbers of at least ``count`` slots."""
+    return max(6, count.bit_length())
 
-    def __init__(self, keys: Places | Hashes) -> None:
-        """Take the slots of ``keys``."""
-        self._shift = np.uint64(_WIDTH - max(6, (len(keys) * _SLOTS).bit_length()))
-        self._taken = np.zeros(1 << int(_WIDTH - self._shift), dtype=np.bool_)
-        self._taken[self._slots(keys)] = True
 
-    def possible(self, keys: Places | Hashes) -> Places:
-        """The places of the keys that may be among the given ones."""
-        return np.flatnonzero(self._taken.take(self._slots(keys), mode="clip"))
-
-    def _slots(self, keys: Places | Hashes) -> Places:
-        slots = keys.astype(np.uint64)
-        slots *= ODD
-        slots >>= self._shift
-        return slots.view(np.int64)
+def slots(keys: Places | Hashes, *, bits: int) -> Places:
+    """A slot for every key, among 2 to the power of ``bits``."""
+    spread = keys.astype(np.uint64)
+    spread *= ODD
+    spread >>= np.uint64(_WIDTH - bits)
+    return spread.view(np.int64)
 
 
 def repeated(keys: Hashes) -> Places:
     """The places of the keys that occur more than once, and of a few others."""
     ordered = np.sort(keys)
-    return Slots(ordered[1:][ordered[1:] == ordered[:-1]]).possible(keys)
+    several = ordered[1:][ordered[1:] == ordered[:-1]]
+    bits = slot_bits(len(several) * _SLOTS)
+    taken = np.zeros(1 << bits, dtype=np.bool_)
+    taken[slots(several, bits=bits)] = True
+    return np.flatnonzero(taken.take(slots(keys, bits=bits), mode="clip"))
 
 
 class Blocks:

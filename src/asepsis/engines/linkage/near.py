@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from asepsis.engines.linkage.blocks import Blocks, Hashes, Slots, distinct, repeated
+from asepsis.engines.linkage.blocks import Blocks, Hashes, distinct, repeated, slot_bits, slots
 from asepsis.engines.linkage.lines import Ids, Lines
 from asepsis.linkage.stretches import starts
 from asepsis.linkage.token_fields import NUMBER_OF, VARIANTS, Domain
@@ -23,6 +23,7 @@ from asepsis.linkage.token_fields import NUMBER_OF, VARIANTS, Domain
 NEAR: Final = 3
 MOST_SHARING: Final = 1_000
 """Values that may share one variant; a variant of more says nothing."""
+_SLOTS: Final = 2
 Levels = npt.NDArray[np.int8]
 Keys = npt.NDArray[np.int64]
 
@@ -41,21 +42,31 @@ class Nearness(Protocol):
 
 
 class NearPairs:
-    """Near pairs of one domain, for many lookups."""
+    """Near pairs of one domain, for many lookups: a table of slots with one pair each, and the pairs that had none."""
 
     def __init__(self, keys: Keys, levels: Levels | None = None) -> None:
         """``keys`` ascend, each once; without ``levels`` all are ``NEAR``."""
-        self._keys, self._levels, self._slots = keys, levels, Slots(keys)
+        self._keys, self._levels = keys, levels
+        self._bits = slot_bits(len(keys) * _SLOTS)
+        at, number = slots(keys, bits=self._bits), np.arange(1, len(keys) + 1, dtype=np.int32)
+        self._held = np.zeros(1 << self._bits, dtype=np.int32)
+        """By slot: the place of its pair, counted from 1, negative where it is not the only one; 0 for none."""
+        self._held[at] = number
+        self._others = np.flatnonzero(self._held.take(at, mode="clip") != number)
+        self._other_keys = keys[self._others]
+        self._held[at[self._others]] *= -1
 
     def levels(self, keys: Keys) -> Levels:
         """The level of every pair; 0 where it is not here."""
+        held = self._held.take(slots(keys, bits=self._bits), mode="clip")
+        possible = np.flatnonzero(held)
+        asked, held = keys.take(possible, mode="clip"), held.take(possible, mode="clip")
+        places = np.abs(held) - 1
+        others = np.flatnonzero((held < 0) & (self._keys.take(places, mode="clip") != asked))
+        nearest = np.searchsorted(self._other_keys, asked[others])
+        places[others] = self._others.take(nearest, mode="clip")
+        is_here = self._keys.take(places, mode="clip") == asked
         found = np.zeros(len(keys), dtype=np.int8)
-        if not len(self._keys):
-            return found
-        possible = self._slots.possible(keys)
-        asked = keys[possible]
-        places = np.minimum(np.searchsorted(self._keys, asked), len(self._keys) - 1)
-        is_here = self._keys[places] == asked
         found[possible[is_here]] = NEAR if self._levels is None else self._levels[places[is_here]]
         return found
 
