@@ -138,7 +138,7 @@ def main() -> None:
         buying = None if planned is None else plan_private(planned, PRIVACY, CATALOGUE, buys=True).plan
         if private is None or buying is None:
             raise SystemExit(QUESTION)
-        with QueryRoom(Path(folder), threads=1, memory_limit="4GB", batch=50_000, seconds=600) as room:
+        with QueryRoom(Path(folder), threads=1, memory_limit="4GB", seconds=600) as room:
             room.load(TABLE, {PartyId("north"): path})
             room.lock()
             rows, (unpeeked, word) = noisy(room, private), bought(room, buying)

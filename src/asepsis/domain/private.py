@@ -39,16 +39,35 @@ class VectorSpec:
     """One vector: a person's part of it is no longer than ``norm`` whole units, each of 2^``bits`` steps.
 
     Where ``unbought``, ``norm`` is the greatest of the lengths that can be bought, and none is bought yet.
+    ``coarse`` drops persons from cells in which they would hardly count, so that nobody counts in more than a known
+    number of cells.
     """
 
     kind: VectorKind
     norm: int
     bits: int
     unbought: bool = False
+    coarse: bool = False
+
+    @property
+    def entry_steps(self) -> int:
+        """The steps that one unit of an entry counts for: totals are in steps already."""
+        return 1 if self.kind is VectorKind.TOTAL else 1 << self.bits
+
+    @property
+    def most_entry(self) -> int:
+        """The most that a person has in one cell, before the length of the whole is bounded."""
+        match self.kind:
+            case VectorKind.PERSONS:
+                return 1
+            case VectorKind.RECORDS:
+                return self.norm
+            case VectorKind.TOTAL:
+                return self.norm << self.bits
 
     def resized(self, norm: int) -> VectorSpec:
         """The same vector with another norm, in the finest steps that it allows."""
-        return VectorSpec(kind=self.kind, norm=norm, bits=finest(norm))
+        return VectorSpec(kind=self.kind, norm=norm, bits=finest(norm), coarse=self.coarse)
 
 
 def finest(norm: int) -> int:

@@ -19,6 +19,7 @@ from asepsis.domain.private import Histogram, MeasureSource, PrivateBranch, Priv
 from asepsis.domain.release import Cell
 from asepsis.sql.canonical import conjunction, digest, rows_of
 from asepsis.sql.plan import (
+    Appended,
     Bin,
     Choice,
     ColumnRef,
@@ -65,8 +66,7 @@ class Vector:
     """One vector over the cells of a grouping: of what, of which rows, and how a person's part of it is bounded.
 
     ``low`` and ``high`` bound one value of a total; what is added up is its distance from ``centre``, or the square of
-    that where it is ``squared``. ``coarse`` drops persons from cells in which they would hardly
-    count, so that nobody counts in more than a known number of cells.
+    that where it is ``squared``.
     """
 
     spec: VectorSpec
@@ -76,16 +76,20 @@ class Vector:
     high: int = 0
     centre: int = 0
     squared: bool = False
-    coarse: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PrivateGrouping:
-    """A grouping with its vectors; ``settled`` says that a person is in one cell only, whatever the data are."""
+    """A grouping with its vectors.
+
+    ``settled`` says that a person is in one cell only, whatever the data are; ``multiplied``, that there may be more
+    joined rows than rows in the tables.
+    """
 
     grouping: Grouping
     vectors: tuple[Vector, ...]
     settled: bool
+    multiplied: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -206,15 +210,19 @@ class _Builder:
             domains=domains,
             presence=presence,
         )
-        return PrivateGrouping(grouping=grouping, vectors=vectors, settled=self._settled), branch
+        return self._private(grouping, vectors, settled=self._settled), branch
+
+    def _private(self, grouping: Grouping, vectors: tuple[Vector, ...], *, settled: bool) -> PrivateGrouping:
+        multiplied = self._multiplies(grouping.rows)
+        return PrivateGrouping(grouping=grouping, vectors=vectors, settled=settled, multiplied=multiplied)
 
     # -- vectors
 
     def _presence(self, *, listed: bool) -> int | None:
         if listed and not self._privacy.least_persons:
             return None
-        spec = self._spec(VectorKind.PERSONS, self._cells)
-        return self._add(Vector(spec=spec, where=_EVERYTHING, coarse=not listed))
+        spec = dataclasses.replace(self._spec(VectorKind.PERSONS, self._cells), coarse=not listed)
+        return self._add(Vector(spec=spec, where=_EVERYTHING))
 
     def _measure(self, measure: Measure) -> MeasureSource:
         match measure.spec.kind:
@@ -271,7 +279,7 @@ class _Builder:
         branch = PrivateBranch(
             vectors=(vector.spec,), measures=(), outputs=(), domains=(*domains, bins), presence=None, hidden=True
         )
-        return PrivateGrouping(grouping=grouping, vectors=(vector,), settled=self._settled and self._single), branch
+        return self._private(grouping, (vector,), settled=self._settled and self._single), branch
 
     def _spread(self, measure: Measure) -> MeasureSource:
         """Totals of distances from the middle of the bounds, and of their squares: the smallest numbers that do."""
@@ -436,6 +444,16 @@ class _Builder:
                 return all(not isinstance(one.relation, LookupScan) and self._is_single(one.relation) for one in inner)
             case _:
                 return False
+
+    # -- rows
+
+    def _multiplies(self, rows: Rows) -> bool:
+        """Whether several sources have many rows of one person, which are joined each with each."""
+        persons = [one.relation for one in rows.sources if not isinstance(one.relation, LookupScan)]
+        several = sum(not self._is_single(relation) for relation in persons)
+        parts = [part for one in persons for part in (one.parts if isinstance(one, Appended) else (one,))]
+        inner = [part.rows for part in parts if isinstance(part, Projection)]
+        return several > 1 or any(map(self._multiplies, inner))
 
 
 def _within(grouping: Grouping, domains: tuple[tuple[Cell, ...], ...]) -> Grouping:

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asepsis.engines.query.answers import merged
+from asepsis.engines.query.codes import coded
 from asepsis.engines.query.ranges import MOST_GROWTH, Clustering, Pace, pace, tables_of
 from asepsis.sql import plan_query
 
@@ -101,3 +102,37 @@ def test_keys_of_every_type_are_told_apart() -> None:
     part = pa.table({"day": days, "town": towns, "n": pa.array([1, 2, 3])})
     expected = {(date(2020, 1, 1), "n"): 2, (None, "n"): 4, (date(2020, 2, 1), None): 6}
     assert {row[:2]: row[2] for row in merged([part, part], 2)} == expected
+
+
+def test_equal_values_have_equal_numbers() -> None:
+    """Guard: two zeros that are one cell for Python would overwrite each other."""
+    far = pa.chunked_array([pa.array([0, 1 << 60, 0, None, None])])
+    zeros = pa.chunked_array([pa.array([0.0, 1.5, -0.0, None, None])])
+    texts = pa.chunked_array([pa.array(["a", "b", "a"]), pa.array(["a", "b"])])
+    for columns, groups in (((far,), 3), ((zeros,), 3), ((far, zeros), 3), ((far, zeros, texts), 4), ((), 1)):
+        codes = coded(columns, 5)
+        assert codes[0] == codes[2]
+        assert len(set(codes.tolist())) == groups
+        assert 0 <= codes.min() <= codes.max() < 1 << 20
+
+
+@given(st.lists(st.tuples(*[st.none() | st.integers(-(1 << 62), 1 << 62)] * 4), max_size=30))
+def test_numbers_stay_small(rows: list[tuple[int | None, ...]]) -> None:
+    columns = [pa.chunked_array([pa.array([row[place] for row in rows], pa.int64())]) for place in range(4)]
+    codes = coded(columns, len(rows)).tolist()
+    assert len(set(zip(codes, rows, strict=True))) == len(set(codes)) == len(set(rows))
+    assert all(0 <= code < 1 << 20 for code in codes)
+
+
+def test_a_person_with_the_rows_of_many_ranges_is_reduced_before(catalogue: Any) -> None:
+    tables = {"visit": Clustering(rows=90, starts=(0, 2, 2, 4, 4, 4, 4, 4, 8))}
+    plan = plan_query("SELECT kind, count(*) AS n FROM visit GROUP BY kind", catalogue).plan
+    assert plan is not None
+    walk = pace(plan.groupings[0], tables, (0, 9), rows=10)
+    assert [(part, walk.is_crowded(part)) for part in walk.ranges()] == [
+        ((0, 1), False),
+        ((2, 3), False),
+        ((4, 7), True),
+        ((8, 9), False),
+    ]
+    assert pace(plan.groupings[0], {"visit": Clustering(rows=90, starts=(4,) * 9)}, (4, 4), rows=10).is_crowded(None)

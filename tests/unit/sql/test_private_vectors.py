@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import numpy as np
@@ -19,11 +20,11 @@ from asepsis.domain.catalogue import Catalogue, Column, ColumnType, Table, Use
 from asepsis.domain.names import PartyId
 from asepsis.domain.privacy import Bound, Loss, Privacy, Purchase
 from asepsis.domain.private import PRESENCE_BITS, VectorKind, offered
-from asepsis.engines.query.lengths import lengths_of
+from asepsis.engines.query.parts import Parts
 from asepsis.engines.query.room import QueryRoom
 from asepsis.sql import plan_query
 from asepsis.sql.private import MOST_BINS, PrivateGrouping, PrivatePlan, plan_private, question_of, with_norms
-from asepsis.sql.private_duckdb import lengths_sql, vectors_sql
+from asepsis.sql.private_duckdb import parts_sql
 
 UNIT = Column(name="person_id", type=ColumnType.INTEGER, uses=frozenset({Use.UNIT}))
 CODED = frozenset({Use.COMPARE, Use.GROUP})
@@ -124,10 +125,20 @@ class Hospital:
         self.connection.execute("SET VARIABLE left_ = ?", [person])
 
     def vectors(self, grouping: PrivateGrouping) -> dict[tuple[object, ...], tuple[int, ...]]:
-        made = vectors_sql(grouping)
-        rows = self.connection.execute(made.text, dict(made.parameters)).fetchall()
-        keys = len(grouping.grouping.keys)
-        return {row[:keys]: tuple(value or 0 for value in row[keys:]) for row in rows}
+        return sums_by_cell(self.parts(grouping))
+
+    def parts(
+        self, grouping: PrivateGrouping, *, persons: tuple[int, int] | None = None, reduced: bool = False
+    ) -> Parts:
+        made = parts_sql(grouping, persons=persons, reduced=reduced)
+        table = self.connection.sql(made.text, params=dict(made.parameters)).to_arrow_table()
+        return Parts(private=grouping, table=table, reduced=reduced)
+
+
+def sums_by_cell(parts: Parts) -> dict[tuple[object, ...], tuple[int, ...]]:
+    keys = len(parts.private.grouping.keys)
+    rows = zip(*(column.to_pylist() for column in parts.sums().columns), strict=True)
+    return {row[:keys]: row[keys:] for row in rows}
 
 
 @cache
@@ -174,7 +185,7 @@ def assert_bounded(found: Hospital, plan: PrivatePlan) -> None:
             for place, vector in enumerate(grouping.vectors):
                 parts = [values[place] - without.get(keys, nothing)[place] for keys, values in everybody.items()]
                 assert sum(part * part for part in parts) <= (vector.spec.norm << vector.spec.bits) ** 2
-                if vector.coarse:
+                if vector.spec.coarse:
                     least = 1 << (vector.spec.bits - PRESENCE_BITS)
                     assert all(not part or least <= part <= 1 << vector.spec.bits for part in parts)
         found.leave(-1)
@@ -182,7 +193,7 @@ def assert_bounded(found: Hospital, plan: PrivatePlan) -> None:
 
 @pytest.mark.parametrize("name", QUESTIONS)
 def test_one_person_changes_a_vector_by_no_more_than_its_norm(name: str) -> None:
-    """Guard: the weights of ``private_duckdb``; without them every question over many cells fails."""
+    """Guard: the weights of ``clipping``; without them every question over many cells fails."""
     assert_bounded(hospital(7), private(QUESTIONS[name], clause()))
 
 
@@ -206,11 +217,32 @@ def test_ranges_of_persons_add_up_exactly() -> None:
     whole = found.vectors(grouping)
     summed: dict[tuple[object, ...], list[int]] = {}
     for low, high in ((0, 7), (8, 8), (9, 23)):
-        made = vectors_sql(grouping, persons=(low, high))
-        for row in found.connection.execute(made.text, dict(made.parameters)).fetchall():
-            known = summed.setdefault(row[:2], [0] * len(grouping.vectors))
-            known[:] = [left + right for left, right in zip(known, row[2:], strict=True)]
+        for keys, sums in sums_by_cell(found.parts(grouping, persons=(low, high))).items():
+            known = summed.setdefault(keys, [0] * len(grouping.vectors))
+            known[:] = [left + right for left, right in zip(known, sums, strict=True)]
     assert {keys: tuple(values) for keys, values in summed.items()} == whole
+
+
+@pytest.mark.parametrize("name", QUESTIONS)
+def test_rows_that_are_reduced_before_say_the_same(name: str) -> None:
+    """Guard: joined rows and those of crowded persons are added up by the engine, all others here."""
+    found = hospital(7)
+    for privacy in (clause(), clause(records=3, cells=1, norm=60, listed=name == "quantiles")):
+        for grouping in private(QUESTIONS[name], privacy).groupings:
+            assert sums_by_cell(found.parts(grouping, reduced=True)) == found.vectors(grouping)
+
+
+def test_rows_of_several_visits_that_are_joined_are_reduced_before() -> None:
+    """Guard: the joined rows of one person may be as many as the square of their number."""
+    joined = "FROM visit a JOIN visit b ON a.person_id = b.person_id"
+    text = f"SELECT a.site, count(DISTINCT a.person_id) AS n {joined} GROUP BY a.site"
+    inner = (
+        f"WITH w AS (SELECT a.person_id, a.site AS place {joined}) "
+        "SELECT place, count(DISTINCT person_id) AS n FROM w GROUP BY place"
+    )
+    assert [private(asked, clause()).groupings[0].multiplied for asked in (text, inner)] == [True, True]
+    alone = ("cells of visits", "by a person's sex", "left join", "exists", "of a subquery")
+    assert not any(private(QUESTIONS[name], clause()).groupings[0].multiplied for name in alone)
 
 
 def test_whoever_is_within_the_bounds_is_not_changed_at_all() -> None:
@@ -258,10 +290,8 @@ def bought(text: str, *, most: int = 32) -> PrivatePlan:
     return found.plan
 
 
-def places_of(found: Hospital, grouping: PrivateGrouping, **part: tuple[int, int]) -> tuple[tuple[int, ...], ...]:
-    made = lengths_sql(grouping, **part)
-    (row,) = found.connection.execute(made.text, dict(made.parameters)).fetchall()
-    return lengths_of(grouping, row)
+def places_of(found: Hospital, grouping: PrivateGrouping, **part: Any) -> tuple[tuple[int, ...], ...]:
+    return found.parts(grouping, **part).lengths()
 
 
 @pytest.mark.parametrize("name", ["cells of visits", "a part of it", "no groups", "of a left join", "exists"])
@@ -314,16 +344,13 @@ def test_spreads_and_stages_are_the_true_ones_for_those_within_the_bounds() -> N
         value / (1 << vector.spec.bits)
         for value, vector in zip(found.vectors(grouping)[()], grouping.vectors, strict=True)
     )
-    (true,) = (
-        found.connection.execute(
-            "SELECT var_samp(least(greatest(cost, -50), 400)) FROM visit WHERE cost IS NOT NULL"
-        ).fetchone()
-        or ()
-    )
+    ((true,),) = found.connection.execute(
+        "SELECT var_samp(least(greatest(cost, -50), 400)) FROM visit WHERE cost IS NOT NULL"
+    ).fetchall()
     assert (squares - total**2 / count) / (count - 1) == pytest.approx(true, rel=1e-4)
     (stage,) = private(QUESTIONS["sums of stages"], wide).groupings
     records = found.vectors(stage)[()][1] / (1 << stage.vectors[1].spec.bits)
-    (rows,) = found.connection.execute("SELECT count(*) FROM visit").fetchone() or ()
+    ((rows,),) = found.connection.execute("SELECT count(*) FROM visit").fetchall()
     assert records == pytest.approx(rows, rel=1e-6)
 
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
-from operator import add
 from typing import Final
 
 import numpy as np
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 
 from asepsis.domain.cells import CellRow, Contribution
 from asepsis.domain.release import Cell
+from asepsis.engines.query.codes import coded
 from asepsis.sql.plan import Grouping
 
 Rows = tuple[CellRow, ...]
@@ -59,16 +59,6 @@ def whole(values: Raw) -> tuple[int, ...]:
     return tuple(value if isinstance(value, int) else 0 for value in values)
 
 
-def added_up(parts: Iterable[list[Raw]], keys: int) -> dict[Raw, tuple[int, ...]]:
-    """One row of exact sums per cell, of any size, from the rows of disjoint ranges of persons."""
-    cells: dict[Raw, tuple[int, ...]] = {}
-    for part in parts:
-        for row in part:
-            sums, known = whole(row[keys:]), cells.get(row[:keys])
-            cells[row[:keys]] = sums if known is None else tuple(map(add, known, sums))
-    return cells
-
-
 def merged(parts: Sequence[pa.Table], keys: int, *, largest: int = 2) -> list[Raw]:
     """One row per cell from the rows of disjoint ranges of persons: counts and sums add up, largest ones compete.
 
@@ -89,11 +79,7 @@ def _raw(columns: Sequence[pa.ChunkedArray], rows: int) -> list[Raw]:
 
 def _groups(keys: list[pa.ChunkedArray], rows: int) -> tuple[Places, Places]:
     """For equal keys the first of their rows; for every row the number of its group."""
-    numbers = np.zeros(rows, np.int64)
-    for key in keys:
-        codes = pc.dictionary_encode(key.combine_chunks(), null_encoding="encode").indices.to_numpy()
-        _, numbers = np.unique(numbers * (rows + 1) + codes, return_inverse=True)
-    _, first, groups = np.unique(numbers, return_index=True, return_inverse=True)
+    _, first, groups = np.unique(coded(keys, rows), return_index=True, return_inverse=True)
     return first, groups
 
 

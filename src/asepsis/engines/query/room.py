@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import Final, Self, TypeVar
@@ -21,11 +22,11 @@ from asepsis.domain.names import PartyId
 from asepsis.domain.private import Keys, PrivateLengths, PrivateSums
 from asepsis.domain.sealed import Sealed
 from asepsis.engines.query.affiliations import Tally
-from asepsis.engines.query.answers import Raw, Rows, added_up, cell_keys, cell_rows, merged
+from asepsis.engines.query.answers import Raw, Rows, cell_keys, cell_rows, merged, whole
 from asepsis.engines.query.effects import Effects
 from asepsis.engines.query.guard import guarded, timed
-from asepsis.engines.query.lengths import lengths_of
 from asepsis.engines.query.loading import LINKS, WHOLE, LinkMap, OwnerFile, link_sql, table_sql
+from asepsis.engines.query.parts import Parts
 from asepsis.engines.query.people import Gathering, Links, populations_of, tokens
 from asepsis.engines.query.ranges import DEFAULT_ROWS, Clustering, Range, pace
 from asepsis.engines.query.splits import Splits, split
@@ -35,15 +36,12 @@ from asepsis.sql.effects import variants
 from asepsis.sql.identity import skeleton
 from asepsis.sql.plan import Cohort, Grouping, QueryPlan
 from asepsis.sql.private import PrivateGrouping, PrivatePlan
-from asepsis.sql.private_duckdb import lengths_sql, vectors_sql
+from asepsis.sql.private_duckdb import parts_sql
 
 T = TypeVar("T")
 
 MOST_OWNERS: Final = 60
 DEFAULT_SECONDS: Final = 60.0
-_STEPS: Final = 3
-"""Steps of a range of a question that is answered with noise: it does not tell its person-cells."""
-
 PLAIN: Final = Needs()
 """Rules that ask for no more than persons and their two largest."""
 
@@ -220,16 +218,27 @@ class QueryRoom:
         if not private.vectors:
             return {}
         keys = len(private.grouping.keys)
-        walk = pace(private.grouping, self._clustered, self._persons, rows=self._batch, steps=_STEPS)
-        sums = added_up((self._fetch(vectors_sql(private, persons=part)) for part in walk.ranges()), keys)
-        return {cell_keys(key): values for key, values in sums.items()}
+        rows = merged(list(self._by_parts(private, Parts.sums)), keys)
+        return {cell_keys(row[:keys]): whole(row[keys:]) for row in rows}
 
     def _lengths(self, private: PrivateGrouping) -> tuple[tuple[int, ...], ...]:
         if not any(vector.spec.unbought for vector in private.vectors):
             return ((),) * len(private.vectors)
-        walk = pace(private.grouping, self._clustered, self._persons, rows=self._batch, steps=_STEPS)
-        sums = added_up((self._fetch(lengths_sql(private, persons=part)) for part in walk.ranges()), 0)
-        return lengths_of(private, sums.get((), ()))
+        ranges = self._by_parts(private, Parts.lengths)
+        return tuple(tuple(map(sum, zip(*places, strict=True))) for places in zip(*ranges, strict=True))
+
+    def _by_parts(self, private: PrivateGrouping, found: Callable[[Parts], T]) -> Iterator[T]:
+        """What is found in the rows of every range: joined rows, or those of crowded persons, are reduced before."""
+        walk = pace(private.grouping, self._clustered, self._persons, rows=self._batch)
+        for persons in walk.ranges():
+            reduced = private.multiplied or walk.is_crowded(persons)
+            yield self._answer(partial(self._found, private, found, persons=persons, reduced=reduced))
+
+    def _found(
+        self, private: PrivateGrouping, found: Callable[[Parts], T], *, persons: Range | None, reduced: bool
+    ) -> T:
+        table = self._planned_once(parts_sql(private, persons=persons, reduced=reduced))
+        return found(Parts(private=private, table=table, reduced=reduced))
 
     def _effects(
         self, grouping: Grouping, relevant: frozenset[Raw] = frozenset(), *, enough: int = 0
