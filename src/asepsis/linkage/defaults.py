@@ -14,6 +14,7 @@ from math import sqrt
 from typing import Final
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from asepsis.linkage.columns import Coded
 
@@ -36,13 +37,25 @@ class Defaults:
         return self.values.get(name, frozenset())
 
 
-def common_values(name: str, column: Coded, person: pa.Array) -> frozenset[str]:
-    """The values of ``column`` that too many distinct persons have."""
+def common_values(name: str, column: Coded, person: pa.Array, written: pa.Array) -> frozenset[str]:
+    """The values of ``column`` that too many distinct persons have.
+
+    Records that are ``written`` alike count once, for an owner may list one person often.
+    """
     if name == "birth":
         return _common_births(_persons(column, person, more_than=0))
     if name not in MOST_PERSONS:
         return frozenset()
-    return frozenset(_persons(column, person, more_than=MOST_PERSONS[name]))
+    alike = _persons(column, written, more_than=MOST_PERSONS[name])
+    return frozenset(value for value in _persons(column, person, more_than=MOST_PERSONS[name]) if value in alike)
+
+
+def written_identities(given: Coded, family: Coded, birth: Coded) -> pa.Array:
+    """One number per record, the same for records with the same names and birth date; its own where one is missing."""
+    joined = pc.cast(given.codes, pa.int64())
+    for column in (family, birth):
+        joined = pc.add(pc.multiply(joined, len(column.values)), column.codes)
+    return pc.coalesce(joined, pa.array(range(-len(joined), 0), pa.int64()))
 
 
 def _persons(column: Coded, person: pa.Array, *, more_than: int) -> dict[str, int]:
@@ -60,7 +73,7 @@ def _common_births(persons: Mapping[str, int]) -> frozenset[str]:
     for value, day in days.items():
         by_day[day] += persons[value]
     around = range(-_NEIGHBOURS, _NEIGHBOURS + 1)
-    common = set()
+    common = {value for value in persons if len(value) == _FULL and value not in days and persons[value] > _BIRTH_FLOOR}
     for value, day in days.items():
         if persons[value] <= _BIRTH_FLOOR:
             continue

@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 
 from asepsis.linkage.columns import Coded
 from asepsis.linkage.key import LinkKey
+from asepsis.linkage.nicknames import other_forms
 from asepsis.linkage.token_fields import NUMBER_OF, VARIANTS, Domain
 
 _BYTES: Final = 8
@@ -52,14 +53,18 @@ class KeyedHash:
         parts = [_TEXTS.empty_table()]
         for domain, seen in self._values.items():
             texts = list(seen)
-            tokens = self._tokens(domain, texts)
+            tokens = self._whole(domain, texts)
             parts.append(pa.table([_repeated(domain, len(texts)), tokens, pa.array(texts, pa.string())], schema=_TEXTS))
         return pa.concat_tables(parts)
 
     def _distinct(self, domain: str, values: list[str]) -> pa.Array:
         if domain in self._values:
             self._values[Domain(domain)].update(dict.fromkeys(values))
-        return self._tokens(domain, values)
+        return self._whole(domain, values)
+
+    def _whole(self, domain: str, values: Iterable[str]) -> pa.Array:
+        """Tokens of whole values: of places without their spaces, which are mistyped like letters."""
+        return self._tokens(domain, map(_unspaced, values) if domain in _PLACES else values)
 
     def _tokens(self, purpose: str, values: Iterable[str]) -> pa.Array:
         if purpose not in self._subkeys:
@@ -74,7 +79,7 @@ class KeyedHash:
         lengths = pa.array([len(variants) for variants in found], pa.int32())
         hashed = self._tokens(f"{domain}/variant", chain.from_iterable(found))
         lists = pa.ListArray.from_arrays(_offsets(lengths), hashed)
-        tokens = self._tokens(domain, values).take(lists.value_parent_indices())
+        tokens = self._whole(domain, values).take(lists.value_parent_indices())
         return pa.table([_repeated(domain, len(tokens)), tokens, lists.flatten()], schema=VARIANTS)
 
 
@@ -85,11 +90,13 @@ def _shortened(value: str) -> list[str]:
     return [value, *{value[:at] + value[at + 1 :] for at in range(len(value))}]
 
 
-def _masked(value: str) -> list[str]:
-    """The date with one digit masked: two dates that differ in one digit share one of these."""
+def _slipped(value: str) -> list[str]:
+    """The date with one digit masked, or two neighbours in order: two dates one slip apart share one of these."""
     if not value.isdigit():
         return []
-    return [value[:at] + _MASK + value[at + 1 :] for at in range(len(value))]
+    masked = [value[:at] + _MASK + value[at + 1 :] for at in range(len(value))]
+    pairs = [(at, "".join(sorted(value[at : at + 2]))) for at in range(len(value) - 1)]
+    return [*masked, *(value[:at] + _MASK + pair + _MASK + value[at + 2 :] for at, pair in pairs)]
 
 
 def _chunked(value: str) -> list[str]:
@@ -98,13 +105,39 @@ def _chunked(value: str) -> list[str]:
     return [value[:at] + _MASK + value[at + third :] for at in range(0, len(value), third)]
 
 
+def _named(value: str) -> list[str]:
+    """The variants of a name and of its other forms: a mistyped short form is near the long one.
+
+    But not of a form that is near the name anyway: what is near that may be another name (Marie, Maria, Marla).
+    """
+    own = set(_shortened(value))
+    others = [variants for form in other_forms(value) if own.isdisjoint(variants := _shortened(form))]
+    return [*own.union(*others)]
+
+
+def _unspaced(value: str) -> str:
+    return value.replace(" ", "")
+
+
+def _city(value: str) -> list[str]:
+    return _shortened(_unspaced(value))
+
+
 def _stem(value: str) -> list[str]:
     """The variants of a street without its last word, which is its kind as a rule, and the whole."""
-    stem = value.rsplit(" ", 1)[0]
-    return [value, *_shortened(stem)]
+    return [_unspaced(value), *_shortened(_unspaced(value.rsplit(" ", 1)[0]))]
 
 
-_VARIANTS: Final = {Domain.BIRTH: _masked, Domain.PHONE: _chunked, Domain.STREET: _stem}
+_PLACES: Final = frozenset({Domain.STREET, Domain.CITY})
+
+
+_VARIANTS: Final = {
+    Domain.NAME: _named,
+    Domain.BIRTH: _slipped,
+    Domain.PHONE: _chunked,
+    Domain.STREET: _stem,
+    Domain.CITY: _city,
+}
 
 
 def _offsets(lengths: pa.Array) -> pa.Array:

@@ -89,3 +89,35 @@ william bill billy will willie guillermo wilhelm
 
 CANONICAL: Final = {form: line.split()[0] for line in _FORMS.strip().splitlines() for form in line.split()}
 """From every form to the one that stands for it."""
+
+_SHORT: Final = """
+alexandra alex sandy
+charlotte charlie
+christian chris
+christopher chris
+frances frankie
+joanna jo
+josephine jo josie
+maximilian max
+patrick pat paddy
+roberta bobbie robbie
+samantha sam
+theodore ted teddy
+"""
+"""Short forms that stand with a commoner name, and are no less those of these."""
+
+
+def other_forms(name: str) -> tuple[str, ...]:
+    """The forms that a name may be mistyped in as well as in its own."""
+    return _OTHERS.get(name, ())
+
+
+def _others() -> dict[str, tuple[str, ...]]:
+    lines = [line.split() for line in _FORMS.strip().splitlines()]
+    others = {form: tuple(each for each in line if each != form) for line in lines for form in line}
+    for name, *short in map(str.split, _SHORT.strip().splitlines()):
+        others[name] = (*others.get(name, ()), *short)
+    return others
+
+
+_OTHERS: Final = _others()

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from asepsis.linkage import normalise
 from asepsis.linkage.columns import Coded, joined, text_column
-from asepsis.linkage.defaults import Defaults, common_values
+from asepsis.linkage.defaults import Defaults, common_values, written_identities
 from asepsis.linkage.nicknames import CANONICAL
 from asepsis.linkage.phonetics import soundex
 
@@ -44,8 +44,9 @@ def normal_columns(identities: pa.Table, defaults: Defaults) -> NormalColumns:
     }
     base |= {name: text_column(identities, source).derived(function) for name, (source, function) in _PLAIN.items()}
     dropped = {}
+    written = written_identities(base["given"], base["family"], base["birth"])
     for name in base:
-        named = defaults.of(name) | common_values(name, base[name], identities["person_id"])
+        named = defaults.of(name) | common_values(name, base[name], identities["person_id"], written)
         base[name], dropped[name] = base[name].without(named)
     former = joined(identities["family_name"], identities["previous_family_name"], separator=_BETWEEN)
     forms = {"given_forms": given.derived(_given_forms), "family_forms": former.derived(_family_forms)}
@@ -59,13 +60,14 @@ def _dates(identities: pa.Table) -> pa.ChunkedArray:
 
 def _derived(base: Mapping[str, Coded]) -> dict[str, Coded]:
     birth = base["birth"].derived(lambda text: text[2:] if len(text) == _FULL else None)
+    day = birth.derived(lambda day: None if normalise.is_damaged(day) else day)
     return {
         "birth": birth,
         "year": base["birth"].derived(lambda text: None if text.startswith(_OPEN_CENTURY) else text[:4]),
         "birth_short_year": base["birth"].derived(lambda text: text[2:4]),
-        "birth_year_month": base["birth"].derived(lambda text: text[2:6] if len(text) > 4 else None),  # noqa: PLR2004
-        "birth_year_day": birth.derived(lambda day: day[:2] + day[4:]),
-        "birth_month_day": birth.derived(lambda day: day[2:]),
+        "birth_year_month": base["birth"].derived(_year_month),
+        "birth_year_day": day.derived(lambda day: day[:2] + day[4:]),
+        "birth_month_day": day.derived(lambda day: day[2:]),
         "birth_sorted_days": birth.derived(_sorted_days),
         "birth_sorted": birth.derived(lambda day: day[:2] + _sorted_days(day)),
         "number": base["home"].derived(lambda home: home.split(_BETWEEN)[0] or None),
@@ -78,6 +80,11 @@ def _derived(base: Mapping[str, Coded]) -> dict[str, Coded]:
         "family_sound": base["family"].derived(_sound),
         "family_four": base["family"].derived(lambda name: name[:_FAMILY_PREFIX]),
     }
+
+
+def _year_month(text: str) -> str | None:
+    is_known = len(text) > len("yyyy") and not (len(text) == _FULL and normalise.is_damaged(text[2:]))
+    return text[2:6] if is_known else None
 
 
 def _sound(name: str) -> str | None:
@@ -99,11 +106,11 @@ def _whole(text: str) -> str | None:
 
 
 def _birth(text: str) -> str | None:
-    """``yyyymmdd``, with ``??`` for an open century, or the known beginning of a partial date."""
+    """``yyyymmdd``, with ``??`` for an open century; a damaged date as it is; the known beginning of a partial one."""
     day, source = text.split(_BETWEEN, 1)
     birth = normalise.birth(normalise.calendar_day(day), source or None)
     if birth is None:
-        return normalise.partial_birth(source) if not day else None
+        return None if day else normalise.partial_birth(source) or normalise.damaged_birth(source)
     return (birth.year or _OPEN_CENTURY + birth.day[:2]) + birth.day[2:]
 
 

@@ -41,6 +41,7 @@ _STREET_KINDS: Final = {
     "cir": "circuit", "cct": "circuit", "sq": "square", "pkwy": "parkway",
 }  # fmt: skip
 _PARTIAL_DATE: Final = re.compile(r"\s*((?:18|19|20)\d\d)(?:-(0[1-9]|1[0-2]))?\s*")
+_UNKNOWN_PARTS: Final = re.compile(r"\s*((?:18|19|20)\d\d)-?(0[1-9]|1[0-2]|00|99)-?(?:00|99)\s*")
 _SHORTEST_ID: Final = 6
 _SHORTEST_PHONE: Final = 7
 _PHONE_DIGITS: Final = 9
@@ -191,9 +192,34 @@ def calendar_day(text: str) -> date | None:
 
 
 def partial_birth(source: str | None) -> str | None:
-    """``yyyy`` or ``yyyymm`` of a date that is known no better, as FHIR writes it; ``None`` for anything else."""
-    found = _PARTIAL_DATE.fullmatch(source or "")
-    return "".join(part for part in found.groups() if part) if found else None
+    """``yyyy`` or ``yyyymm`` of a date that is known no better, as FHIR writes it, or with 00 or 99 for the rest.
+
+    ``None`` for anything else.
+    """
+    found = _PARTIAL_DATE.fullmatch(source or "") or _UNKNOWN_PARTS.fullmatch(source or "")
+    return "".join(part for part in found.groups() if part and part not in _NO_PART) if found else None
+
+
+_NO_PART: Final = frozenset({"00", "99"})
+
+
+def damaged_birth(source: str | None) -> str | None:
+    """``yyyymmdd`` of a date, year first, that no calendar knows; ``None`` for anything else.
+
+    Somebody mistyped a digit or exchanged two parts of it: what is left tells persons apart like any other date.
+    """
+    found = _FULL_DATE.fullmatch(source or "")
+    is_damaged = found is not None and _full_date(source) is None and not _UNKNOWN_PARTS.fullmatch(source or "")
+    return "".join(found.groups()) if found is not None and is_damaged else None
+
+
+def is_damaged(day: str) -> bool:
+    """Whether ``yymmdd`` is a day of no calendar, in a leap year."""
+    try:
+        date(2000, int(day[2:4]), int(day[4:]))
+    except ValueError:
+        return True
+    return False
 
 
 def national_id(text: str | None) -> str | None:

@@ -13,7 +13,7 @@ from typing import Final
 
 import pyarrow as pa
 
-TOKENS_VERSION: Final = "asepsis-tokens/1"
+TOKENS_VERSION: Final = "asepsis-tokens/2"
 """Changes with every change of a normaliser, a domain or a column: tables of two versions are not comparable."""
 
 

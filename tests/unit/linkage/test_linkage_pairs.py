@@ -123,8 +123,9 @@ def levels(a: Record, b: Record, of: Mapping[tuple[Domain, int], set[int]]) -> d
 
     given_level, family_level = name_level(a, b, "given", near, equal), name_level(a, b, "family", near, equal)
     one, other = a["given"] == b["family"] is not None, a["family"] == b["given"] is not None
-    crossed = (4 if one else 3 if other and near("given", "family") else 0,
-               4 if other else 3 if one and near("family", "given") else 0)  # fmt: skip
+    one_near = near("given", "family") or bool(forms(a, "given") & forms(b, "family"))
+    other_near = near("family", "given") or bool(forms(a, "family") & forms(b, "given"))
+    crossed = (4 if one else 3 if other and one_near else 0, 4 if other else 3 if one and other_near else 0)
     if given_level < 2 and family_level < 2 and min(crossed) >= 3:
         given_level, family_level = crossed
     home = equal("number") or equal("city") or equal("postal_code")
@@ -147,6 +148,10 @@ def levels(a: Record, b: Record, of: Mapping[tuple[Domain, int], set[int]]) -> d
     }
 
 
+def forms(record: Record, name: str) -> set[int]:
+    return set() if record[name] is None else set(record[f"{name}_forms"] or [record[name]])
+
+
 def name_level(a: Record, b: Record, name: str, near: Any, equal: Any) -> int:
     if a[name] is None or b[name] is None:
         return -1
@@ -154,8 +159,7 @@ def name_level(a: Record, b: Record, name: str, near: Any, equal: Any) -> int:
         return 4
     if name == "given" and equal("given_canonical"):
         return 3
-    forms = [set(record[f"{name}_forms"] or [record[name]]) for record in (a, b)]
-    if near(name) or forms[0] & forms[1]:
+    if near(name) or forms(a, name) & forms(b, name):
         return 3
     begins = equal("given_initial") if name == "given" else equal("family_four")
     if name == "given" and (a["is_initial"] or b["is_initial"]):
@@ -175,6 +179,8 @@ def birth_level(a: Record, b: Record, near: Any, equal: Any) -> int:  # noqa: PL
         return 4
     if near("birth") and not other_century:
         return 3
+    if None in (a["birth_month_day"], b["birth_month_day"]):
+        return -1
     if any(equal(f"birth_{part}") for part in ("year_month", "year_day", "month_day")):
         return 2
     return int(equal("birth_short_year"))

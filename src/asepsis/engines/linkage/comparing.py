@@ -191,8 +191,8 @@ def _names(pairs: _Beside) -> tuple[Levels, Levels, Flags]:
     family = _name(pairs, "family", weak=pairs.equal("family_four"), sound=pairs.equal("family_sound"), nick=None)
     one, other = pairs.crosswise("given", "family"), pairs.crosswise("family", "given")
     is_unlike = (given < 2) & (family < 2)  # noqa: PLR2004 - neither sounds alike
-    one_level = np.where(one, EQUAL, pairs.near_crosswise("given", "family", where=is_unlike & other))
-    other_level = np.where(other, EQUAL, pairs.near_crosswise("family", "given", where=is_unlike & one))
+    one_level = np.where(one, EQUAL, _crossed_level(pairs, "given", "family", where=is_unlike & other))
+    other_level = np.where(other, EQUAL, _crossed_level(pairs, "family", "given", where=is_unlike & one))
     is_crossed: Flags = is_unlike & (one_level >= NEAR) & (other_level >= NEAR)
     given[is_crossed], family[is_crossed] = one_level[is_crossed], other_level[is_crossed]
     return given, family, is_crossed
@@ -203,7 +203,7 @@ def _name(pairs: _Beside, name: str, *, weak: Flags, sound: Flags, nick: Flags |
     near = pairs.near(name, where=None if nick is None else ~nick)
     levels: Levels = (weak | (near == 1)).astype(np.int8)
     levels[sound | (near == 2)] = 2  # noqa: PLR2004 - a level
-    levels[(near == NEAR) | _share_a_form(pairs, name)] = NEAR
+    levels[(near == NEAR) | _share_a_form(pairs, name, name, where=pairs.differ(name))] = NEAR
     if nick is not None:
         levels[nick] = NEAR
     levels[pairs.equal(name)] = EQUAL
@@ -211,15 +211,21 @@ def _name(pairs: _Beside, name: str, *, weak: Flags, sound: Flags, nick: Flags |
     return levels
 
 
-def _share_a_form(pairs: _Beside, name: str) -> Flags:
-    """Whether a form of one name is a form of the other, where either has more than one."""
-    forms = pairs.lines.forms[f"{name}_forms"]
-    several = forms.is_several.take(pairs.i, mode="clip") | forms.is_several.take(pairs.j, mode="clip")
-    places = np.flatnonzero(several & pairs.differ(name))
-    left, right = pairs.both(name)
-    lefts, rights = (
-        _spread(forms, lines[places], values[places]) for lines, values in ((pairs.i, left), (pairs.j, right))
-    )
+def _crossed_level(pairs: _Beside, name: str, other: str, *, where: Flags) -> Levels:
+    """How near one name of the first line is to the other one of the second."""
+    levels = pairs.near_crosswise(name, other, where=where)
+    levels[_share_a_form(pairs, name, other, where=where)] = NEAR
+    return levels
+
+
+def _share_a_form(pairs: _Beside, name: str, other: str, *, where: Flags) -> Flags:
+    """Whether a form of a name is one of a name of the second line, where either has more than one."""
+    forms, others = (pairs.lines.forms[f"{each}_forms"] for each in (name, other))
+    left, right = pairs.both(name)[0], pairs.both(other)[1]
+    several = forms.is_several.take(pairs.i, mode="clip") | others.is_several.take(pairs.j, mode="clip")
+    places = np.flatnonzero(several & where & np.logical_and(left, right))
+    lefts = _spread(forms, pairs.i[places], left[places])
+    rights = _spread(others, pairs.j[places], right[places])
     shared = np.zeros(len(pairs), dtype=np.bool_)
     shared[places[np.unique(lefts[np.isin(lefts, rights)] >> _FORM)]] = True
     return shared
@@ -242,7 +248,10 @@ _FORM: Final = 32
 
 
 def _birth(pairs: _Beside) -> Levels:
-    """0 none, 1 year, 2 two of year, month and day, 3 one digit differs, 4 day and month swapped, 5 equal."""
+    """0 none, 1 year, 2 two of year, month and day, 3 one slip, 4 day and month swapped, 5 equal.
+
+    A date that is no day of the calendar speaks for a pair where it is near, and never against one.
+    """
     other_century = pairs.differ("year")
     is_whole, is_equal = pairs.known("birth"), pairs.equal("birth")
     levels: Levels = pairs.equal("birth_short_year").astype(np.int8)
@@ -250,6 +259,7 @@ def _birth(pairs: _Beside) -> Levels:
     levels[is_whole & (pairs.equal("birth_year_day") | pairs.equal("birth_month_day"))] = 2
     levels[pairs.near("birth", where=~other_century) > 0] = 3
     levels[is_whole & pairs.equal("birth_sorted")] = 4
+    levels[is_whole & ~pairs.known("birth_month_day") & (levels < NEAR)] = MISSING
     levels[is_equal] = 5
     levels[is_equal & other_century] = 1
     levels[~pairs.known("birth_short_year")] = MISSING

@@ -22,6 +22,7 @@ from asepsis.engines.linkage.latent_report import Finished, make_report
 from asepsis.engines.linkage.lines import BYTES, Lines, load
 from asepsis.engines.linkage.person_map import write_person_map
 from asepsis.linkage.quality import bits
+from asepsis.linkage.token_fields import Domain
 from asepsis.linkage.tokens import TokenTable
 
 _FEW_PAIRS: Final = 100
@@ -114,6 +115,9 @@ def _nearness(
     mode: LinkMode,
     engine: Engine,
 ) -> near.Nearness:
+    variants = [table.variants for table in tables.values()]
     if mode is not LinkMode.SEALED:
-        return near.NearByVariants(lines, [table.variants for table in tables.values()], threads=engine.threads)
-    return near.NearByTexts(lines, [table.texts for table in tables.values() if table.texts is not None], connection)
+        return near.NearByVariants(lines, variants, threads=engine.threads)
+    names = near.NearByVariants(lines, variants, threads=engine.threads, domains=(Domain.NAME,))
+    texts = [table.texts for table in tables.values() if table.texts is not None]
+    return near.NearByTexts(lines, texts, connection, names=names)

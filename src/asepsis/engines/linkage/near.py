@@ -21,6 +21,8 @@ from asepsis.linkage.stretches import starts
 from asepsis.linkage.token_fields import NUMBER_OF, VARIANTS, Domain
 
 NEAR: Final = 3
+_ALIKE: Final = 2
+"""The level of names in clear that share a variant and are not near by their texts: a short form, mistyped."""
 MOST_SHARING: Final = 1_000
 """Values that may share one variant; a variant of more says nothing."""
 _SLOTS: Final = 2
@@ -77,13 +79,15 @@ class NearByVariants:
     at_once = 1 << 16
     """As many as the values of which stay in the cache of a processor."""
 
-    def __init__(self, lines: Lines, variants: Sequence[pa.Table], *, threads: int) -> None:
+    def __init__(
+        self, lines: Lines, variants: Sequence[pa.Table], *, threads: int, domains: Sequence[Domain] = tuple(Domain)
+    ) -> None:
         """``variants`` are those of all owners (domain, value, variant); those of one value are equal in all."""
         self._lines = lines
         columns = [[table[name].to_numpy() for name in VARIANTS.names] for table in variants]
         with ThreadPoolExecutor(threads) as pool:
-            found = pool.map(lambda domain: NearPairs(_sharing(lines, columns, domain)), Domain)
-            self._pairs = dict(zip(Domain, found, strict=True))
+            found = pool.map(lambda domain: NearPairs(_sharing(lines, columns, domain)), domains)
+            self._pairs = dict(zip(domains, found, strict=True))
 
     def __call__(self, domain: Domain, left: Ids, right: Ids) -> Levels:
         """See :class:`Nearness`."""
@@ -124,15 +128,25 @@ def _keys(lines: Lines, domain: Domain, left: Ids, right: Ids) -> Keys:
 
 
 class NearByTexts:
-    """Two values are near where their texts are alike; only pairs that are asked for are compared."""
+    """Two values are near where their texts are alike, and two names where they share a variant, too.
+
+    Only pairs of texts that are asked for are compared.
+    """
 
     at_once = 1 << 19
     """As many as the memory bears: a query costs more than its pairs."""
 
-    def __init__(self, lines: Lines, texts: Sequence[pa.Table], connection: duckdb.DuckDBPyConnection) -> None:
-        """``texts`` are those of all owners (domain, value, text)."""
+    def __init__(
+        self,
+        lines: Lines,
+        texts: Sequence[pa.Table],
+        connection: duckdb.DuckDBPyConnection,
+        *,
+        names: NearByVariants,
+    ) -> None:
+        """``texts`` are those of all owners (domain, value, text); ``names`` knows names by their variants."""
         whole = pa.concat_tables(texts).combine_chunks()
-        self._lines, self._connection = lines, connection
+        self._lines, self._connection, self._names = lines, connection, names
         for domain in Domain:
             own = whole.filter(pc.equal(whole["domain"], NUMBER_OF[domain]))
             numbers = pc.add(pc.index_in(own["value"], lines.values[domain]).cast(pa.int32()), 1)
@@ -142,6 +156,12 @@ class NearByTexts:
 
     def __call__(self, domain: Domain, left: Ids, right: Ids) -> Levels:
         """See :class:`Nearness`."""
+        levels = self._by_texts(domain, left, right)
+        if domain is not Domain.NAME:
+            return levels
+        return np.maximum(levels, np.minimum(self._names(domain, left, right), _ALIKE))
+
+    def _by_texts(self, domain: Domain, left: Ids, right: Ids) -> Levels:
         keys = _keys(self._lines, domain, left, right)
         asked = distinct(keys.copy())
         ways = len(self._lines.values[domain]) + 1
@@ -163,16 +183,24 @@ WITH both_ AS (
     SELECT l, r, {similarity} AS alike
     FROM differ JOIN text_{domain} x ON x.value = l JOIN text_{domain} y ON y.value = r
 )
-SELECT l, r, (CASE WHEN alike >= {near} THEN 3 WHEN alike >= {far} THEN 2 ELSE 1 END)::TINYINT AS level
-FROM both_ WHERE alike >= {least}
+SELECT l, r, max(CASE WHEN alike >= {near} THEN 3 WHEN alike >= {far} THEN 2 ELSE 1 END)::TINYINT AS level
+FROM both_ WHERE alike >= {least} GROUP BY l, r
 """
 _JARO_WINKLER: Final = "jaro_winkler_similarity(x.text, y.text)"
-_EDITS: Final = "1 - levenshtein(x.text, y.text) / 10.0"
+_EDITS: Final = """
+CASE WHEN levenshtein(x.text, y.text) = 2 THEN 1 - damerau_levenshtein(x.text, y.text) / 10.0
+ELSE 1 - levenshtein(x.text, y.text) / 10.0 END
+"""
+"""Two neighbours exchanged are one slip."""
+_SLIPS: Final = """
+CASE WHEN hamming(x.text, y.text) = 2 THEN 1 - damerau_levenshtein(x.text, y.text) / 10.0
+ELSE 1 - hamming(x.text, y.text) / 10.0 END
+"""
 _SIMILARITY: Final[Mapping[Domain, tuple[str, float, float, float]]] = {
     Domain.NAME: (_JARO_WINKLER, 0.92, 0.85, 0.7),
     Domain.STREET: (_JARO_WINKLER, 0.88, 0.88, 0.88),
     Domain.CITY: (_JARO_WINKLER, 0.9, 0.9, 0.9),
-    Domain.BIRTH: ("1 - hamming(x.text, y.text) / 10.0", 0.9, 0.9, 0.9),
+    Domain.BIRTH: (_SLIPS, 0.9, 0.9, 0.9),
     Domain.POSTAL_CODE: (_EDITS, 0.9, 0.9, 0.9),
     Domain.PHONE: (_EDITS, 0.9, 0.9, 0.9),
     Domain.NATIONAL_ID: (_EDITS, 0.9, 0.9, 0.9),
