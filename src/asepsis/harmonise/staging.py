@@ -22,7 +22,7 @@ from asepsis.harmonise.extraction import extract, landed_fields, landed_table, t
 from asepsis.harmonise.mapping import Mapping, TableSpec
 from asepsis.harmonise.partners import UNREAD, landed_partners
 from asepsis.harmonise.query import Query
-from asepsis.harmonise.said import Kind, Reason, any_of, list_of, said, said_besides
+from asepsis.harmonise.said import Kind, Reason, any_of, said, said_besides
 from asepsis.harmonise.several_rows import ROW, records_of
 from asepsis.harmonise.spec_columns import (
     SpecColumns,
@@ -38,14 +38,6 @@ from asepsis.harmonise.views.compile import PRELUDE
 __all__ = ["EntryPlan", "code_table", "final_table", "settled_table"]
 
 _PLACE: Final = {"file_id": "INTEGER", "rec_no": "BIGINT", "byte_off": "BIGINT"}
-_LISTS: Final = {
-    "exclude_reasons": Kind.EXCLUDED,
-    "quarantine_reasons": Kind.QUARANTINED,
-    "flags": Kind.FLAGGED,
-    "repairs": Kind.REPAIRED,
-    "rejects": Kind.FIELD_REFUSED,
-}
-"""What a settled record shows of what is said about it."""
 _DEFECTS: Final = {
     "whole": UNREAD,
     "left_out": "d[1] = '-' OR d = 'deleted'",
@@ -173,8 +165,7 @@ class EntryPlan:
         if self._entry.several_rows:
             create += self._gather(rows)
             rows = f"FROM {', '.join(self._parts)}"
-        shown = ", ".join(f"{list_of(kind)} AS {name}" for name, kind in _LISTS.items())
-        return (*create, f"CREATE OR REPLACE VIEW {self._settled} AS SELECT *, {shown} FROM ({rows})")
+        return (*create, f"CREATE OR REPLACE VIEW {self._settled} AS {rows}")
 
     def _gather(self, rows: str) -> list[str]:
         """Make one record of its rows; it is what is settled from now on."""

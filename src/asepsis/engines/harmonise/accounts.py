@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any, Final
 
 import duckdb
 import pyarrow.compute as pc
@@ -19,14 +20,17 @@ from asepsis.domain.books import Books, FileBooks
 from asepsis.domain.names import RunId
 from asepsis.engines.harmonise.guard import guarded
 from asepsis.engines.harmonise.land import Landed
+from asepsis.engines.harmonise.standing import Settled, Standing
 from asepsis.engines.harmonise.texts import count_texts
 from asepsis.errors.harmonise import BooksDoNotBalance
 from asepsis.harmonise.expressions import quote_name, quote_text
-from asepsis.harmonise.extraction import landed_table
-from asepsis.harmonise.mapping import Mapping
+from asepsis.harmonise.mapping import Mapping, TableSpec
 from asepsis.harmonise.omop import TARGETS
 from asepsis.harmonise.said import Kind, reasons_in
 from asepsis.harmonise.staging import EntryPlan, final_table, settled_table
+
+_OWNER_TABLES: Final = {"quarantined_records": "quarantined", "excluded": "excluded", "merged": "merged"}
+"""The tables that hold all records of a state."""
 
 
 def close(
@@ -34,18 +38,25 @@ def close(
     mapping: Mapping,
     landed: Sequence[Landed],
     *,
+    standing: Standing,
     run: RunId,
     uncovered: Sequence[str],
 ) -> Books:
     """Count every file of the run; the books are not yet checked."""
     with guarded("books"):
-        files = tuple(_FileAccount(connection, mapping, item).close() for item in landed)
+        files = _Accounts(connection, mapping, standing).close(landed)
         texts = count_texts(connection, mapping)
     return Books(run=run, mapping=mapping.digest, files=files, uncovered=tuple(uncovered), texts=texts)
 
 
 def close_again(
-    connection: duckdb.DuckDBPyConnection, mapping: Mapping, landed: Sequence[Landed], *, run: RunId, earlier: Books
+    connection: duckdb.DuckDBPyConnection,
+    mapping: Mapping,
+    landed: Sequence[Landed],
+    *,
+    standing: Standing,
+    run: RunId,
+    earlier: Books,
 ) -> Books:
     """The books of an earlier run with what became of its quarantined records now; they are not yet checked.
 
@@ -54,7 +65,7 @@ def close_again(
     own = f"run = {quote_text(run)}"
     before = {file.path: file for file in earlier.files}
     with guarded("books"):
-        found = [_FileAccount(connection, mapping, item, rows=own).close() for item in landed]
+        found = _Accounts(connection, mapping, standing, rows=own).close(landed)
         texts = count_texts(connection, mapping, earlier=earlier.texts)
     files = tuple(_together(before[file.path], file) for file in found)
     return Books(run=run, mapping=mapping.digest, files=files, uncovered=earlier.uncovered, texts=texts)
@@ -80,8 +91,8 @@ def _sum(before: MappingOf[str, int], now: MappingOf[str, int]) -> dict[str, int
     return {name: before.get(name, 0) + now.get(name, 0) for name in sorted({*before, *now})}
 
 
-def check_provenance(folder: Path, books: Books, row_counts: MappingOf[str, int]) -> None:
-    """Check that every emitted row is written and has an origin.
+def check_written(folder: Path, books: Books, row_counts: MappingOf[str, int]) -> None:
+    """Check that every emitted row is written and has an origin, and every other record its place with the owner.
 
     Raises:
         BooksDoNotBalance: a table has other rows than the files of the run emitted, or than provenance knows.
@@ -90,29 +101,48 @@ def check_provenance(folder: Path, books: Books, row_counts: MappingOf[str, int]
     for file in books.files:
         for table, count in file.emitted.items():
             emitted[table] += count
-    known = pc.value_counts(pq.read_table(folder / "provenance.parquet", columns=["target_table"])["target_table"])
-    traced = {item["values"]: item["counts"] for item in known.to_pylist()}
+    traced = _traced(folder / "provenance.parquet")
     for table, count in row_counts.items():
         if table in TARGETS and table != "observation_period" and not count == emitted[table] == traced.get(table, 0):
             raise BooksDoNotBalance(file=table, problem=f"{emitted[table]} rows emitted, {count} written")
+    for table, state in _OWNER_TABLES.items():
+        count = sum(getattr(file, state) for file in books.files)
+        if row_counts[table] != count:
+            raise BooksDoNotBalance(file=table, problem=f"{count} records are {state}, {row_counts[table]} written")
 
 
-class _FileAccount:
+def _traced(provenance: Path) -> dict[str, int]:
+    """How many rows of each table have an origin."""
+    traced: Counter[str] = Counter()
+    with pq.ParquetFile(provenance) as written:
+        for batch in written.iter_batches(columns=["target_table"]):
+            found = pc.value_counts(batch.column("target_table")).to_pylist()
+            traced.update({item["values"]: item["counts"] for item in found})
+    return traced
+
+
+class _Accounts:
+    """The accounts of files; ``rows`` says which rows of the final tables are of this run."""
+
     def __init__(
-        self, connection: duckdb.DuckDBPyConnection, mapping: Mapping, item: Landed, *, rows: str = "TRUE"
+        self, connection: duckdb.DuckDBPyConnection, mapping: Mapping, standing: Standing, *, rows: str = "TRUE"
     ) -> None:
         self._connection = connection
         self._mapping = mapping
-        self._item = item
+        self._standing = standing
         self._rows = rows
 
-    def close(self) -> FileBooks:
-        item, entry = self._item, self._mapping.files[self._item.entry]
-        kinds = self._count(f"SELECT kind, count(*) FROM {landed_table(entry.name)} {self._mine} GROUP BY 1")
-        settled = self._settled()
+    def close(self, landed: Sequence[Landed]) -> tuple[FileBooks, ...]:
+        """Count every file."""
+        return tuple(self._file(item) for item in landed)
+
+    def _file(self, item: Landed) -> FileBooks:
+        kinds = {one.kind: one.records for one in self._standing.landed if one.file_id == item.file_id}
+        settled = [one for one in self._standing.settled if one.file_id == item.file_id]
         states: Counter[str] = Counter()
-        for state, _, count in settled:
-            states[state] += count
+        for one in settled:
+            states[one.state] += one.records
+        tables = sorted({spec.table for spec in self._mapping.specs_of(item.entry)})
         return FileBooks(
             path=item.path,
             digest=item.digest,
@@ -126,10 +156,10 @@ class _FileAccount:
             header=kinds.get("header", 0),
             context=kinds.get("context", 0),
             residue=kinds.get("residue", 0),
-            accepted_without_row=self._without_row(),
-            declared=entry.records if item.declared is None else item.declared,
+            accepted_without_row=self._without_row.get(item.file_id, 0) + self._lost_rows(item.file_id, tables),
+            declared=self._mapping.files[item.entry].records if item.declared is None else item.declared,
             counted=item.counted,
-            emitted=self._emitted,
+            emitted={table: self._emitted[table, item.file_id] for table in tables},
             reasons=_listed(settled, Kind.QUARANTINED, "quarantined"),
             exclusions=_listed(settled, Kind.EXCLUDED, "excluded"),
             flags=_listed(settled, Kind.FLAGGED, "accepted"),
@@ -137,55 +167,57 @@ class _FileAccount:
         )
 
     @cached_property
-    def _plan(self) -> EntryPlan:
-        return EntryPlan(self._mapping, self._mapping.files[self._item.entry])
+    def _emitted(self) -> Counter[tuple[str, int]]:
+        """Rows that came of each file, counted in the tables that were written."""
+        counts = " UNION ALL ".join(
+            f"SELECT {quote_text(table)}, file_id, count(*) FROM {final_table(table)} WHERE {self._rows} GROUP BY ALL"
+            for table in sorted({spec.table for spec in self._mapping.tables})
+        )
+        return Counter({(table, file_id): count for table, file_id, count in self._all(counts)})
 
-    @property
-    def _mine(self) -> str:
-        return f"WHERE file_id = {self._item.file_id}"
-
-    def _count(self, sql: str) -> dict[str, int]:
-        return {str(name): int(count) for name, count in self._connection.execute(sql).fetchall()}
-
-    def _settled(self) -> list[tuple[str, str, int]]:
-        """How many records have each state together with each text of what is said about them."""
-        source = f"{settled_table(self._item.entry)} {self._mine}"
-        rows = self._connection.execute(f"SELECT state, said, count(*) FROM {source} GROUP BY ALL").fetchall()
-        return [(str(state), str(said), int(count)) for state, said, count in rows]
+    def _lost_rows(self, file_id: int, tables: Sequence[str]) -> int:
+        """Rows that are missing although their record was accepted."""
+        return sum(abs(self._due[table, file_id] - self._emitted[table, file_id]) for table in tables)
 
     @cached_property
-    def _emitted(self) -> dict[str, int]:
-        """Rows that came of this file, counted in the tables that were written."""
-        emitted: dict[str, int] = {}
-        for table in sorted({spec.table for spec in self._mapping.specs_of(self._item.entry)}):
-            own = f"{final_table(table)} {self._mine} AND {self._rows}"
-            row = self._connection.execute(f"SELECT count(*) FROM {own}").fetchone()
-            emitted[table] = int(row[0]) if row is not None else 0
-        return emitted
+    def _due(self) -> Counter[tuple[str, int]]:
+        """Rows that accepted records of each file should have become."""
+        due: Counter[tuple[str, int]] = Counter()
+        for entry in self._standing.in_state("accepted"):
+            specs = self._mapping.specs_of(entry)
+            counts = ", ".join(["file_id", *(f"count(*) FILTER ({_emit(spec)})" for spec in specs)])
+            for file_id, *found in self._all(
+                f"SELECT {counts} FROM ({self._plan(entry).accepted_rows()}) GROUP BY ALL"
+            ):
+                for spec, count in zip(specs, found, strict=True):
+                    due[spec.table, file_id] += count
+        return due
 
-    def _without_row(self) -> int:
-        """Accepted records that no table took, and rows that are missing although their record was accepted."""
-        plan = self._plan
-        accepted = f"{settled_table(self._item.entry)} {self._mine} AND state = 'accepted'"
-        row = self._connection.execute(f"SELECT count(*) FROM {accepted} AND NOT ({plan.emits()})").fetchone()
-        return (int(row[0]) if row is not None else 0) + self._lost_rows()
+    @cached_property
+    def _without_row(self) -> dict[int, int]:
+        """Accepted records of each file that no table took."""
+        found: dict[int, int] = {}
+        for entry in self._standing.in_state("accepted"):
+            lost = f"state = 'accepted' AND NOT ({self._plan(entry).emits()})"
+            counts = f"SELECT file_id, count(*) FROM {settled_table(entry)} WHERE {lost} GROUP BY ALL"
+            found |= dict(self._all(counts))
+        return found
 
-    def _lost_rows(self) -> int:
-        lost, emitted = 0, self._emitted
-        for table in emitted:
-            specs = [spec for spec in self._mapping.specs_of(self._item.entry) if spec.table == table]
-            counts = " + ".join(f"count(*) FILTER ({quote_name(f'{spec.name}?emit')})" for spec in specs)
-            row = self._connection.execute(
-                f"SELECT {counts} FROM ({self._plan.accepted_rows()}) {self._mine}"
-            ).fetchone()
-            lost += abs((int(row[0]) if row is not None else 0) - emitted[table])
-        return lost
+    def _plan(self, entry: str) -> EntryPlan:
+        return EntryPlan(self._mapping, self._mapping.files[entry])
+
+    def _all(self, sql: str) -> list[Any]:
+        return self._connection.execute(sql).fetchall()
 
 
-def _listed(settled: Sequence[tuple[str, str, int]], kind: Kind, state: str) -> dict[str, int]:
+def _emit(spec: TableSpec) -> str:
+    return quote_name(f"{spec.name}?emit")
+
+
+def _listed(settled: Sequence[Settled], kind: Kind, state: str) -> dict[str, int]:
     """How many records in a state have each reason of a kind."""
     found: Counter[str] = Counter()
-    for own, said, count in settled:
-        if own == state:
-            found.update(dict.fromkeys(reasons_in(said, kind), count))
+    for one in settled:
+        if one.state == state:
+            found.update(dict.fromkeys(reasons_in(one.said, kind), one.records))
     return dict(sorted(found.items()))

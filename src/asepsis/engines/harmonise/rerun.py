@@ -22,6 +22,7 @@ from asepsis.engines.harmonise import accounts
 from asepsis.engines.harmonise.guard import connect, guarded
 from asepsis.engines.harmonise.kept import KeptRun, write_reading
 from asepsis.engines.harmonise.land import Landed, create_landed
+from asepsis.engines.harmonise.owner_tables import owner_tables
 from asepsis.engines.harmonise.result import HarmonisedRun, file_digest, read_result, write_result
 from asepsis.engines.harmonise.run import Resources, choose_files, make_partial, publish, seal_of
 from asepsis.engines.harmonise.split import (
@@ -35,8 +36,8 @@ from asepsis.engines.harmonise.split import (
     order_of,
     periods,
     settle,
-    side_tables,
 )
+from asepsis.engines.harmonise.standing import Standing, standing_of
 from asepsis.engines.harmonise.texts import treat_texts
 from asepsis.errors.harmonise import KeptRunDamaged, RerunNeedsBackup
 from asepsis.harmonise.entries import FileEntry
@@ -139,12 +140,14 @@ class _Rerun:
             self.resources.report("stage", entry.name)
             self._settle(entry, person_key)
         self.resources.report("split", self.mapping.dataset)
+        standing = standing_of(self._connection, self.mapping)
         with guarded("split"):
-            self.row_counts = self._write()
-        run = RunId(self.run)
-        self.books = accounts.close_again(self._connection, self.mapping, landed, run=run, earlier=before)
+            self.row_counts = self._write(standing)
+        self.books = accounts.close_again(
+            self._connection, self.mapping, landed, standing=standing, run=RunId(self.run), earlier=before
+        )
         self.books.balance()
-        accounts.check_provenance(self.folder, self.books, self.row_counts)
+        accounts.check_written(self.folder, self.books, self.row_counts)
 
     @property
     def _partners(self) -> dict[str, str]:
@@ -177,17 +180,17 @@ class _Rerun:
         if plan.defines_persons:
             identify(self._connection, plan, person_key=person_key)
 
-    def _write(self) -> dict[str, int]:
+    def _write(self, standing: Standing) -> dict[str, int]:
         tables = sorted({spec.table for spec in self.mapping.tables} | (set(self.earlier.tables) - {PERIOD}))
         for table in tables:
-            for statement in self._together(table):
+            for statement in self._together(table, standing):
                 self._connection.execute(statement)
         treat_texts(self._connection, self.mapping, rows=f"run = {quote_text(self.run)}")
         outputs = {table: clinical(table, self._shown(table)) for table in tables}
         if self.mapping.spans:
             self._connection.execute(periods(self.mapping))
             outputs[PERIOD] = clinical(PERIOD, tuple(TARGETS[PERIOD].columns))
-        outputs |= self._side_tables() | {"provenance": _provenance(tables)}
+        outputs |= self._owner_tables(standing) | {"provenance": _provenance(tables)}
         return copy_all(self._connection, outputs, self.folder)
 
     def _shown(self, table: str) -> tuple[str, ...]:
@@ -196,12 +199,12 @@ class _Rerun:
         hidden = self.mapping.withheld - without
         return tuple(name for name in _columns(table) if f"{table}.{name}" not in hidden)
 
-    def _together(self, table: str) -> tuple[str, ...]:
+    def _together(self, table: str, standing: Standing) -> tuple[str, ...]:
         """Earlier rows and new ones in their final order, numbered."""
         columns = _columns(table)
         listed = ", ".join(("person_id", *columns, "file_id", "rec_no", "byte_off", ROW, "grade", "said"))
         run, mapping = quote_text(self.run), quote_text(str(self.mapping.digest))
-        new = emitted(self.mapping, table, columns)
+        new = emitted(self.mapping, table, columns, standing)
         parts = [f"SELECT {listed}, {run} AS run, {mapping} AS mapping, tie FROM ({new})"] if new else []
         begin = []
         if table in self.earlier.tables:
@@ -227,9 +230,10 @@ class _Rerun:
         )
         return f"CREATE OR REPLACE TABLE earlier_{table} AS SELECT * FROM ({rows}) JOIN ({origins}) USING (tie)"
 
-    def _side_tables(self) -> dict[str, str]:
+    def _owner_tables(self, standing: Standing) -> dict[str, str]:
         """The new ones, with what the earlier run had said for good."""
-        outputs = side_tables(self.mapping, self.run) | {"partners": all_partners(self.mapping, self._partners)}
+        outputs = owner_tables(self.mapping, self.run, standing)
+        outputs["partners"] = all_partners(self.mapping, self._partners)
         for name, condition, order in (
             ("quarantine", "stage <> 'stage'", "stage, field, reasons"),
             ("excluded", "TRUE", "run"),

@@ -22,6 +22,7 @@ from asepsis.engines.harmonise.kept import key_check, write_reading
 from asepsis.engines.harmonise.land import HashedStream, Landed, Opener, create_landed, land
 from asepsis.engines.harmonise.result import HarmonisedRun, Progress, read_result, write_result
 from asepsis.engines.harmonise.split import create_code_tables, identify, settle, write_outputs
+from asepsis.engines.harmonise.standing import standing_of
 from asepsis.errors.harmonise import HarmoniseFailed, MappingMalformed, PersonKeyRefused, SourceFileMissing
 from asepsis.harmonise.entries import FileEntry
 from asepsis.harmonise.mapping import Mapping as SourceMapping
@@ -170,13 +171,16 @@ class _Work:
             if plan.defines_persons:
                 identify(connection, plan, person_key=self.person_key)
         self.resources.report("split", self.mapping.dataset)
-        self.row_counts = write_outputs(connection, self.mapping, landed, folder=folder, run=self.run)
-        covered = {path for _, path in chosen}
+        standing = standing_of(connection, self.mapping)
+        self.row_counts = write_outputs(
+            connection, self.mapping, landed, standing=standing, folder=folder, run=self.run
+        )
+        uncovered = sorted(set(self.files) - {path for _, path in chosen})
         self.books = accounts.close(
-            connection, self.mapping, landed, run=RunId(self.run), uncovered=sorted(set(self.files) - covered)
+            connection, self.mapping, landed, standing=standing, run=RunId(self.run), uncovered=uncovered
         )
         self.books.balance()
-        accounts.check_provenance(folder, self.books, self.row_counts)
+        accounts.check_written(folder, self.books, self.row_counts)
         return landed
 
     def _land(

@@ -1,4 +1,4 @@
-"""Splitting: settled records become OMOP rows, identities, quarantine, exclusions, merges and provenance in Parquet.
+"""Splitting: settled records become OMOP rows, identities, provenance and the tables of the owner, all in Parquet.
 
 Invariant: the order of rows is fixed by person, date and place in the source, so that equal inputs give equal files.
 """
@@ -8,7 +8,7 @@ Invariant: the order of rows is fixed by person, date and place in the source, s
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from collections.abc import Mapping as MappingOf
 from pathlib import Path
 from typing import Final
@@ -18,16 +18,17 @@ import pyarrow as pa
 
 from asepsis.engines.harmonise.guard import guarded
 from asepsis.engines.harmonise.land import Landed
+from asepsis.engines.harmonise.owner_tables import owner_tables
+from asepsis.engines.harmonise.standing import Standing
 from asepsis.engines.harmonise.texts import treat_texts
 from asepsis.errors.harmonise import HarmoniseFailed
-from asepsis.harmonise.expressions import quote_name, quote_text
-from asepsis.harmonise.extraction import landed_fields, landed_table
+from asepsis.harmonise.expressions import quote_text
 from asepsis.harmonise.mapping import Mapping
 from asepsis.harmonise.omop import IDENTITY, PERIOD, TARGETS, Target
 from asepsis.harmonise.partners import all_partners
 from asepsis.harmonise.said import Kind, list_of
 from asepsis.harmonise.several_rows import ROW
-from asepsis.harmonise.staging import EntryPlan, code_table, final_table, settled_table
+from asepsis.harmonise.staging import EntryPlan, code_table, final_table
 
 NOTED: Final = f"{list_of(Kind.FLAGGED)} AS flags, {list_of(Kind.REPAIRED)} AS repairs"
 """What provenance shows of what is said about the record of a row."""
@@ -114,20 +115,26 @@ def _person_id(key: str, secret: bytes) -> int:
 
 
 def write_outputs(
-    connection: duckdb.DuckDBPyConnection, mapping: Mapping, landed: Sequence[Landed], *, folder: Path, run: str
+    connection: duckdb.DuckDBPyConnection,
+    mapping: Mapping,
+    landed: Sequence[Landed],
+    *,
+    standing: Standing,
+    folder: Path,
+    run: str,
 ) -> dict[str, int]:
     """Write every output of the run into ``folder`` and return the rows of each."""
     with guarded("split"):
         create_files(connection, landed)
         tables = sorted({spec.table for spec in mapping.tables})
         for table in tables:
-            connection.execute(_number(mapping, table))
+            connection.execute(_number(mapping, table, standing))
         treat_texts(connection, mapping)
         outputs = {table: clinical(table, filled_columns(mapping, table)) for table in tables}
         if mapping.spans:
             connection.execute(periods(mapping))
             outputs[PERIOD] = clinical(PERIOD, tuple(TARGETS[PERIOD].columns))
-        outputs |= side_tables(mapping, run) | {"provenance": _provenance(tables, mapping, run)}
+        outputs |= owner_tables(mapping, run, standing) | {"provenance": _provenance(tables, mapping, run)}
         outputs["partners"] = all_partners(mapping)
         return copy_all(connection, outputs, folder)
 
@@ -151,24 +158,34 @@ def filled_columns(mapping: Mapping, table: str) -> tuple[str, ...]:
     return tuple(name for name in TARGETS[table].columns if name in filled)
 
 
-def _number(mapping: Mapping, table: str) -> str:
+def _number(mapping: Mapping, table: str, standing: Standing) -> str:
     """All rows of a target table in their final order, numbered."""
-    ordered = f"SELECT * FROM ({emitted(mapping, table, filled_columns(mapping, table))}) ORDER BY {order_of(table)}"
+    specs = [spec for spec in mapping.tables if spec.table == table]
+    constant = {"tie"} if len(specs) == 1 else set()
+    constant |= set() if any(mapping.files[spec.entry].several_rows for spec in specs) else {ROW}
+    rows = emitted(mapping, table, filled_columns(mapping, table), standing)
+    ordered = f"SELECT * FROM ({rows}) ORDER BY {order_of(table, constant=constant)}"
     return f"CREATE OR REPLACE TABLE {final_table(table)} AS SELECT row_number() OVER () AS n, * FROM ({ordered})"
 
 
-def emitted(mapping: Mapping, table: str, columns: Sequence[str]) -> str:
-    """Every row of a target table; ``tie`` orders those of one record, which several table files may make."""
-    specs = [spec for spec in mapping.tables if spec.table == table]
+def emitted(mapping: Mapping, table: str, columns: Sequence[str], standing: Standing) -> str:
+    """Every row of a target table; ``tie`` orders those of one record, which several table files may make.
+
+    Empty if no table file fills the table.
+    """
+    accepted = standing.in_state("accepted")
+    specs = list(enumerate(spec for spec in mapping.tables if spec.table == table))
+    some = [(tie, spec) for tie, spec in specs if spec.entry in accepted]
     return " UNION ALL ".join(
         f"SELECT *, {tie}::USMALLINT AS tie FROM ({EntryPlan(mapping, mapping.files[spec.entry]).emit(spec, columns)})"
-        for tie, spec in enumerate(specs)
+        for tie, spec in some or specs[:1]
     )
 
 
-def order_of(table: str) -> str:
-    """What the rows of a target table are ordered by; it leaves no choice."""
-    return ", ".join(name for name in ("person_id", TARGETS[table].at, "file_id", "rec_no", ROW, "tie") if name)
+def order_of(table: str, *, constant: Collection[str] = ()) -> str:
+    """What the rows of a target table are ordered by; it leaves no choice. What is ``constant`` orders nothing."""
+    keys = ("person_id", TARGETS[table].at, "file_id", "rec_no", ROW, "tie")
+    return ", ".join(name for name in keys if name and name not in constant)
 
 
 def periods(mapping: Mapping) -> str:
@@ -207,37 +224,6 @@ def _cell(target: Target, name: str, filled: Sequence[str]) -> str:
     return f"coalesce({value}, 0)" if name in target.zero else value
 
 
-def side_tables(mapping: Mapping, run: str) -> dict[str, str]:
-    """What stays with the owner: why each record is no row, and what is needed to judge quarantined ones again."""
-    return {
-        "persons": "SELECT person_key, person_id FROM persons ORDER BY person_id",
-        "quarantined_records": _quarantined_records(mapping),
-        "quarantine": _quarantine(mapping, run),
-        "excluded": _listing(mapping, run, "excluded", "s.exclude_reasons AS reasons"),
-        "merged": _listing(mapping, run, "merged", "o.file AS into_file, s.first.rec_no AS into_rec_no"),
-    }
-
-
-def _quarantined_records(mapping: Mapping) -> str:
-    """Quarantined records as they were landed; ``into`` is the accepted record that one repeats."""
-    parts = []
-    for name, entry in mapping.files.items():
-        fields = landed_fields(entry)
-        pairs = ", ".join(f"{quote_text(field)}: l.{quote_name(f'f.{field}')}" for field in fields)
-        values = f"MAP {{{pairs}}}" if fields else "NULL"
-        parts.append(
-            f"SELECT {quote_text(name)} AS entry, l.file_id, l.rec_no, l.byte_off, l.byte_len, l.defects, l.raw, "
-            f"{'l.text' if entry.is_text else 'NULL'} AS text, ({values})::MAP(VARCHAR, VARCHAR) AS fields, s.first "
-            f"FROM {settled_table(name)} s JOIN {landed_table(name)} l ON l.file_id = s.file_id "
-            "AND l.rec_no = s.rec_no WHERE s.state = 'quarantined'"
-        )
-    return (
-        "SELECT entry, f.file, q.rec_no, byte_off, byte_len, defects, raw, text, fields, o.file AS into_file, "
-        f"q.first.rec_no AS into_rec_no FROM ({' UNION ALL '.join(parts)}) q JOIN files f ON f.file_id = q.file_id "
-        "LEFT JOIN files o ON o.file_id = q.first.file_id ORDER BY q.file_id, q.rec_no"
-    )
-
-
 def _provenance(tables: Sequence[str], mapping: Mapping, run: str) -> str:
     parts = " UNION ALL ".join(
         f"SELECT {quote_text(table)} AS target_table, {'n' if TARGETS[table].counted else 'person_id'} AS target_id, "
@@ -247,41 +233,6 @@ def _provenance(tables: Sequence[str], mapping: Mapping, run: str) -> str:
     return (
         f"SELECT target_table, target_id::BIGINT AS target_id, {quote_text(run)} AS run, f.file, rec_no, byte_off, "
         f"{ROW}, grade, {NOTED}, {quote_text(mapping.digest)} AS mapping FROM ({parts}) JOIN files f USING (file_id)"
-    )
-
-
-def _quarantine(mapping: Mapping, run: str) -> str:
-    """Whole records, bytes outside records, and single fields of accepted records, each with its raw bytes."""
-    parts = []
-    for name in mapping.files:
-        landed, settled = landed_table(name), settled_table(name)
-        place = "l.file_id, l.rec_no, l.byte_off"
-        same = f"{landed} l ON l.file_id = s.file_id AND l.rec_no = s.rec_no"
-        some = f"{settled} WHERE len(rejects) > 0 AND state = 'accepted'"
-        rejects = f"SELECT file_id, rec_no, unnest(rejects) AS r FROM {some}"
-        whole = "'stage' AS stage, NULL::VARCHAR AS field, s.quarantine_reasons AS reasons"
-        raw = "coalesce(l.raw, encode(l.text))" if mapping.files[name].is_text else "l.raw"
-        parts.append(
-            f"SELECT {place}, {whole}, {raw} AS raw FROM {settled} s JOIN {same} WHERE s.state = 'quarantined'"
-        )
-        parts.append(f"SELECT {place}, 'read', NULL, l.defects, {raw} FROM {landed} l WHERE l.kind = 'residue'")
-        parts.append(f"SELECT {place}, 'field', r.field, [r.reason], {raw} FROM ({rejects}) s JOIN {same}")
-    return (
-        f"SELECT {quote_text(run)} AS run, f.file, rec_no, byte_off, stage, field, reasons, raw "
-        f"FROM ({' UNION ALL '.join(parts)}) JOIN files f USING (file_id) "
-        "ORDER BY file_id, rec_no, stage, field, reasons"
-    )
-
-
-def _listing(mapping: Mapping, run: str, state: str, extra: str) -> str:
-    parts = " UNION ALL ".join(
-        f"SELECT file_id, rec_no, byte_off, first, exclude_reasons FROM {settled_table(name)} WHERE state = '{state}'"
-        for name in mapping.files
-    )
-    return (
-        f"SELECT {quote_text(run)} AS run, f.file, s.rec_no, s.byte_off, {extra} FROM ({parts}) s "
-        "JOIN files f ON f.file_id = s.file_id LEFT JOIN files o ON o.file_id = s.first.file_id "
-        "ORDER BY s.file_id, s.rec_no"
     )
 
 

@@ -24,6 +24,7 @@ from asepsis.errors.harmonise import MappingMalformed
 from asepsis.harmonise.entries import FileEntry, Reader
 from asepsis.harmonise.mapping import Mapping
 from asepsis.harmonise.readers.batch import Batch, ends_of
+from asepsis.harmonise.said import Kind, list_of
 from asepsis.harmonise.section import Section
 from asepsis.harmonise.several_rows import ROW
 from asepsis.harmonise.staging import EntryPlan, settled_table
@@ -128,7 +129,8 @@ def _run(
     if plan.defines_persons:
         identify(connection, plan, person_key=_TRIAL_KEY)
     with guarded("trial"):
-        columns = "state, list_sort(exclude_reasons || quarantine_reasons) AS reasons, flags, repairs"
+        reasons = f"list_sort({list_of(Kind.EXCLUDED)} || {list_of(Kind.QUARANTINED)}) AS reasons"
+        columns = f"state, {reasons}, {list_of(Kind.FLAGGED)} AS flags, {list_of(Kind.REPAIRED)} AS repairs"
         last = f"WHERE file_id = {_TRIED} ORDER BY rec_no DESC LIMIT 1"
         outcome = _first(connection, f"SELECT rec_no, {columns} FROM {settled_table(entry.name)} {last}")
         for spec in mapping.specs_of(entry.name):
