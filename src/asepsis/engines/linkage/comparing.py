@@ -36,17 +36,19 @@ class Compared:
 
 def compare(lines: Lines, i: Ids, j: Ids, *, near: Nearness, threads: int) -> Compared:
     """Compare every line of ``i`` with the one at the same place of ``j``, in chunks side by side on ``threads``."""
+    found = Compared(
+        pattern=np.empty(len(i), dtype=np.uint32),
+        given=np.empty(len(i), dtype=np.int32),
+        family=np.empty(len(i), dtype=np.int32),
+    )
 
-    def part(start: int) -> Compared:
-        return _compared(_Beside(lines, i[start : start + near.at_once], j[start : start + near.at_once], near))
+    def part(start: int) -> None:
+        chunk = slice(start, start + near.at_once)
+        _compare(_Beside(lines, i[chunk], j[chunk], near), found, chunk)
 
     with ThreadPoolExecutor(threads) as pool:
-        parts = list(pool.map(part, range(0, max(1, len(i)), near.at_once)))
-    return Compared(
-        pattern=np.concatenate([each.pattern for each in parts]),
-        given=np.concatenate([each.given for each in parts]),
-        family=np.concatenate([each.family for each in parts]),
-    )
+        list(pool.map(part, range(0, len(i), near.at_once)))
+    return found
 
 
 def unpacked(pattern: int) -> tuple[int, ...]:
@@ -137,7 +139,8 @@ class _Beside:
         return crossed
 
 
-def _compared(pairs: _Beside) -> Compared:
+def _compare(pairs: _Beside, found: Compared, chunk: slice) -> None:
+    """Write what the pairs of a chunk agree in to its place in ``found``."""
     given, family, is_crossed = _names(pairs)
     second = _levels(pairs, "second_line")
     street = _levels(pairs, "street", where=pairs.is_at_home)
@@ -158,11 +161,9 @@ def _compared(pairs: _Beside) -> Compared:
     pattern = np.zeros(len(pairs), dtype=np.uint32)
     for at, comparison in enumerate(COMPARISONS):
         pattern |= (levels[comparison.name] + 1).astype(np.uint32) << np.uint32(BITS * at)
-    return Compared(
-        pattern=pattern,
-        given=np.where((given == EQUAL) & ~is_crossed, pairs.both("given")[0], 0),
-        family=np.where((family == EQUAL) & ~is_crossed, pairs.both("family")[0], 0),
-    )
+    found.pattern[chunk] = pattern
+    found.given[chunk] = np.where((given == EQUAL) & ~is_crossed, pairs.both("given")[0], 0)
+    found.family[chunk] = np.where((family == EQUAL) & ~is_crossed, pairs.both("family")[0], 0)
 
 
 def _levels(pairs: _Beside, name: str, *, where: Flags | None = None) -> Levels:

@@ -73,7 +73,7 @@ def link_tokens(
     with private_engine(threads=engine.threads, memory_limit=engine.memory_limit) as connection:
         with withheld("loading the tokens", records=records):
             _refuse_too_many(records * BYTES, engine)
-            lines = load(tables, free=options.duplicate_free)
+            lines = load(tables, free=options.duplicate_free, threads=engine.threads)
             nearness = _nearness(connection, lines, tables, options.mode, engine)
         with withheld("finding pairs", records=records):
             pairs, uses = blocking.find_candidates(lines, threads=engine.threads)
