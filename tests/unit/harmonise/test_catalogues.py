@@ -283,7 +283,7 @@ def contributed(folder: Path, workdir: Path, catalogue: bytes, data: bytes) -> H
     return harmonise(load_mapping(folder), files, workdir=workdir, run="r", person_key=bytes(32), resources=small)
 
 
-@pytest.mark.parametrize("system", ["win", "linux"])
+@pytest.mark.parametrize("system", ["win", pytest.param("linux", marks=pytest.mark.long)])
 def test_codes_have_the_labels_of_the_catalogue_beside_them(
     system: str, shared_data: Path, folder: Path, tmp_path: Path
 ) -> None:

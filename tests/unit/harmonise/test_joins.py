@@ -174,7 +174,10 @@ def with_cases(folder: Path, cases: str) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("folder", [lambda path: folder_with(path, JOIN), looked_up], ids=["filled", "looked up"])
+FILLED = pytest.param(lambda path: folder_with(path, JOIN), marks=pytest.mark.long)
+
+
+@pytest.mark.parametrize("folder", [looked_up, FILLED], ids=["looked up", "filled"])
 def test_a_trial_is_given_the_records_that_are_joined(folder: Callable[[Path], Path], tmp_path: Path) -> None:
     trials = run_mapping_tests(with_cases(folder(tmp_path / "m"), CASES))
     assert [trial.differences for trial in trials] == [(), (), ()]
@@ -199,7 +202,10 @@ def test_a_trial_of_a_file_joined_with_itself_judges_the_record_that_is_tried(tm
     assert [trial.differences for trial in trials] == [()]
 
 
-@pytest.mark.parametrize("joined", ["{entry: patmast, given: {}}", "{entry: visits, given: {}, as: x}", "visits"])
+SURPLUS = pytest.param("{entry: visits, given: {}, as: x}", marks=pytest.mark.long)
+
+
+@pytest.mark.parametrize("joined", ["{entry: patmast, given: {}}", SURPLUS])
 def test_what_is_joined_in_a_trial_is_read_strictly(joined: str, tmp_path: Path) -> None:
     cases = CASES.replace('{entry: visits, given: {text: "1;10000001;19810203;B\\n2;x;20000101;C\\n"}}', joined)
     assert joined in cases
