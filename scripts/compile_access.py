@@ -6,7 +6,8 @@ from pathlib import Path
 from asepsis.access.compile import asks, reads
 from asepsis.access.policies import policies
 from asepsis.domain.analysis import AnalysisKind
-from asepsis.domain.contract import Holding, Role
+from asepsis.domain.datasets import Holding
+from asepsis.domain.parties import Role
 
 TABLES = Path(__file__).resolve().parent.parent / "src" / "asepsis" / "domain" / "access_tables.py"
 
@@ -22,7 +23,8 @@ from collections.abc import Mapping
 from typing import Final
 
 from asepsis.domain.analysis import AnalysisKind
-from asepsis.domain.contract import Holding, Role
+from asepsis.domain.datasets import Holding
+from asepsis.domain.parties import Role
 '''
 
 

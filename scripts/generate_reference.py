@@ -20,7 +20,7 @@ import asepsis.errors
 from asepsis.access.policies import SCHEMA, policies
 from asepsis.cli.main import app
 from asepsis.disclosure.profiles import PROFILES
-from asepsis.domain import contract, referral, release, run
+from asepsis.domain import contract_state, referral, release, run
 from asepsis.domain.asking import Deed
 from asepsis.domain.codes import CODES
 from asepsis.domain.contract_schema import contract_schema
@@ -228,7 +228,7 @@ LATER = "Template, Training, Program, Transfer, Baseline, Control, Observation"
 WORDS: Mapping[str, str] = {
     "Continuity pack": "What was pre-approved, run on last-known-good data while production is down, and signed.",
     "Divergence": "asepsis.integrity.records.values:Divergence",
-    "Party": "asepsis.domain.contract:Party",
+    "Party": "asepsis.domain.parties:Party",
     "Role": "What a party is in a collaboration: owner, researcher, checker, clinician, auditor or host.",
     "Collaboration": "The parties of one contract, their data, and what they do with them.",
     "Contract": "asepsis.domain.contract:Contract",
@@ -238,7 +238,7 @@ WORDS: Mapping[str, str] = {
     "Source": "A backup or folder that is read and never written.",
     "Restore point": "asepsis.domain.source:RestorePoint",
     "Verdict": "asepsis.domain.source:Verdict",
-    "Dataset": "asepsis.domain.contract:Dataset",
+    "Dataset": "asepsis.domain.datasets:Dataset",
     "Snapshot": "One immutable, sealed version of a dataset in the room.",
     "Manifest": "asepsis.domain.snapshot:Manifest",
     "Mapping": "How one source becomes OMOP: a folder of declarations; every manifest made with it names its digest.",
@@ -377,7 +377,7 @@ def names(words: frozenset[str]) -> str:
 def states_page() -> str:
     """Every transition table as a diagram."""
     tables: Mapping[str, Mapping[Any, frozenset[Any]]] = {
-        "Contract": contract.TRANSITIONS,
+        "Contract": contract_state.TRANSITIONS,
         "Run": run.TRANSITIONS,
         "Release": release.TRANSITIONS,
         "Referral": referral.TRANSITIONS,

@@ -30,7 +30,7 @@ from asepsis.bootstrap.mappings import harmoniser, mapping_of
 from asepsis.bootstrap.room import Room, create_room, now, open_room
 from asepsis.cli.story.agreement import LABORATORY, NORTHGATE, RIVERSIDE, enrol_everybody, write_contract
 from asepsis.domain.analysis import Analysis, AnalysisKind
-from asepsis.domain.contract import read_contract
+from asepsis.domain.contract_reading import read_contract
 from asepsis.domain.documents import encode_time
 from asepsis.domain.keydesk import GrantRequest
 from asepsis.domain.ledger import Act

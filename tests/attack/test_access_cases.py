@@ -28,9 +28,9 @@ from asepsis.api.app import interface
 from asepsis.bootstrap.room import Room, now, open_room
 from asepsis.cli.server import application
 from asepsis.domain.asking import Deed, Principal, PrincipalKind, Question, Scope, Subject
-from asepsis.domain.contract import Role
 from asepsis.domain.ledger import Act
 from asepsis.domain.names import PartyId
+from asepsis.domain.parties import Role
 from asepsis.errors.access import PoliciesUnusable
 from asepsis.errors.contract import ContractForbids, UnknownParty
 from asepsis.errors.room import OwnWorkReviewed, PackageMissing

@@ -13,7 +13,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "desk"))
 
 from desk_world import NORTH, OWNERS, SOUTH, World
 
-from asepsis.domain.contract import read_contract
+from asepsis.domain.contract_reading import read_contract
 from asepsis.domain.keydesk import NarrowRequest
 from asepsis.errors.contract import AmendmentRefused, ContractNotSigned, DocumentMalformed
 from asepsis.sealing.agreement import contract_payload, verify_agreement

@@ -18,7 +18,7 @@ from desk_world import HOST, NORTH, OWNERS, RESEARCHER, SOUTH, ZERO, Runtime, Wo
 
 from asepsis.domain.analysis import AnalysisKind
 from asepsis.domain.attestation import NONCE_SECONDS
-from asepsis.domain.contract import read_contract
+from asepsis.domain.contract_reading import read_contract
 from asepsis.domain.documents import encode_bytes
 from asepsis.domain.names import Digest, SnapshotId
 from asepsis.domain.snapshot import Label

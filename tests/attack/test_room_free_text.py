@@ -12,7 +12,8 @@ import pytest
 
 from asepsis.bootstrap.backups import look_into
 from asepsis.bootstrap.mappings import harmoniser, mapping_of
-from asepsis.domain.contract import Holding, read_contract
+from asepsis.domain.contract_reading import read_contract
+from asepsis.domain.datasets import Holding
 from asepsis.domain.names import Digest
 from asepsis.domain.room import PublishedSnapshot
 from asepsis.errors.contract import DocumentMalformed

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from asepsis.domain.analysis import Analysis, AnalysisKind
-from asepsis.domain.contract import Holding
+from asepsis.domain.datasets import Holding
 from asepsis.domain.names import Digest, PartyId, SnapshotId
 from asepsis.domain.run import RunStatus
 from asepsis.errors.contract import DocumentMalformed

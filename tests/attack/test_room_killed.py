@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from asepsis.domain.contract import Holding
+from asepsis.domain.datasets import Holding
 from asepsis.domain.run import RunStatus
 from asepsis.sealing.links import LINKS, SignedLinks, verify_links
 from asepsis.sealing.manifest import SignedManifest, check_files, verify_manifest

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from asepsis.domain.contract import read_contract
+from asepsis.domain.contract_reading import read_contract
 from asepsis.ledger.tree import append_nodes, leaf_hash
 from asepsis.sealing.agreement import contract_digest
 from asepsis.sealing.canonical import canonical

@@ -12,11 +12,12 @@ from asepsis.domain.analysis import AnalysisKind
 from asepsis.domain.catalogue import ColumnType, Use
 from asepsis.domain.codes import CODES
 from asepsis.domain.continuity import approved_digest
-from asepsis.domain.contract import Role, read_contract
+from asepsis.domain.contract_reading import read_contract
 from asepsis.domain.identity import IDENTITY_COLUMNS
 from asepsis.domain.keydesk import PublicKeys
 from asepsis.domain.ledger import Act
 from asepsis.domain.names import Digest, PartyId
+from asepsis.domain.parties import Role
 from asepsis.domain.snapshot import Label
 from asepsis.errors.contract import DocumentMalformed
 from asepsis.harmonise import expressions

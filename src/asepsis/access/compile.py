@@ -5,8 +5,9 @@ from __future__ import annotations
 from asepsis.access.policies import PolicySet
 from asepsis.domain.analysis import AnalysisKind
 from asepsis.domain.asking import ASKING, Principal, PrincipalKind, Question, Subject
-from asepsis.domain.contract import Holding, Role
+from asepsis.domain.datasets import Holding
 from asepsis.domain.names import PartyId
+from asepsis.domain.parties import Role
 
 _ANYBODY = PartyId("anybody")
 

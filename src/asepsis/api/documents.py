@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from asepsis.domain.contract import ContractState
+from asepsis.domain.contract_state import ContractState
 from asepsis.domain.documents import encode_bytes
 from asepsis.domain.ledger import LedgerEntry
 from asepsis.domain.referral import Referral

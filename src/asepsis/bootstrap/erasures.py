@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from asepsis.bootstrap.room import Room
-from asepsis.domain.contract import read_contract
+from asepsis.domain.contract_reading import read_contract
 from asepsis.domain.erasure import Erasure
 from asepsis.domain.names import Digest, PartyId
 from asepsis.errors.room import FileUnreadable

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Final
 from asepsis.desk_home import DeskHome, desk_of, has_settings, is_desk_home, make_identity, open_desk_home
 from asepsis.desk_home import now as now  # noqa: PLC0414 - the clock of the whole program, for its entry points
 from asepsis.desks.book import AddressBook, Certificate
-from asepsis.domain.contract import read_contract
+from asepsis.domain.contract_reading import read_contract
 from asepsis.domain.documents import read_name
 from asepsis.domain.keydesk import PublicKeys
 from asepsis.domain.names import PartyId, ReferralId, ReleaseId

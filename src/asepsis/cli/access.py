@@ -77,8 +77,8 @@ def new(
     with reported(as_json=as_json):
         from asepsis.bootstrap.room import open_room
         from asepsis.domain.asking import PrincipalKind, Scope
-        from asepsis.domain.contract import Role
         from asepsis.domain.names import PartyId
+        from asepsis.domain.parties import Role
         from asepsis.errors.access import TokenUnfit
         from asepsis.services.tokens import Wanted
 

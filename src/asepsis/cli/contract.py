@@ -12,7 +12,8 @@ from asepsis.cli.options import DEFAULT_ROOM, AsOption, JsonOption, RoomOption
 from asepsis.cli.report import emit, reported
 
 if TYPE_CHECKING:
-    from asepsis.domain.contract import Contract, ContractState
+    from asepsis.domain.contract import Contract
+    from asepsis.domain.contract_state import ContractState
 
 app = typer.Typer(help="Draft, read, sign and stop the contract (room.yaml).", no_args_is_help=True)
 
@@ -59,7 +60,7 @@ def plan(file: FileArgument, room: RoomOption = DEFAULT_ROOM, as_json: JsonOptio
 def _amends(contract: Contract, room: Path) -> dict[str, list[str]]:
     """What an amendment widens, narrows and changes, against the version that the room knows, where it is at hand."""
     from asepsis.bootstrap.room import open_room
-    from asepsis.domain.contract import read_contract
+    from asepsis.domain.contract_reading import read_contract
     from asepsis.errors.contract import AmendmentRefused
     from asepsis.errors.room import RoomMissing
     from asepsis.services.amending import Direction, changes

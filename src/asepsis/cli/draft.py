@@ -45,7 +45,7 @@ def run(
     with reported(as_json=as_json):
         from asepsis.bootstrap.room import now, open_room
         from asepsis.bootstrap.runtimes import runtime_measurement
-        from asepsis.domain.contract import read_contract
+        from asepsis.domain.contract_reading import read_contract
         from asepsis.domain.names import PartyId
         from asepsis.services.drafting import Terms, draft_contract
 
@@ -118,7 +118,7 @@ def _enrolled(room: Room) -> Enrolled:
 
 def _datasets(room: Room) -> Mapping[PartyId, set[str]]:
     """The datasets that were contributed already, by owner, without what they hold."""
-    from asepsis.domain.contract import Holding
+    from asepsis.domain.datasets import Holding
 
     found: dict[PartyId, set[str]] = {}
     for snapshot in room.state.snapshots():

@@ -78,7 +78,7 @@ def verify(
     """Check an exported ledger offline, with the public keys of the contract only."""
     with reported(as_json=as_json):
         from asepsis.cli.files import read_bytes, read_text
-        from asepsis.domain.contract import read_contract
+        from asepsis.domain.contract_reading import read_contract
         from asepsis.services.audit import ledger_keys, verify_export
         from asepsis.yaml_files import read_yaml
 

@@ -20,7 +20,7 @@ def run(
     """Run the steps in order from an empty memory; prints one JSON object per step."""
     with reported():
         from asepsis.bootstrap.rehearsing import rehearsal
-        from asepsis.domain.contract import read_contract
+        from asepsis.domain.contract_reading import read_contract
         from asepsis.services.rehearsal import read_steps
         from asepsis.yaml_files import read_yaml
 

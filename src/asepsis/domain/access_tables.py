@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from typing import Final
 
 from asepsis.domain.analysis import AnalysisKind
-from asepsis.domain.contract import Holding, Role
+from asepsis.domain.datasets import Holding
+from asepsis.domain.parties import Role
 
 READS: Final[Mapping[AnalysisKind, frozenset[Holding]]] = {
     AnalysisKind.QUERY: frozenset({Holding.CLINICAL}),

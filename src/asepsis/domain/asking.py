@@ -13,8 +13,9 @@ from types import MappingProxyType
 from typing import Final
 
 from asepsis.domain.analysis import AnalysisKind
-from asepsis.domain.contract import Contract, Role
+from asepsis.domain.contract import Contract
 from asepsis.domain.names import PartyId
+from asepsis.domain.parties import Role
 
 Mark = str | int | bool | frozenset[str]
 """What a policy can look at."""

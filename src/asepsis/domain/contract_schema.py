@@ -1,8 +1,8 @@
 """The published JSON Schema of a contract (draft 2020-12), built from the words and limits that the reader uses.
 
-Every contract that :func:`asepsis.domain.contract.read_contract` accepts, this schema accepts. It also refuses what a
-schema can see alone: unknown and missing keys, types, forms, limits. What ties two places together - a dataset's owner
-must be a party, a bound must name a column - only the reader can say.
+Every contract that :func:`asepsis.domain.contract_reading.read_contract` accepts, this schema accepts. It also refuses
+what a schema can see alone: unknown and missing keys, types, forms, limits. What ties two places together - a dataset's
+owner must be a party, a bound must name a column - only the reader can say.
 Source: https://json-schema.org/draft/2020-12.
 """
 
@@ -13,9 +13,12 @@ from typing import Final
 
 from asepsis.domain.catalogue import ColumnType, Use
 from asepsis.domain.continuity import MOST_CONCEPTS, MOST_DAYS, MOST_HOURS, EssentialList, WhenStale
-from asepsis.domain.contract import HIGHEST_LEVEL, MOST_RETENTION_DAYS, SCHEMA_VERSION, TEXT_COLUMN, Holding, Role
+from asepsis.domain.contract import SCHEMA_VERSION
+from asepsis.domain.contract_reading import HIGHEST_LEVEL, MOST_RETENTION_DAYS
+from asepsis.domain.datasets import TEXT_COLUMN, Holding
 from asepsis.domain.documents import Document
 from asepsis.domain.link_terms import MODES, MOST_DUMMIES, PERCENTS, RULES, LinkTerms
+from asepsis.domain.parties import Role
 from asepsis.domain.privacy import LARGEST_NORM, MOST_RECORDS, MOST_VALUES
 from asepsis.domain.quotas import Quotas
 from asepsis.domain.snapshot import Label

@@ -13,8 +13,9 @@ from operator import ge, le
 from typing import Any, Final
 
 from asepsis.domain.catalogue import AFFILIATIONS, Catalogue, Column, Table, Use
-from asepsis.domain.contract import Contract, Party, Role
+from asepsis.domain.contract import Contract
 from asepsis.domain.link_terms import LinkTerms
+from asepsis.domain.parties import Party, Role
 from asepsis.domain.privacy import Privacy
 from asepsis.domain.quotas import Quotas
 

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from asepsis.domain.contract import Contract, ContractStatus
+from asepsis.domain.contract import Contract
+from asepsis.domain.contract_state import ContractStatus
 from asepsis.domain.documents import Document, Fields, encode_time
 from asepsis.domain.names import Digest, PartyId
 from asepsis.errors.contract import ContractNotInForce

@@ -14,9 +14,10 @@ from datetime import datetime
 from typing import Final
 
 from asepsis.domain.asking import Principal, PrincipalKind, Scope
-from asepsis.domain.contract import Contract, Role
+from asepsis.domain.contract import Contract
 from asepsis.domain.documents import Document, Fields, encode_time, read_name
 from asepsis.domain.names import Digest, PartyId
+from asepsis.domain.parties import Role
 from asepsis.errors.access import TokenRefused, TokenUnfit
 from asepsis.errors.contract import UnknownParty
 

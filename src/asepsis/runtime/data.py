@@ -10,7 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
-from asepsis.domain.contract import Holding
+from asepsis.domain.datasets import Holding
 from asepsis.domain.linkage import LINK_COLUMNS
 from asepsis.domain.names import PartyId
 from asepsis.engines.query.loading import LinkMap

@@ -11,12 +11,13 @@ from typing import Final
 import pyarrow as pa
 
 from asepsis.disclosure.counts import protect_counts
-from asepsis.domain.contract import Holding, Role
+from asepsis.domain.datasets import Holding
 from asepsis.domain.epoch import ARGUMENT
 from asepsis.domain.finding import Finding, Severity
 from asepsis.domain.link_terms import LinkTerms
 from asepsis.domain.linkage import LinkGrade, LinkMode, QualityReport, RulesReport
 from asepsis.domain.names import PartyId, RestorePointId, SnapshotId
+from asepsis.domain.parties import Role
 from asepsis.domain.sealed import Sealed
 from asepsis.domain.snapshot import Label, Manifest, Origin
 from asepsis.domain.statistic import Links, Share, Statistic

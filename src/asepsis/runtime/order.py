@@ -9,7 +9,8 @@ from pathlib import Path
 
 from asepsis.domain.access import LINKED, READS, REMEMBERED, require_allowed
 from asepsis.domain.analysis import AnalysisKind, Job, SnapshotInput, read_job
-from asepsis.domain.contract import Contract, Holding
+from asepsis.domain.contract import Contract
+from asepsis.domain.datasets import Holding
 from asepsis.domain.documents import Document, Fields
 from asepsis.domain.memory import MemoryVersion, read_memory_version
 from asepsis.domain.names import Digest, PartyId, SnapshotId

@@ -18,7 +18,7 @@ from asepsis.disclosure.profiles import profile_named
 from asepsis.disclosure.releasing import Asking, assess_noisy
 from asepsis.domain.analysis import AnalysisKind
 from asepsis.domain.attestation import read_grant
-from asepsis.domain.contract import Holding
+from asepsis.domain.datasets import Holding
 from asepsis.domain.privacy import Account, Loss, Privacy
 from asepsis.errors.contract import ContractForbids
 from asepsis.errors.runtime import GrantNotTrusted

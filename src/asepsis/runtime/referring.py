@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from asepsis.domain.continuity import ESSENTIALS
 from asepsis.domain.continuity_age import oldest
-from asepsis.domain.contract import Holding
+from asepsis.domain.datasets import Holding
 from asepsis.domain.finding import Assessment, Finding, Severity
 from asepsis.domain.names import Digest, PartyId
 from asepsis.domain.sealed import Sealed

@@ -14,8 +14,10 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
-from asepsis.domain.contract import Contract, Role, read_contract
+from asepsis.domain.contract import Contract
+from asepsis.domain.contract_reading import read_contract
 from asepsis.domain.names import Digest, PartyId
+from asepsis.domain.parties import Role
 from asepsis.errors.contract import ContractNotSigned
 from asepsis.errors.sealing import SignatureInvalid
 from asepsis.sealing.canonical import canonical, digest

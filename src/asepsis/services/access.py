@@ -26,7 +26,8 @@ from asepsis.domain.asking import (
     parties_of,
     party_principal,
 )
-from asepsis.domain.contract import Contract, Holding
+from asepsis.domain.contract import Contract
+from asepsis.domain.datasets import Holding
 from asepsis.domain.ledger import FACTS, Act, LedgerEntry
 from asepsis.domain.names import PartyId
 from asepsis.domain.referral import Referral

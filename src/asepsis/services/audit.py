@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from asepsis.domain.contract import Contract, Role
+from asepsis.domain.contract import Contract
 from asepsis.domain.ledger import Act, LedgerEntry
 from asepsis.domain.names import PartyId
+from asepsis.domain.parties import Role
 from asepsis.errors.ledger import RollbackDetected
 from asepsis.errors.room import RecordMissing
 from asepsis.ledger.bundle import AuditReport, check_seen, verify_bundle, write_bundle

@@ -21,7 +21,7 @@ from asepsis.domain.continuity_pack import (
     Pack,
     PackedOutput,
 )
-from asepsis.domain.contract import Holding
+from asepsis.domain.datasets import Holding
 from asepsis.domain.documents import Document
 from asepsis.domain.ledger import Act, LedgerEntry
 from asepsis.domain.names import PartyId

@@ -13,7 +13,8 @@ from typing import Final
 
 from asepsis.domain.analysis import AnalysisKind
 from asepsis.domain.continuity_pack import Choice, OpenFinding, PackedInput
-from asepsis.domain.contract import Contract, Dataset
+from asepsis.domain.contract import Contract
+from asepsis.domain.datasets import Dataset
 from asepsis.domain.estate import EstateScan, Inventory
 from asepsis.domain.integrity import RestorePointVerdict
 from asepsis.domain.names import Digest, PartyId, RestorePointId, SnapshotId

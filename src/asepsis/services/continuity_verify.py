@@ -16,7 +16,7 @@ from asepsis.domain.continuity import ESSENTIALS, ContinuityTerms, Essentials, P
 from asepsis.domain.continuity_age import Freshness, Stamp, oldest, seconds
 from asepsis.domain.continuity_pack import ANSWERED, Outcome, Pack, PackedOutput
 from asepsis.domain.continuity_reading import read_pack
-from asepsis.domain.contract import Holding
+from asepsis.domain.datasets import Holding
 from asepsis.domain.documents import Fields, encode_time
 from asepsis.domain.ledger import Act, LedgerEntry
 from asepsis.domain.names import Digest, PartyId

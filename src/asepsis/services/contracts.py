@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from asepsis.disclosure.profiles import PROFILES
 from asepsis.domain.amendment import check_amendment
 from asepsis.domain.asking import Deed
-from asepsis.domain.contract import Contract, ContractState, ContractStatus, read_contract
+from asepsis.domain.contract import Contract
+from asepsis.domain.contract_reading import read_contract
+from asepsis.domain.contract_state import ContractState, ContractStatus
 from asepsis.domain.documents import Document, encode_bytes
 from asepsis.domain.ledger import Act, LedgerEntry
 from asepsis.domain.names import Digest, PartyId

@@ -20,8 +20,10 @@ from typing import BinaryIO, Final, Protocol
 
 from asepsis.domain.asking import Principal, PrincipalKind
 from asepsis.domain.books import Books, books_from_dict
-from asepsis.domain.contract import Contract, Holding, Role
+from asepsis.domain.contract import Contract
+from asepsis.domain.datasets import Holding
 from asepsis.domain.names import Digest, PartyId, RestorePointId
+from asepsis.domain.parties import Role
 from asepsis.domain.room import PublishedSnapshot
 from asepsis.domain.snapshot import Label, Origin
 from asepsis.domain.source import Entry, EntryType

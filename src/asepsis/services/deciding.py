@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from asepsis.domain.contract import Contract, Role
+from asepsis.domain.contract import Contract
 from asepsis.domain.finding import Assessment, Severity
 from asepsis.domain.names import PartyId, ReleaseId
+from asepsis.domain.parties import Role
 from asepsis.domain.release import ReleaseStatus
 from asepsis.domain.statistic import Statistic
 from asepsis.errors.room import ReviewNotTrusted

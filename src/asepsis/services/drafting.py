@@ -13,12 +13,14 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from asepsis.domain.catalogue import ColumnType, table_document
-from asepsis.domain.contract import SCHEMA_VERSION, Holding, Role
+from asepsis.domain.contract import SCHEMA_VERSION
+from asepsis.domain.datasets import Holding
 from asepsis.domain.documents import Document, encode_bytes, encode_time
 from asepsis.domain.keydesk import PublicKeys
 from asepsis.domain.link_terms import MODES, LinkTerms
 from asepsis.domain.linkage import LinkMode
 from asepsis.domain.names import Digest, PartyId
+from asepsis.domain.parties import Role
 from asepsis.domain.snapshot import Label
 from asepsis.errors.drafting import RoleRefused
 from asepsis.methods.registry import METHODS
@@ -90,7 +92,7 @@ class Enrolled:
 def draft_contract(
     terms: Terms, enrolled: Enrolled, *, datasets: Mapping[PartyId, Collection[str]], measurement: Digest
 ) -> Document:
-    """A contract document with every enrolled party, to be read through ``domain.contract.read_contract``.
+    """A contract document with every enrolled party, to be read through ``domain.contract_reading.read_contract``.
 
     ``datasets`` are the names without what they hold, such as ``northgate-omop``, by owner; an owner without any gets
     ``<owner>-omop``. ``measurement`` is the one of the program that may run.

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from asepsis.domain.contract import read_contract
+from asepsis.domain.contract_reading import read_contract
 from asepsis.domain.documents import Document, Fields, encode_bytes
 from asepsis.domain.erasure import Erasure, KeyKind
 from asepsis.domain.ledger import Act, LedgerEntry

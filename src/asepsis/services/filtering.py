@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final, Protocol
 
-from asepsis.domain.contract import Holding
+from asepsis.domain.datasets import Holding
 from asepsis.domain.linkage import LinkMode
 from asepsis.domain.names import PartyId
 from asepsis.domain.room import PublishedSnapshot

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from asepsis.domain.contract import Amendment, ContractState, ContractStatus
+from asepsis.domain.contract import Amendment
+from asepsis.domain.contract_state import ContractState, ContractStatus
 from asepsis.domain.keydesk import NarrowRequest
 from asepsis.domain.names import PartyId
 from asepsis.domain.statements import require_not_stopped

@@ -16,7 +16,8 @@ from typing import Final
 from asepsis.domain.access import LINKED, READS, template_of
 from asepsis.domain.analysis import Analysis, AnalysisKind, Job, SnapshotInput
 from asepsis.domain.attestation import read_evidence
-from asepsis.domain.contract import Contract, Holding
+from asepsis.domain.contract import Contract
+from asepsis.domain.datasets import Holding
 from asepsis.domain.documents import Document, encode_bytes
 from asepsis.domain.keydesk import GrantRequest, checkpoint_digest
 from asepsis.domain.ledger import Act, LedgerEntry

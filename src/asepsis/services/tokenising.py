@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
-from asepsis.domain.contract import Contract, Dataset, Holding
+from asepsis.domain.contract import Contract
+from asepsis.domain.datasets import Dataset, Holding
 from asepsis.domain.epoch import LinkEpoch
 from asepsis.domain.names import PartyId
 from asepsis.domain.room import PublishedSnapshot

@@ -10,9 +10,10 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from asepsis.domain.asking import Deed, Principal, PrincipalKind, Scope
-from asepsis.domain.contract import Contract, Role
+from asepsis.domain.contract import Contract
 from asepsis.domain.ledger import Act, LedgerEntry
 from asepsis.domain.names import PartyId, ReleaseId
+from asepsis.domain.parties import Role
 from asepsis.domain.tokens import PREFIX, SECRET_BYTES, Token, check_fit, secret_digest
 from asepsis.errors.access import TokenRefused
 from asepsis.errors.room import RecordMissing

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from asepsis.disclosure.dp.accounting import reported
-from asepsis.domain.contract import Contract, Party, Role
+from asepsis.domain.contract import Contract
 from asepsis.domain.linkage import LinkMode
+from asepsis.domain.parties import Party, Role
 from asepsis.domain.privacy import Loss
 
 

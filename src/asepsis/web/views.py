@@ -13,7 +13,7 @@ from typing import Final
 
 from asepsis.bootstrap.room import Room
 from asepsis.domain.attestation import LEVELS, read_evidence, read_grant
-from asepsis.domain.contract import ContractState, ContractStatus
+from asepsis.domain.contract_state import ContractState, ContractStatus
 from asepsis.domain.explanation import MEANINGS
 from asepsis.domain.finding import Finding
 from asepsis.domain.ledger import LedgerEntry

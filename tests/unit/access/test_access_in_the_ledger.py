@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from asepsis.domain.asking import Deed, Principal, PrincipalKind, Question, Subject
-from asepsis.domain.contract import Role
 from asepsis.domain.ledger import Act
 from asepsis.domain.names import PartyId
+from asepsis.domain.parties import Role
 from asepsis.errors.access import AccessDenied
 from asepsis.errors.room import OwnWorkReviewed
 from asepsis.services.access import Access

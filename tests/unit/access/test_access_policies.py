@@ -16,8 +16,9 @@ from asepsis.access.policies import POLICIES, SCHEMA, PolicySet, policies, rulin
 from asepsis.domain.access import ASKS, READS
 from asepsis.domain.analysis import AnalysisKind
 from asepsis.domain.asking import Deed, Mark, Principal, PrincipalKind, Question, RuntimePrincipal, Scope, Subject
-from asepsis.domain.contract import Holding, Role
+from asepsis.domain.datasets import Holding
 from asepsis.domain.names import PartyId
+from asepsis.domain.parties import Role
 from asepsis.errors.access import PoliciesUnusable
 
 TEXT = files("asepsis.access").joinpath(POLICIES).read_text()

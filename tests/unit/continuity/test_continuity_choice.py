@@ -10,7 +10,8 @@ import pytest
 
 from asepsis.domain.analysis import Analysis, AnalysisKind, Job, SnapshotInput
 from asepsis.domain.continuity_pack import Choice
-from asepsis.domain.contract import Contract, read_contract
+from asepsis.domain.contract import Contract
+from asepsis.domain.contract_reading import read_contract
 from asepsis.domain.estate import EstateScan, Inventory
 from asepsis.domain.integrity import HistoryVerdict, RestorePointVerdict
 from asepsis.domain.names import Digest, PartyId, RestorePointId, RunId, SnapshotId

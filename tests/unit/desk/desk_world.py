@@ -15,7 +15,8 @@ from asepsis.attest.process import make_evidence, measure
 from asepsis.domain.access import REMEMBERED
 from asepsis.domain.analysis import Analysis, AnalysisKind, Job, SnapshotInput
 from asepsis.domain.attestation import Binding, Grant
-from asepsis.domain.contract import Contract, read_contract
+from asepsis.domain.contract import Contract
+from asepsis.domain.contract_reading import read_contract
 from asepsis.domain.documents import encode_bytes
 from asepsis.domain.finding import Assessment
 from asepsis.domain.keydesk import GrantRequest, ShareDeposit, checkpoint_digest

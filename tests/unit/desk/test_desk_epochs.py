@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from desk_world import HOST, KEYED, NORTH, NOW, OWNERS, SOUTH, Runtime, World
 
 from asepsis.domain.analysis import Analysis, AnalysisKind, Job
-from asepsis.domain.contract import read_contract
+from asepsis.domain.contract_reading import read_contract
 from asepsis.domain.epoch import Commitment, EpochName, ShowRequest
 from asepsis.domain.erasure import Clause, KeyKind
 from asepsis.domain.names import Digest, PartyId

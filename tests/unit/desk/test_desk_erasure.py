@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from desk_world import HOST, NORTH, NOW, OWNERS, SOUTH, Runtime, World
 
 from asepsis.domain.analysis import AnalysisKind
-from asepsis.domain.contract import read_contract
+from asepsis.domain.contract_reading import read_contract
 from asepsis.domain.erasure import Clause, Erasure, KeyKind
 from asepsis.domain.names import PartyId
 from asepsis.domain.snapshot import Manifest

@@ -16,7 +16,7 @@ from desk_world import HOST, NORTH, OWNERS, SOUTH, Runtime, World
 
 from asepsis.domain.analysis import AnalysisKind, SnapshotInput
 from asepsis.domain.budget import Budget
-from asepsis.domain.contract import read_contract
+from asepsis.domain.contract_reading import read_contract
 from asepsis.domain.keydesk import MemoryDeposit
 from asepsis.domain.memory import EMPTY, MemoryStep, MemoryUse, MemoryVersion
 from asepsis.domain.names import Digest, RunId

@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from desk_world import HOST, NORTH, OWNERS, RESEARCHER, SOUTH, World
 
-from asepsis.domain.contract import read_contract
+from asepsis.domain.contract_reading import read_contract
 from asepsis.domain.keydesk import NarrowRequest
 from asepsis.domain.names import PartyId
 from asepsis.errors.contract import (

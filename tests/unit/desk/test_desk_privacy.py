@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from desk_world import NORTH, OWNERS, SOUTH, Runtime, World
 
 from asepsis.domain.analysis import AnalysisKind, Job
-from asepsis.domain.contract import read_contract
+from asepsis.domain.contract_reading import read_contract
 from asepsis.domain.documents import Document
 from asepsis.domain.names import RunId
 from asepsis.errors import AsepsisError

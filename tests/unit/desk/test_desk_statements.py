@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asepsis.domain.contract import ContractStatus
+from asepsis.domain.contract_state import ContractStatus
 from asepsis.domain.names import Digest, PartyId
 from asepsis.domain.statements import Statement, StatementKind, read_statement, standing
 from asepsis.errors.contract import DocumentMalformed

@@ -16,7 +16,8 @@ from desk_world import NORTH, World
 
 from asepsis.domain.access import is_agreed, require_allowed
 from asepsis.domain.analysis import Analysis, AnalysisKind, Job, read_analysis
-from asepsis.domain.contract import Contract, read_contract
+from asepsis.domain.contract import Contract
+from asepsis.domain.contract_reading import read_contract
 from asepsis.domain.names import Digest
 from asepsis.domain.narrowing import widened
 from asepsis.errors.contract import ContractForbids, DocumentMalformed

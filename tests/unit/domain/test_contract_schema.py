@@ -17,7 +17,7 @@ from jsonschema import Draft202012Validator
 from typer.testing import CliRunner
 
 from asepsis.cli.main import app
-from asepsis.domain.contract import read_contract
+from asepsis.domain.contract_reading import read_contract
 from asepsis.domain.contract_schema import contract_schema
 from asepsis.domain.documents import Fields
 from asepsis.errors.contract import DocumentMalformed

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from asepsis.domain import narrowing
 from asepsis.domain.catalogue import Catalogue, ColumnType
-from asepsis.domain.contract import Contract, read_contract
+from asepsis.domain.contract import Contract
+from asepsis.domain.contract_reading import read_contract
 from asepsis.domain.documents import encode_bytes
 from asepsis.domain.narrowing import widened
 from asepsis.errors.contract import DocumentMalformed

@@ -16,7 +16,7 @@ from desk_world import World
 
 from asepsis.domain.access import is_agreed, require_allowed
 from asepsis.domain.analysis import Analysis, AnalysisKind, Job, read_analysis
-from asepsis.domain.contract import read_contract
+from asepsis.domain.contract_reading import read_contract
 from asepsis.domain.names import Digest
 from asepsis.errors.contract import ContractForbids, DocumentMalformed
 from asepsis.errors.desk import AnalysisNotAllowed

@@ -17,7 +17,8 @@ from desk_world import NORTH, World
 
 from asepsis.domain.access import is_agreed, require_allowed
 from asepsis.domain.analysis import Analysis, Job
-from asepsis.domain.contract import Contract, read_contract
+from asepsis.domain.contract import Contract
+from asepsis.domain.contract_reading import read_contract
 from asepsis.domain.templates import Parameter, ParameterType, Template
 from asepsis.errors.contract import ContractForbids, DocumentMalformed
 from asepsis.errors.desk import AnalysisNotAllowed

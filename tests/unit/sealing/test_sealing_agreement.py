@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asepsis.domain.contract import read_contract
+from asepsis.domain.contract_reading import read_contract
 from asepsis.domain.names import Digest, PartyId, RestorePointId, SnapshotId
 from asepsis.domain.snapshot import Label, Manifest, Origin
 from asepsis.domain.statements import Statement, StatementKind

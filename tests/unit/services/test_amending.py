@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from test_contract_drafts import ENROLLED, HOSPITAL, LABORATORY, MEASUREMENT, TERMS
 
-from asepsis.domain.contract import read_contract
+from asepsis.domain.contract_reading import read_contract
 from asepsis.services.amending import Direction, changes
 from asepsis.services.drafting import draft_contract
 

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from asepsis.bootstrap.room import Room, create_room, open_room
 from asepsis.cli.main import app
-from asepsis.domain.contract import ContractState, ContractStatus
+from asepsis.domain.contract_state import ContractState, ContractStatus
 from asepsis.domain.names import PartyId
 from asepsis.errors.contract import AmendmentRefused, ContractSuperseded
 

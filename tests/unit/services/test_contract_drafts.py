@@ -10,11 +10,13 @@ from typer.testing import CliRunner
 
 from asepsis.bootstrap.room import create_room
 from asepsis.cli.main import app
-from asepsis.domain.contract import Contract, Role, read_contract
+from asepsis.domain.contract import Contract
+from asepsis.domain.contract_reading import read_contract
 from asepsis.domain.keydesk import PublicKeys
 from asepsis.domain.link_terms import MODES
 from asepsis.domain.linkage import LinkMode
 from asepsis.domain.names import Digest, PartyId
+from asepsis.domain.parties import Role
 from asepsis.domain.snapshot import Label
 from asepsis.errors.contract import DocumentMalformed
 from asepsis.errors.drafting import RoleRefused

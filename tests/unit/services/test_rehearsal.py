@@ -11,7 +11,8 @@ import pytest
 
 from asepsis.bootstrap.rehearsing import rehearsal
 from asepsis.disclosure.dp.noise import Bits
-from asepsis.domain.contract import Contract, read_contract
+from asepsis.domain.contract import Contract
+from asepsis.domain.contract_reading import read_contract
 from asepsis.domain.keydesk import PublicKeys
 from asepsis.domain.names import Digest, PartyId
 from asepsis.domain.privacy import NOTHING, Account, Loss, Privacy, Purchase

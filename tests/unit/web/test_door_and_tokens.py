@@ -19,8 +19,8 @@ from asepsis.bootstrap.room import Room, now, open_room
 from asepsis.cli.main import app
 from asepsis.cli.server import application
 from asepsis.domain.asking import PrincipalKind, Scope
-from asepsis.domain.contract import Role
 from asepsis.domain.names import PartyId
+from asepsis.domain.parties import Role
 from asepsis.errors.access import TokenRefused, TokenUnfit
 from asepsis.errors.contract import UnknownParty
 from asepsis.errors.room import RecordMissing

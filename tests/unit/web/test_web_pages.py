@@ -10,7 +10,7 @@ from starlette.testclient import TestClient
 
 from asepsis.bootstrap.room import create_room
 from asepsis.cli.server import application
-from asepsis.domain.contract import read_contract
+from asepsis.domain.contract_reading import read_contract
 from asepsis.domain.explanation import MEANINGS
 from asepsis.domain.release import CellAction, ReleaseStatus
 from asepsis.sealing.agreement import contract_payload

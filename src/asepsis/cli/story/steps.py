@@ -18,7 +18,7 @@ from asepsis.cli.story.account import Account
 from asepsis.cli.story.agreement import LABORATORY, NORTHGATE, RIVERSIDE, TEAMS, enrol_everybody, write_contract
 from asepsis.cli.story.inspection import identifiers, search
 from asepsis.domain.analysis import Analysis, AnalysisKind, Argument
-from asepsis.domain.contract import read_contract
+from asepsis.domain.contract_reading import read_contract
 from asepsis.domain.names import PartyId, RestorePointId
 from asepsis.domain.source import Verdict
 from asepsis.ports import Source

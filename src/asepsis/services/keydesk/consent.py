@@ -14,12 +14,15 @@ from typing import Final
 
 from asepsis.domain.amendment import check_amendment
 from asepsis.domain.budget import Budget
-from asepsis.domain.contract import Contract, ContractStatus, Role, move, read_contract
+from asepsis.domain.contract import Contract
+from asepsis.domain.contract_reading import read_contract
+from asepsis.domain.contract_state import ContractStatus, move
 from asepsis.domain.erasure import Clause, Erasure
 from asepsis.domain.keydesk import KeptSnapshot
 from asepsis.domain.ledger import Act
 from asepsis.domain.memory import EMPTY
 from asepsis.domain.names import Digest, SnapshotId
+from asepsis.domain.parties import Role
 from asepsis.domain.snapshot import Label, Manifest
 from asepsis.domain.statements import Statement, StatementKind, standing
 from asepsis.errors.contract import AmendmentRefused, UnknownParty

@@ -10,7 +10,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from asepsis.domain.analysis import Job, SnapshotInput
-from asepsis.domain.contract import Contract, Holding
+from asepsis.domain.contract import Contract
+from asepsis.domain.datasets import Holding
 from asepsis.domain.epoch import ARGUMENT, Commitment, EpochName, KeptEpoch, SealedShares, ShowRequest
 from asepsis.domain.erasure import Clause, Erasure, KeyKind
 from asepsis.domain.ledger import Act

@@ -11,7 +11,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from asepsis.domain.contract import Contract, ContractStatus, Holding
+from asepsis.domain.contract import Contract
+from asepsis.domain.contract_state import ContractStatus
+from asepsis.domain.datasets import Holding
 from asepsis.domain.epoch import EpochName
 from asepsis.domain.erasure import Clause, DestroyedKey, Erasure, KeyKind, SparedKey
 from asepsis.domain.keydesk import KeptLinks, KeptSnapshot

@@ -18,7 +18,9 @@ from asepsis.domain.access import LINKED
 from asepsis.domain.analysis import AnalysisKind, Job, SnapshotInput, read_job
 from asepsis.domain.attestation import NONCE_SECONDS, Appraisal, Binding, Evidence, read_evidence
 from asepsis.domain.budget import Budget, Charge, charge
-from asepsis.domain.contract import Contract, Holding, read_contract
+from asepsis.domain.contract import Contract
+from asepsis.domain.contract_reading import read_contract
+from asepsis.domain.datasets import Holding
 from asepsis.domain.keydesk import GrantRequest, KeptMemory, checkpoint_digest
 from asepsis.domain.names import Digest, PartyId
 from asepsis.domain.snapshot import Label

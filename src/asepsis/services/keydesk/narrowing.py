@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import suppress
 
-from asepsis.domain.contract import Amendment, Contract, read_contract
+from asepsis.domain.contract import Amendment, Contract
+from asepsis.domain.contract_reading import read_contract
 from asepsis.domain.keydesk import NarrowRequest
 from asepsis.domain.ledger import Act
 from asepsis.domain.names import PartyId

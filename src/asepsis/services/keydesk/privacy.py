@@ -11,7 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from asepsis.domain.analysis import AnalysisKind, Job
-from asepsis.domain.contract import Contract, Holding
+from asepsis.domain.contract import Contract
+from asepsis.domain.datasets import Holding
 from asepsis.domain.names import Digest
 from asepsis.domain.privacy import Account, Spending
 from asepsis.sealing.agreement import Agreement

@@ -13,7 +13,8 @@ from asepsis.access.policies import ruling
 from asepsis.domain.analysis import Analysis
 from asepsis.domain.asking import Deed, Question, RuntimePrincipal, Subject, party_principal
 from asepsis.domain.attestation import Evidence
-from asepsis.domain.contract import Contract, Holding
+from asepsis.domain.contract import Contract
+from asepsis.domain.datasets import Holding
 from asepsis.domain.names import RunId
 from asepsis.domain.snapshot import Label
 from asepsis.errors.attest import EvidenceUnconfined, LevelTooLow, MeasurementUnknown

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from asepsis.domain.contract import Contract, Role
+from asepsis.domain.contract import Contract
 from asepsis.domain.keydesk import Head
 from asepsis.domain.ledger import Act
+from asepsis.domain.parties import Role
 from asepsis.errors import AsepsisError
 from asepsis.errors.desk import CheckpointForked, CheckpointStale, NoCheckpoint, RoomKeyUnknown
 from asepsis.ledger.checkpoint import Checkpoint, verify_checkpoint
