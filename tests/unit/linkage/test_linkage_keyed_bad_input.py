@@ -24,7 +24,7 @@ from asepsis.engines.linkage.joining import Judge, join_pairs
 from asepsis.engines.linkage.latent_linking import Engine, LinkOptions, link_tokens
 from asepsis.engines.linkage.lines import load
 from asepsis.engines.linkage.near import NearByVariants
-from asepsis.engines.linkage.scoring import LEAST, fit_classes, score
+from asepsis.engines.linkage.scoring import LEAST, TWIN_CAUTION, fit_classes, score
 from asepsis.errors.linkage import OneOwnerOnly, PersonIdMissing, TokensNotComparable, TokensUnreadable
 from asepsis.linkage.defaults import Defaults
 from asepsis.linkage.key import LinkKey
@@ -259,6 +259,21 @@ def test_a_record_that_no_key_finds_is_found_among_those_that_stay_alone(tables:
     left = Pairs(i=pairs.i, j=pairs.j, keys=pairs.keys, is_late=pairs.is_late | lost)
     _, again = join_pairs(judge, left, kept, threshold=0.0)
     assert all(again.cluster_of[a] == again.cluster_of[b] for a, b in sure)
+
+
+def test_who_may_be_a_twin_needs_more_where_sexes_are_known(tables: dict[PartyId, TokenTable]) -> None:
+    lines = load(tables, free=frozenset(tables))
+    near = NearByVariants(lines, [table.variants for table in tables.values()], threads=1)
+    pairs, _ = find_candidates(lines, threads=1)
+    compared = compare(lines, pairs.i, pairs.j, near=near, threads=1)
+    fitted = fit_classes(compared, is_late=pairs.is_late)
+    sexless = replace(lines, columns={**lines.columns, "sex": np.zeros_like(lines.columns["sex"])})
+    known, unknown = (
+        score(each, compared, fitted, is_late=pairs.is_late, least=-np.inf).weight for each in (lines, sexless)
+    )
+    less = unknown - known
+    assert less.min() >= -1e-9
+    assert TWIN_CAUTION - 0.5 < less.max() <= TWIN_CAUTION + 1e-9
 
 
 def test_planted_canaries_are_counted(tables: dict[PartyId, TokenTable], tmp_path: Path) -> None:

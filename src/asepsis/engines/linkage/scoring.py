@@ -6,6 +6,7 @@ must explain. So the frequency of the agreeing value moves the coincidence class
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -27,6 +28,9 @@ HANDICAP: Final = 6.0
 UNLIKE_BIRTH: Final = 10.0
 """Bits that a pair needs besides where names and home are equal, the birth dates wholly different, and nothing else
 speaks for it: father and son share name and home. It holds where the owners know phones or national ids at all."""
+TWIN_CAUTION: Final = 2.0
+"""Bits by which twins are held for likelier than the fit says: two patients in one record do more harm than one patient
+in two. It holds where the owners know sexes at all; without them a mistyped given name would pass for a twin's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +57,8 @@ def score(lines: Lines, compared: Compared, fitted: Fitted, *, is_late: Flags, l
     kind = kinds[place]
     given = _rarity(lines.columns["given"])[compared.given[place]]
     family = _rarity(lines.columns["family"])[compared.family[place]]
-    weight = _weights(logs, kind, given, family)
+    caution = TWIN_CAUTION if np.any(lines.columns["sex"]) else 0.0
+    weight = _weights(logs, kind, given, family, caution=caution)
     weight -= np.where(is_late[place], HANDICAP, 0.0)
     weight -= np.where(_unlike_birth(lines, packed)[kind], UNLIKE_BIRTH, 0.0)
     kept = weight >= least
@@ -78,12 +83,13 @@ def _most(logs: Matrix) -> Weights:
     return most
 
 
-def _weights(logs: Matrix, kind: npt.NDArray[np.int32], given: Weights, family: Weights) -> Weights:
-    """The log odds of a match, in bits; rare names speak against a coincidence."""
-    shifts = {
+def _weights(logs: Matrix, kind: npt.NDArray[np.int32], given: Weights, family: Weights, *, caution: float) -> Weights:
+    """The log odds of a match, in bits; rare names speak against a coincidence, ``caution`` for twins."""
+    shifts: Mapping[LatentClass, Weights | float] = {
         LatentClass.NAMESAKE: given + family,
         LatentClass.AREA: given,
         LatentClass.BIRTH_DATE: given + family,
+        LatentClass.TWIN: caution * _LN2,
     }
     total = np.zeros(len(kind))
     with np.errstate(over="ignore", divide="ignore"):
