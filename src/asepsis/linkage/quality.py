@@ -6,21 +6,29 @@ Sources: the expected precision and recall of a calibrated model are means of it
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from math import log2
 from typing import Final
 
+import numpy as np
+import numpy.typing as npt
+
 from asepsis.domain.linkage import CalibrationBand
 
+Numbers = npt.NDArray[np.float64]
+Agreement = npt.NDArray[np.int8]
+"""By link: 1 where two values agree, 0 where they do not, ``UNKNOWN`` where one is missing."""
+UNKNOWN: Final = -1
+
 BANDS: Final = (0.0, 0.5, 0.9, 0.99, 0.999, 1.0)
+_MOST_BITS: Final = 1000.0
+"""More are none in double precision."""
 
 
-def posterior(weight: float) -> float:
-    """The probability of ``weight`` bits of log odds."""
-    if weight > 60:  # noqa: PLR2004 - 1 in double precision
-        return 1.0
-    return 0.0 if weight < -1000 else 1 / (1 + 2.0**-weight)  # noqa: PLR2004 - 0 in double precision
+def posteriors(weights: Numbers) -> Numbers:
+    """The probabilities of log odds in bits."""
+    known: Numbers = 1 / (1 + np.exp2(-np.clip(weights, -_MOST_BITS, _MOST_BITS)))
+    return known
 
 
 def bits(probability: float) -> float:
@@ -28,16 +36,16 @@ def bits(probability: float) -> float:
     return log2(probability / (1 - probability))
 
 
-def expected_precision(linked: Sequence[float]) -> float | None:
+def expected_precision(linked: Numbers) -> float | None:
     """The mean posterior of the links; ``None`` without links."""
-    return sum(linked) / len(linked) if linked else None
+    return float(linked.mean()) if len(linked) else None
 
 
-def expected_recall(linked: Sequence[float], *, all_expected: float, blocking: float | None) -> float | None:
+def expected_recall(linked: Numbers, *, all_expected: float, blocking: float | None) -> float | None:
     """True pairs linked among all that are expected: ``all_expected`` is the sum of the posteriors of candidates."""
     if all_expected <= 0:
         return None
-    return min(1.0, sum(linked) / all_expected) * (1.0 if blocking is None else blocking)
+    return min(1.0, float(linked.sum()) / all_expected) * (1.0 if blocking is None else blocking)
 
 
 def blocking_recall(found_by: Mapping[int, float]) -> float | None:
@@ -53,23 +61,20 @@ def blocking_recall(found_by: Mapping[int, float]) -> float | None:
     return total / (total + unseen)
 
 
-def calibration(links: Sequence[tuple[float, bool | None]]) -> tuple[CalibrationBand, ...]:
-    """Links by band of posterior; with each whether its national ids agree, ``None`` where one is missing."""
+def calibration(linked: Numbers, agreement: Agreement) -> tuple[CalibrationBand, ...]:
+    """Links by band of posterior; with how many their national ids agree, among those that have both."""
+    band = np.searchsorted(BANDS, linked, side="right") - 1
     bands = []
-    grouped: list[list[tuple[float, bool | None]]] = [[] for _ in BANDS]
-    for link in links:
-        grouped[bisect_right(BANDS, link[0]) - 1].append(link)
-    for at, group in enumerate(grouped):
-        if group:
-            judged = [agrees for _, agrees in group if agrees is not None]
-            bands.append(
-                CalibrationBand(
-                    lowest=BANDS[at],
-                    highest=BANDS[min(at + 1, len(BANDS) - 1)],
-                    links=len(group),
-                    mean=sum(p for p, _ in group) / len(group),
-                    judged=len(judged),
-                    agreeing=sum(judged),
-                )
+    for at in np.unique(band).tolist():
+        within = band == at
+        bands.append(
+            CalibrationBand(
+                lowest=BANDS[at],
+                highest=BANDS[min(at + 1, len(BANDS) - 1)],
+                links=int(np.count_nonzero(within)),
+                mean=float(linked[within].mean()),
+                judged=int(np.count_nonzero(agreement[within] != UNKNOWN)),
+                agreeing=int(np.count_nonzero(agreement[within] == 1)),
             )
+        )
     return tuple(bands)

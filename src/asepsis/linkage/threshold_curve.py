@@ -6,11 +6,10 @@ where enough links lie between it and the one before; where fewer do, or none, t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Final
 
 from asepsis.domain.linkage import LinkEstimate
-from asepsis.linkage.quality import expected_precision, expected_recall
+from asepsis.linkage.quality import Numbers, expected_precision, expected_recall
 
 THRESHOLDS: Final = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 0.999)
 FEWEST: Final = 30
@@ -19,7 +18,7 @@ _DIGITS: Final = 3
 
 
 def threshold_curve(
-    posteriors: Sequence[float], *, least: float, all_expected: float, blocking: float | None
+    posteriors: Numbers, *, least: float, all_expected: float, blocking: float | None
 ) -> tuple[LinkEstimate, ...]:
     """The points from ``least``, the contract's own threshold, upwards; none where there are too few links.
 
@@ -28,7 +27,7 @@ def threshold_curve(
     points: list[LinkEstimate] = []
     before: int | None = None
     for threshold in THRESHOLDS:
-        linked = [posterior for posterior in posteriors if posterior >= threshold]
+        linked = posteriors[posteriors >= threshold]
         is_apart = before is None or before - len(linked) >= FEWEST
         precision = expected_precision(linked)
         recall = expected_recall(linked, all_expected=all_expected, blocking=blocking)

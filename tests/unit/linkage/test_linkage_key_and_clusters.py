@@ -165,12 +165,12 @@ def test_stable_links_keep_the_partition(old: dict[int, int], clusters: dict[int
 
 
 def test_estimates_follow_their_formulas() -> None:
-    assert quality.expected_precision([1.0, 0.5]) == 0.75
-    assert quality.expected_precision([]) is None
+    assert quality.expected_precision(np.array([1.0, 0.5])) == 0.75
+    assert quality.expected_precision(np.array([])) is None
     assert quality.blocking_recall({1: 10.0, 2: 44.0, 5: 946.0}) == pytest.approx(1000 / 1001)
-    assert quality.posterior(0.0) == 0.5
-    assert quality.bits(quality.posterior(3.0)) == pytest.approx(3.0)
-    bands = quality.calibration([(0.6, None), (0.95, True), (0.97, False), (1.0, True)])
+    assert quality.posteriors(np.array([0.0, 5000.0, -5000.0])).tolist() == [0.5, 1.0, pytest.approx(0.0)]
+    assert quality.bits(quality.posteriors(np.array([3.0]))[0]) == pytest.approx(3.0)
+    bands = quality.calibration(np.array([0.6, 0.95, 0.97, 1.0]), np.array([-1, 1, 0, 1], dtype=np.int8))
     assert [(band.lowest, band.links, band.judged, band.agreeing) for band in bands] == [
         (0.5, 1, 0, 0),
         (0.9, 2, 2, 1),

@@ -8,6 +8,7 @@ from html.parser import HTMLParser
 from itertools import pairwise
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -60,7 +61,7 @@ def test_every_record_counts_once_in_the_histogram(linked: Callable[..., Any]) -
 @given(st.lists(st.sampled_from([0.5, 0.61, 0.75, 0.85, 0.92, 0.97, 0.995, 1.0]), max_size=250))
 def test_between_two_points_of_the_curve_there_are_many_links_or_there_is_one_point(posteriors: list[float]) -> None:
     """Guard: two means over nearly the same links would tell the posteriors of the few between them."""
-    points = threshold_curve(posteriors, least=0.5, all_expected=300.0, blocking=None)
+    points = threshold_curve(np.array(posteriors), least=0.5, all_expected=300.0, blocking=None)
     many = [sum(one >= point.threshold for one in posteriors) for point in points]
     assert bool(points) == (len(posteriors) >= FEWEST)
     assert all(count >= FEWEST for count in many)
@@ -69,12 +70,12 @@ def test_between_two_points_of_the_curve_there_are_many_links_or_there_is_one_po
 
 def test_the_curve_begins_at_the_contracts_threshold_and_says_three_digits() -> None:
     posteriors = [0.7] * 40 + [0.95] * 40 + [0.9999] * 40
-    points = threshold_curve(posteriors, least=0.9, all_expected=110.0, blocking=0.99)
+    points = threshold_curve(np.array(posteriors), least=0.9, all_expected=110.0, blocking=0.99)
     assert points == (
         LinkEstimate(threshold=0.9, precision=0.975, recall=0.702),
         LinkEstimate(threshold=0.99, precision=1.0, recall=0.36),
     )
-    assert threshold_curve(posteriors, least=0.9, all_expected=0.0, blocking=None) == ()
+    assert threshold_curve(np.array(posteriors), least=0.9, all_expected=0.0, blocking=None) == ()
 
 
 def statistic(counts: dict[str, int], *estimates: LinkEstimate) -> Statistic:

@@ -57,12 +57,9 @@ def make_report(
     lines, members = done.lines, done.partition.members.values()
     cluster = clusters_by_node(done.partition.cluster_of, np.arange(len(lines.owner_of)))
     linked = _linked(done, cluster)
-    posteriors = [
-        (quality.posterior(weight), agree) for weight, agree in zip(linked.weight.tolist(), linked.ids, strict=True)
-    ]
     found_by = found_by_keys(done.pairs, done.scored)
     blocking = quality.blocking_recall(found_by)
-    expected, sure = sum(found_by.values()), [p for p, _ in posteriors]
+    expected, sure = sum(found_by.values()), quality.posteriors(linked.weight)
     recall = quality.expected_recall(sure, all_expected=expected, blocking=blocking)
     return QualityReport(
         grade=GRADES[mode],
@@ -74,11 +71,11 @@ def make_report(
         precision=quality.expected_precision(sure),
         recall=recall,
         blocking_recall=blocking,
-        calibration=quality.calibration(posteriors),
+        calibration=quality.calibration(sure, linked.ids),
         rates=tuple(_rates(done, cluster)),
         weak={level: _in_several(lines, linked_at) for level, linked_at in done.clusters.items()},
         refused=dict(done.partition.refused),
-        impossible={"sex": linked.sexes.count(False), "national_id": linked.ids.count(False)},
+        impossible={"sex": _contradicted(linked.sexes), "national_id": _contradicted(linked.ids)},
         canaries_planted=len({person for _, person in canaries}),
         canaries_found=_canaries(done, cluster, canaries),
         missing={name: int(np.count_nonzero(lines.columns[name] == 0)) for name in _FIELDS},
@@ -92,11 +89,11 @@ def make_report(
 
 @dataclass(frozen=True, slots=True)
 class _Linked:
-    """The edges inside clusters: their bits, and whether ids and sexes agree; ``None`` where one is missing."""
+    """The edges inside clusters: their bits, and whether ids and sexes agree."""
 
     weight: Weights
-    ids: list[bool | None]
-    sexes: list[bool | None]
+    ids: quality.Agreement
+    sexes: quality.Agreement
 
 
 def _linked(done: Finished, cluster: npt.NDArray[np.int64]) -> _Linked:
@@ -108,14 +105,18 @@ def _linked(done: Finished, cluster: npt.NDArray[np.int64]) -> _Linked:
     return _Linked(weight, ids, sexes)
 
 
-def _agreeing(lines: Lines, name: str, left: Ids, right: Ids) -> list[bool | None]:
+def _agreeing(lines: Lines, name: str, left: Ids, right: Ids) -> quality.Agreement:
     least = np.zeros(len(lines.owner_of), dtype=np.int32)
     present = np.flatnonzero(lines.columns[name])
     present = present[np.argsort(lines.columns[name][present])[::-1]]
     least[lines.node[present]] = lines.columns[name][present]  # the last one stays, which is the least
     one, two = least[left], least[right]
     known = (one > 0) & (two > 0)
-    return [same if is_known else None for same, is_known in zip((one == two).tolist(), known.tolist(), strict=True)]
+    return np.where(known, one == two, quality.UNKNOWN).astype(np.int8)
+
+
+def _contradicted(agreement: quality.Agreement) -> int:
+    return int(np.count_nonzero(agreement == 0))
 
 
 def _is_in_several(lines: Lines, cluster: npt.NDArray[np.int64]) -> Flags:

@@ -83,7 +83,8 @@ def write_person_map(
         "link_id_99": ids[names[2]],
     }
     content = io.BytesIO()
-    pq.write_table(pa.table(columns, schema=PERSON_MAP), content, compression="zstd")
+    # Identifiers are random: a dictionary of them is work for nothing.
+    pq.write_table(pa.table(columns, schema=PERSON_MAP), content, compression="zstd", use_dictionary=["owner", "grade"])
     output.write_bytes(content.getvalue())
 
 
