@@ -23,8 +23,8 @@ demo: .venv/.ready-runtime ## the story on two hospitals' backups, from contribu
 test: check system-packages ## set-up, static gates, every test that is not long
 	@$(pytest) -m "not long" $(ARGS)
 
-test-all: check system-packages ## the same, and the long tests
-	@$(pytest) $(ARGS)
+test-all: check system-packages ## the same with more examples, and the long tests
+	@HYPOTHESIS_PROFILE=thorough $(pytest) $(ARGS)
 
 check: .venv/.ready-dev ## static gates: ruff, mypy --strict, layer contracts
 	@$(bin)/ruff check --quiet

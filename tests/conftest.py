@@ -12,10 +12,17 @@ from hypothesis import HealthCheck, settings
 
 ROOT = Path(__file__).resolve().parent.parent
 
-# `ci` gives the same examples in every run; HYPOTHESIS_PROFILE=explore looks for new ones.
-settings.register_profile(
-    "ci", deadline=None, derandomize=True, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
-)
+# `ci` gives the same examples in every run, `thorough` (make test-all) twice as many; HYPOTHESIS_PROFILE=explore looks
+# for new ones.
+for name, most in {"ci": 50, "thorough": 100}.items():
+    settings.register_profile(
+        name,
+        deadline=None,
+        derandomize=True,
+        max_examples=most,
+        print_blob=True,
+        suppress_health_check=[HealthCheck.too_slow],
+    )
 settings.register_profile("explore", deadline=None, max_examples=1000, print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 

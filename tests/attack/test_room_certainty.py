@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from asepsis.domain.ledger import Act
 from simulator import COMMON, OWNERS, World, amend, call, persons_with, sign
+
+pytestmark = pytest.mark.long
 
 
 def test_every_answer_by_other_links_is_a_release_that_is_charged_and_compared(world: World) -> None:
