@@ -112,7 +112,8 @@ def test_a_damaged_snapshot_is_listed_with_its_fault_and_not_readable(writer: Wr
     good, bad = writer.snapshot(tree), writer.snapshot(tree)
     writer.flush()
     path = writer.root / "snapshots" / bad
-    path.write_bytes(path.read_bytes()[:-1] + b"!")
+    content = path.read_bytes()
+    path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
     source = opened(writer)
     assert {point.id: point.fault for point in source.restore_points()} == {good: None, bad: "source.object_damaged"}
     assert refusal(lambda: list(source.walk(RestorePointId(bad)))).code == "source.object_damaged"
