@@ -6,27 +6,17 @@ import secrets
 from collections.abc import Sequence
 from pathlib import Path
 
-from asepsis.bootstrap.room import Room, now
+from asepsis.bootstrap.publishing import publishing
+from asepsis.bootstrap.room import Room
 from asepsis.domain.names import PartyId
 from asepsis.engines.linkage.filter_files import filter_file, read_clks
 from asepsis.services.filtering import Filtering
-from asepsis.services.publishing import Publishing
 
 
 def filtering(room: Room, owner: PartyId) -> Filtering:
     """What gives one owner's filters. Raises KeysMissing or OwnerKeyMissing."""
-    keys = room.keys(owner)
-    keys.require_owner()
     return Filtering(
-        publishing=Publishing(
-            owner=owner,
-            state=room.state,
-            files=room.files,
-            keys=keys,
-            audit=room.audit,
-            clock=now,
-            randomness=secrets.token_bytes,
-        ),
+        publishing=publishing(room, owner),
         home=room.home(owner),
         desk=room.desk(owner),
         contracts=room.contracts,

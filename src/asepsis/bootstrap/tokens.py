@@ -5,30 +5,20 @@ from __future__ import annotations
 import io
 import secrets
 
-from asepsis.bootstrap.room import Room, now
+from asepsis.bootstrap.publishing import publishing
+from asepsis.bootstrap.room import Room
 from asepsis.domain.names import PartyId
 from asepsis.engines.linkage.identities import read_identities
 from asepsis.engines.linkage.token_files import token_files
 from asepsis.linkage.key import LinkKey
 from asepsis.services.identities import HomeIdentities
-from asepsis.services.publishing import Publishing
 from asepsis.services.tokenising import Tokenised, Tokenising
 
 
 def tokenising(room: Room, owner: PartyId) -> Tokenising:
     """What makes one owner's tokens. Raises KeysMissing or OwnerKeyMissing."""
-    keys = room.keys(owner)
-    keys.require_owner()
     return Tokenising(
-        publishing=Publishing(
-            owner=owner,
-            state=room.state,
-            files=room.files,
-            keys=keys,
-            audit=room.audit,
-            clock=now,
-            randomness=secrets.token_bytes,
-        ),
+        publishing=publishing(room, owner),
         identities=HomeIdentities(room.home(owner)),
         desk=room.desk(owner),
         contracts=room.contracts,
