@@ -63,9 +63,14 @@ def test_a_room_reads_range_by_range(open_room: Any, catalogue: Any, monkeypatch
     room = open_room({"person": {"n": people}, "visit": {"n": visits}}, batch=50)
     plan = plan_query("SELECT kind, count(*) AS n, sum(cost) AS s FROM visit GROUP BY kind", catalogue).plan
     assert plan is not None
-    seen = []
+    seen: list[Any] = []
     original = type(room)._table
-    monkeypatch.setattr(type(room), "_table", lambda self, made: seen.append(made) or original(self, made))
+
+    def counted(self: Any, made: Any) -> Any:
+        seen.append(made)
+        return original(self, made)
+
+    monkeypatch.setattr(type(room), "_table", counted)
     (cells,) = room.cells(plan).unseal().branches
     assert len(seen) == 8
     assert {cell.persons for cell in cells} == {40}
