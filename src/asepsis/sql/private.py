@@ -19,33 +19,20 @@ from asepsis.domain.private import Histogram, MeasureSource, PrivateBranch, Priv
 from asepsis.domain.release import Cell
 from asepsis.sql.canonical import conjunction, digest, rows_of
 from asepsis.sql.plan import (
-    Appended,
     Bin,
-    Choice,
     ColumnRef,
     Compare,
-    DateField,
-    DatePart,
-    Difference,
-    Feature,
-    FeatureKind,
     Grouping,
     Literal,
-    LookupScan,
     Measure,
     Member,
-    PerPerson,
     Predicate,
-    Projection,
     QueryPlan,
-    Relational,
-    Rows,
     Scalar,
-    Source,
-    TableScan,
     Truth,
 )
-from asepsis.sql.references import sources_of
+from asepsis.sql.private_rows import PersonRows
+from asepsis.sql.private_values import PublicValues
 from asepsis.sql.refusals import RefusedError
 
 MOST_CELLS: Final = 20_000
@@ -58,7 +45,6 @@ MOST_FILTERED: Final = 64
 """Up to so many public values of a key are a condition on rows; of more, other groups are dropped at the end."""
 
 _EVERYTHING: Final = Truth(value=True)
-_PARTS: Final = {DateField.QUARTER: range(1, 5), DateField.MONTH: range(1, 13), DateField.WEEKDAY: range(1, 8)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,10 +170,11 @@ class _Builder:
         self._grouping = grouping
         self._privacy = privacy
         self._most = privacy.purchase.most if buys and privacy.purchase is not None else None
-        self._catalogue = catalogue
-        self._sources = {source.number: source for source in grouping.rows.sources}
-        self._settled = all(self._is_settled(key) for key in grouping.keys)
-        self._single = all(self._has_one_row(source) for source in grouping.rows.sources)
+        self._values = PublicValues(privacy=privacy, most=self._most or privacy.records)
+        rows = PersonRows(grouping.rows, catalogue)
+        self._settled = all(rows.share(key) for key in grouping.keys)
+        self._single = rows.are_one()
+        self._multiplied = rows.multiply()
         self._vectors: list[Vector] = []
         self.quantiles: list[Measure] = []
 
@@ -213,10 +200,21 @@ class _Builder:
         return self._private(grouping, vectors, settled=self._settled), branch
 
     def _private(self, grouping: Grouping, vectors: tuple[Vector, ...], *, settled: bool) -> PrivateGrouping:
-        multiplied = self._multiplies(grouping.rows)
-        return PrivateGrouping(grouping=grouping, vectors=vectors, settled=settled, multiplied=multiplied)
+        return PrivateGrouping(grouping=grouping, vectors=vectors, settled=settled, multiplied=self._multiplied)
 
-    # -- vectors
+    def _domains(self) -> tuple[tuple[Cell, ...], ...] | None:
+        found: list[tuple[Cell, ...]] = []
+        cells = 1
+        for key in self._grouping.keys:
+            values = self._values.domain(key, self._grouping.rows)
+            if values is None:
+                return None
+            found.append(values)
+            cells *= len(values)
+        return tuple(found) if cells <= MOST_CELLS else None
+
+    def _bound(self, measure: Measure) -> Bound | None:
+        return None if measure.argument is None else self._values.bound(measure.argument, self._grouping.rows)
 
     def _presence(self, *, listed: bool) -> int | None:
         if listed and not self._privacy.least_persons:
@@ -251,7 +249,7 @@ class _Builder:
     def _bins(self, measure: Measure) -> tuple[int, int, int]:
         """The first and last number of the bins of a quantile, and their width: registered, between public bounds."""
         width = measure.spec.resolution
-        bound = None if measure.argument is None else self._bound(measure.argument, self._grouping.rows)
+        bound = self._bound(measure)
         if width is None or bound is None:
             raise RefusedError("sql.dp_quantile")
         return bound.low // width, bound.high // width, width
@@ -283,7 +281,7 @@ class _Builder:
 
     def _spread(self, measure: Measure) -> MeasureSource:
         """Totals of distances from the middle of the bounds, and of their squares: the smallest numbers that do."""
-        bound = None if measure.argument is None else self._bound(measure.argument, self._grouping.rows)
+        bound = self._bound(measure)
         if bound is None:
             raise RefusedError("sql.dp_bound")
         centre = (bound.low + bound.high) // 2
@@ -315,7 +313,7 @@ class _Builder:
         return self._add(Vector(spec=self._spec(VectorKind.RECORDS, self._most_records), where=where))
 
     def _total(self, measure: Measure) -> int:
-        bound = None if measure.argument is None else self._bound(measure.argument, self._grouping.rows)
+        bound = self._bound(measure)
         if bound is None and self._most is not None:
             bound = Bound(low=-LARGEST_NORM, high=LARGEST_NORM)
         if bound is None:
@@ -345,116 +343,6 @@ class _Builder:
             self._vectors.append(vector)
         return self._vectors.index(vector)
 
-    # -- bounds of values
-
-    def _bound(self, value: Scalar, rows: Rows) -> Bound | None:
-        """Public bounds of a value: those of the contract, of differences of such, and of stages per person."""
-        match value:
-            case Literal(value=int() as number):
-                return Bound(low=number, high=number)
-            case Difference():
-                left, right = self._bound(value.left, rows), self._bound(value.right, rows)
-                if left is None or right is None:
-                    return None
-                return Bound(low=left.low - right.high, high=left.high - right.low)
-            case ColumnRef():
-                return self._column_bound(value, rows)
-            case _:
-                return None
-
-    def _column_bound(self, column: ColumnRef, rows: Rows) -> Bound | None:
-        relation = next((one.relation for one in rows.sources if one.number == column.source), None)
-        match relation:
-            case TableScan() | LookupScan():
-                return self._privacy.bounds.get((relation.table, column.name))
-            case Projection():
-                return self._bound(relation.columns[_place(column)], relation.rows)
-            case PerPerson():
-                place = _place(column) - len(relation.keys)
-                if place < 0:
-                    return self._bound(relation.keys[_place(column)], relation.rows)
-                return self._feature_bound(relation.features[place], relation.rows)
-            case _:
-                return None
-
-    def _feature_bound(self, feature: Feature, rows: Rows) -> Bound | None:
-        """Nobody has more records in a stage than the contract says; its values lie where those of the records do."""
-        most = self._most or self._privacy.records
-        if feature.kind in {FeatureKind.COUNT, FeatureKind.KINDS}:
-            return Bound(low=0, high=most)
-        inner = None if feature.argument is None else self._bound(feature.argument, rows)
-        if inner is None or feature.kind is not FeatureKind.SUM:
-            return None if inner is None else Bound(low=inner.low, high=inner.high)
-        low, high = min(0, inner.low) * most, max(0, inner.high) * most
-        return Bound(low=max(low, -LARGEST_NORM), high=min(high, LARGEST_NORM))
-
-    # -- public values of keys
-
-    def _domains(self) -> tuple[tuple[Cell, ...], ...] | None:
-        found: list[tuple[Cell, ...]] = []
-        cells = 1
-        for key in self._grouping.keys:
-            values = self._domain(key)
-            if values is None:
-                return None
-            found.append(values)
-            cells *= len(values)
-        return tuple(found) if cells <= MOST_CELLS else None
-
-    def _domain(self, key: Scalar) -> tuple[Cell, ...] | None:
-        match key:
-            case ColumnRef():
-                origin = _origin(key, self._grouping.rows)
-                return None if origin is None else self._privacy.domains.get(origin)
-            case DatePart() if key.part in _PARTS:
-                return tuple(_PARTS[key.part])
-            case Choice():
-                branches = [then for _, then in key.whens]
-                if key.otherwise is not None:
-                    branches.append(key.otherwise)
-                codes = [branch.value for branch in branches if isinstance(branch, Literal)]
-                listed = tuple(dict.fromkeys(code for code in codes if isinstance(code, int | str)))
-                return listed if len(codes) == len(branches) else None
-            case _:
-                return None
-
-    # -- persons in one cell only
-
-    def _is_settled(self, key: Scalar) -> bool:
-        """Whether all rows of one person have the same value of a key."""
-        return all(self._has_one_row(self._sources[number]) for number in sources_of(key) if number in self._sources)
-
-    def _has_one_row(self, source: Source) -> bool:
-        """Whether a source has at most one row of a person (a look-up table: of the row that it is joined to)."""
-        if isinstance(source.relation, LookupScan):
-            return source.key is not None and self._is_settled(source.key)
-        if source.matches != _EVERYTHING:  # other rows of the person may find no partner
-            return False
-        return self._is_single(source.relation)
-
-    def _is_single(self, relation: Relational) -> bool:
-        match relation:
-            case TableScan():
-                table = self._catalogue.table(relation.table)
-                return table is not None and table.one_per_person
-            case PerPerson():
-                return not relation.keys
-            case Projection():
-                inner = relation.rows.sources
-                return all(not isinstance(one.relation, LookupScan) and self._is_single(one.relation) for one in inner)
-            case _:
-                return False
-
-    # -- rows
-
-    def _multiplies(self, rows: Rows) -> bool:
-        """Whether several sources have many rows of one person, which are joined each with each."""
-        persons = [one.relation for one in rows.sources if not isinstance(one.relation, LookupScan)]
-        several = sum(not self._is_single(relation) for relation in persons)
-        parts = [part for one in persons for part in (one.parts if isinstance(one, Appended) else (one,))]
-        inner = [part.rows for part in parts if isinstance(part, Projection)]
-        return several > 1 or any(map(self._multiplies, inner))
-
 
 def _within(grouping: Grouping, domains: tuple[tuple[Cell, ...], ...]) -> Grouping:
     """The rows whose groups are listed, so that a person's other rows use up nothing of what is bounded."""
@@ -465,25 +353,6 @@ def _within(grouping: Grouping, domains: tuple[tuple[Cell, ...], ...]) -> Groupi
     ]
     where = conjunction([grouping.rows.where, *listed])
     return dataclasses.replace(grouping, rows=dataclasses.replace(grouping.rows, where=where))
-
-
-def _origin(column: ColumnRef, rows: Rows) -> tuple[str, str] | None:
-    """Table and name of the catalogue's column that a column is, through projections."""
-    source = next((one for one in rows.sources if one.number == column.source), None)
-    if source is None:
-        return None
-    relation = source.relation
-    if isinstance(relation, TableScan | LookupScan):
-        return relation.table, column.name
-    if not isinstance(relation, Projection):
-        return None
-    inner = relation.columns[_place(column)]
-    return _origin(inner, relation.rows) if isinstance(inner, ColumnRef) else None
-
-
-def _place(column: ColumnRef) -> int:
-    """The place of a column of a stage."""
-    return int(column.name.removeprefix("c"))
 
 
 def _root_above(cells: int) -> int:
