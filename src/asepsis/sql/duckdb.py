@@ -10,8 +10,8 @@ up over disjoint ranges of persons.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Final
 
 from asepsis.domain.cells import MeasureKind
@@ -19,51 +19,14 @@ from asepsis.sql.affiliations import Affiliation, Slot, affiliated, slots
 from asepsis.sql.canonical import disjunction, flatten_and, rows_of
 from asepsis.sql.dialects import DUCKDB, Dialect
 from asepsis.sql.plan import (
-    LISTED,
-    And,
-    Appended,
-    Bin,
-    Choice,
     Cohort,
-    ColumnRef,
-    Compare,
-    DatePart,
-    DateShift,
-    DaysBetween,
-    Difference,
-    Exists,
-    Feature,
-    FeatureKind,
     Grouping,
-    Listed,
-    Literal,
-    LookupScan,
     Measure,
-    Member,
-    Missing,
-    Or,
-    PeriodStart,
-    PerPerson,
     Predicate,
-    Projection,
-    Relational,
-    Rows,
-    Scalar,
-    Source,
-    TableScan,
     Truth,
-    UnitRef,
     Value,
 )
-
-UNIT: Final = "unit_"
-"""The column of the person's key in every relation that is not a table."""
-
-Bound = Value | tuple[Value | None, ...]
-"""A value, or a list of values, that is bound to a statement."""
-
-OWNERS: Final = "owner_"
-"""The column with one bit per owner that knows the row."""
+from asepsis.sql.printer import OWNERS, UNIT, Bound, Printer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,244 +50,6 @@ ALONE: Final = Counting()
 """A room of one owner, under rules that need no more."""
 
 
-@dataclass(slots=True, kw_only=True)
-class _Printer:
-    dialect: Dialect = DUCKDB
-    affiliations: tuple[Affiliation, ...] = ()
-    """What is counted besides persons: stages carry it along."""
-
-    persons: tuple[int, int] | None = None
-    """The range of persons that all rows are limited to."""
-    parameters: dict[str, Bound] = field(default_factory=dict)
-    units: dict[int, str] = field(default_factory=dict)
-    ends: str = ""
-
-    def bind(self, value: Bound) -> str:
-        name = f"p{len(self.parameters)}"
-        self.parameters[name] = value
-        return f"{self.dialect.marker}{name}"
-
-    # -- scalars
-
-    def scalar(self, value: Scalar) -> str:  # noqa: C901, PLR0911 - one arm per node of a closed union
-        match value:
-            case ColumnRef():
-                return self.column(value.source, value.name)
-            case UnitRef():
-                return self.unit(value.source)
-            case Literal():
-                return self.literal(value.value)
-            case DatePart():
-                part = self.dialect.date_parts.get(value.part.value, value.part.value)
-                return f"date_part('{part}', {self.scalar(value.argument)})"
-            case PeriodStart():
-                argument = self.scalar(value.argument)
-                return self.dialect.period_start.format(period=value.period.value, value=argument)
-            case DateShift():
-                argument, days = self.scalar(value.argument), f"CAST({self.bind(value.days)} AS INTEGER)"
-                return self.dialect.date_shift.format(value=argument, days=days)
-            case DaysBetween():
-                start, end = self.scalar(value.start), self.scalar(value.end)
-                return self.dialect.days_between.format(start=start, end=end)
-            case Difference():
-                return f"({self.scalar(value.left)} - {self.scalar(value.right)})"
-            case Bin():
-                return self.bin(value)
-            case Choice():
-                whens = " ".join(f"WHEN {self.predicate(when)} THEN {self.scalar(then)}" for when, then in value.whens)
-                otherwise = "NULL" if value.otherwise is None else self.scalar(value.otherwise)
-                return f"CASE {whens} ELSE {otherwise} END"
-
-    def literal(self, value: Value) -> str:
-        return f"CAST({self.bind(value)} AS {self.dialect.types[type(value)]})"
-
-    def bin(self, value: Bin) -> str:
-        width = f"CAST({self.bind(value.width)} AS BIGINT)"
-        floor = self.dialect.floor.format(value=self.scalar(value.argument), width=width)
-        return f"({floor} * {width})" if value.scaled else floor
-
-    @staticmethod
-    def alias(source: int) -> str:
-        return "listed" if source == LISTED else f"t{source}"
-
-    def column(self, source: int, name: str) -> str:
-        return f"{self.alias(source)}.{self.dialect.named(name)}"
-
-    def unit(self, source: int) -> str:
-        return self.column(source, self.units[source])
-
-    # -- predicates
-
-    def predicate(self, value: Predicate) -> str:  # noqa: C901, PLR0911 - one arm per node of a closed union
-        match value:
-            case Truth():
-                return "TRUE" if value.value else "FALSE"
-            case Compare():
-                return f"({self.scalar(value.left)} {value.relation.value} {self.scalar(value.right)})"
-            case Member():
-                values = ", ".join(self.literal(item) for item in value.values)
-                return f"({self.scalar(value.argument)} {'NOT ' if value.negated else ''}IN ({values}))"
-            case Listed():
-                return self.listed(value)
-            case Missing():
-                return f"({self.scalar(value.argument)} IS {'NOT ' if value.negated else ''}NULL)"
-            case And():
-                return "(" + " AND ".join(self.predicate(item) for item in value.items) + ")"
-            case Or():
-                return "(" + " OR ".join(self.predicate(item) for item in value.items) + ")"
-            case Exists():
-                return self.exists(value)
-
-    def listed(self, value: Listed) -> str:
-        """Membership in a public list: the list is computed once, whatever the rows around it are."""
-        argument, alias = self.scalar(value.argument), self.alias(LISTED)
-        where = "" if value.where == Truth(value=True) else f" WHERE {self.predicate(value.where)}"
-        table = self.dialect.named(value.table)
-        body = f"SELECT {self.column(LISTED, value.column)} FROM {table} AS {alias}{where}"
-        return f"({argument} {'NOT ' if value.negated else ''}IN ({body}))"
-
-    def exists(self, value: Exists) -> str:
-        body = self.rows(value.rows, tie=(value.inner, value.outer))
-        return f"({'NOT ' if value.negated else ''}EXISTS (SELECT 1 {body}))"
-
-    # -- relations
-
-    def rows(self, rows: Rows, *, tie: tuple[int, int] | None = None, nested: bool = False) -> str:
-        """FROM and WHERE of some rows.
-
-        ``tie`` equates the persons of a source inside and one outside. Every row that is not ``nested`` is limited
-        to the range of persons; the engine carries that into nested ones.
-        """
-        first, *others = rows.sources
-        parts = [f"FROM {self.source(first)}"]
-        parts += [self.join(source, first) for source in others]
-        conditions = [] if rows.where == Truth(value=True) else [self.predicate(rows.where)]
-        if tie is not None:
-            conditions.append(f"{self.unit(tie[0])} = {self.unit(tie[1])}")
-        if not nested:
-            conditions += [self.within(source) for source in inner_sources(rows) if self.persons is not None]
-        return " ".join(parts) + (" WHERE " + " AND ".join(conditions) if conditions else "")
-
-    def within(self, source: Source) -> str:
-        """That the person of a source is one of the range."""
-        if not self.ends and self.persons is not None:
-            self.ends = " AND ".join(f"CAST({self.bind(end)} AS BIGINT)" for end in self.persons)
-        return f"{self.unit(source.number)} BETWEEN {self.ends}"
-
-    def join(self, source: Source, first: Source) -> str:
-        printed = self.source(source)
-        kind = "LEFT JOIN" if source.outer else "JOIN"
-        if source.key is not None and isinstance(source.relation, LookupScan):
-            condition = f"{self.column(source.number, source.relation.key)} = {self.scalar(source.key)}"
-        else:
-            condition = f"{self.unit(source.number)} = {self.unit(first.number)}"
-            if source.outer and self.persons is not None:
-                condition += f" AND {self.within(source)}"
-        if source.matches != Truth(value=True):
-            condition += f" AND {self.predicate(source.matches)}"
-        return f"{kind} {printed} ON {condition}"
-
-    def source(self, source: Source) -> str:
-        relation = source.relation
-        self.units[source.number] = relation.unit if isinstance(relation, TableScan) else UNIT
-        printed = self.relation(relation)
-        if isinstance(relation, PerPerson) and relation.having != Truth(value=True):
-            alias = self.alias(source.number)
-            printed = f"(SELECT * FROM {printed} AS {alias} WHERE {self.predicate(relation.having)})"
-        return f"{printed} AS {self.alias(source.number)}"
-
-    def relation(self, relation: Relational) -> str:
-        match relation:
-            case TableScan() | LookupScan():
-                return self.dialect.named(relation.table)
-            case Projection():
-                return f"({self.projection(relation)})"
-            case PerPerson():
-                return f"({self.stage(relation)})"
-            case Appended():
-                return "(" + " UNION ALL ".join(self.part(part, relation) for part in relation.parts) + ")"
-
-    def part(self, part: Projection | PerPerson, whole: Appended) -> str:
-        return self.projection(part, whole) if isinstance(part, Projection) else self.stage(part, whole)
-
-    def projection(self, relation: Projection, whole: Appended | None = None) -> str:
-        body = self.rows(relation.rows, nested=True)
-        columns = [f"{self.scalar(column)} AS c{place}" for place, column in enumerate(relation.columns)]
-        owners = self.owners(relation.rows)
-        if not relation.distinct:
-            carried = self.carried(relation, whole or relation, low="{0}", high="{0}")
-            chosen = [f"{self.person(relation.rows)} AS {UNIT}", f"{owners} AS {OWNERS}", *columns, *carried]
-            return f"SELECT {', '.join(chosen)} {body}"
-        chosen = [f"{self.person(relation.rows)} AS {UNIT}", f"bit_or({owners}) AS {OWNERS}", *columns]
-        chosen += self.carried(relation, whole or relation)
-        return f"SELECT {', '.join(chosen)} {body} GROUP BY ALL"
-
-    def carried(
-        self, part: Projection | PerPerson, whole: Relational, *, low: str = "min({0})", high: str = "max({0})"
-    ) -> list[str]:
-        """The pairs of columns that carry affiliations out of a stage; all parts of one relation have as many."""
-        found: list[str] = []
-        for affiliation in self.affiliations:
-            pairs = list(self.pairs(affiliation, part.rows))
-            pairs += [("CAST(NULL AS BIGINT)",) * 2] * (affiliation.of(whole) - len(pairs))
-            for leaf, (least, greatest) in enumerate(pairs):
-                name = f"{affiliation.column}{leaf}"
-                found += [f"{low.format(least)} AS {name}_low", f"{high.format(greatest)} AS {name}_high"]
-        return found
-
-    def pairs(self, affiliation: Affiliation, rows: Rows) -> Iterator[tuple[str, str]]:
-        """For every table that says it, the least and the greatest affiliation of a joined row."""
-        for source in rows.sources:
-            name = f"{self.alias(source.number)}.{affiliation.column}"
-            for leaf in range(affiliation.of(source.relation)):
-                nested = not isinstance(source.relation, TableScan)
-                yield (f"{name}{leaf}_low", f"{name}{leaf}_high") if nested else (name, name)
-
-    def stage(self, relation: PerPerson, whole: Appended | None = None) -> str:
-        body = self.rows(relation.rows, nested=True)
-        keys = [f"{self.scalar(key)} AS c{place}" for place, key in enumerate(relation.keys)]
-        features = [
-            f"{self.feature(feature)} AS c{len(keys) + place}" for place, feature in enumerate(relation.features)
-        ]
-        person = self.person(relation.rows)
-        groups = ", ".join([person, *(self.scalar(key) for key in relation.keys)])
-        groups = "ALL" if keys else groups
-        owners = f"bit_or({self.owners(relation.rows)}) AS {OWNERS}"
-        columns = [f"{person} AS {UNIT}", owners, *keys, *features, *self.carried(relation, whole or relation)]
-        return f"SELECT {', '.join(columns)} {body} GROUP BY {groups}"
-
-    def feature(self, feature: Feature) -> str:
-        argument = "*" if feature.argument is None else self.scalar(feature.argument)
-        if feature.kind is FeatureKind.KINDS:
-            call = f"count(DISTINCT {argument})"
-        elif feature.kind in {FeatureKind.SUM, FeatureKind.MEAN}:
-            call = f"{feature.kind.value}(CAST({argument} AS DOUBLE))"
-        else:
-            call = f"{feature.kind.value}({argument})"
-        return call + self.filter(feature.where)
-
-    def filter(self, where: Predicate) -> str:
-        return "" if where == Truth(value=True) else f" FILTER (WHERE {self.predicate(where)})"
-
-    def person(self, rows: Rows) -> str:
-        return self.unit(rows.sources[0].number)
-
-    def owners(self, rows: Rows) -> str:
-        """The owners that know a joined row: those of any of its sources."""
-        bits = []
-        for source in rows.sources:
-            if isinstance(source.relation, LookupScan):
-                continue
-            name = f"{self.alias(source.number)}.{OWNERS}"
-            bits.append(f"coalesce({name}, 0)" if source.outer else name)
-        return " | ".join(bits)
-
-
-def inner_sources(rows: Rows) -> tuple[Source, ...]:
-    """The sources that every row has, all about the same person."""
-    return tuple(source for source in rows.sources if not source.outer and source.key is None)
-
-
 def cells_sql(
     grouping: Grouping,
     *,
@@ -341,7 +66,7 @@ def cells_sql(
     """
     owners, known = counting.owners, grouping.rows
     grouping = affiliated(grouping, counting.affiliations)
-    printer = _Printer(dialect=dialect, persons=persons, affiliations=counting.affiliations)
+    printer = Printer(dialect=dialect, persons=persons, affiliations=counting.affiliations)
     inner, body = _person_cells(printer, grouping)
     inner += [f"bit_or({printer.owners(known)}) AS {OWNERS}"] if owners > 1 else []
     outer = [*_keys(grouping), "count(*) AS persons"]
@@ -360,7 +85,7 @@ def cells_sql(
     return _grouped(printer, grouping, inner, body, outer)
 
 
-def _slot_columns(printer: _Printer, grouping: Grouping, slot: Slot) -> tuple[list[str], str]:
+def _slot_columns(printer: Printer, grouping: Grouping, slot: Slot) -> tuple[list[str], str]:
     """A person's least and greatest affiliation, and the distinct ones of a cell."""
     (affiliation,) = (one for one in printer.affiliations if one.kind is slot.kind)
     pair = list(printer.pairs(affiliation, grouping.rows))[slot.leaf]
@@ -375,7 +100,7 @@ def _keys(grouping: Grouping) -> list[str]:
     return [f"k{place}" for place in range(len(grouping.keys))]
 
 
-def _person_cells(printer: _Printer, grouping: Grouping) -> tuple[list[str], str]:
+def _person_cells(printer: Printer, grouping: Grouping) -> tuple[list[str], str]:
     """The columns of the person-cells of a grouping, the person and the keys, and the rows that they come from."""
     body = printer.rows(grouping.rows)
     columns = [f"{printer.person(grouping.rows)} AS {UNIT}"]
@@ -383,14 +108,14 @@ def _person_cells(printer: _Printer, grouping: Grouping) -> tuple[list[str], str
     return columns, body
 
 
-def _grouped(printer: _Printer, grouping: Grouping, inner: list[str], body: str, outer: list[str]) -> Generated:
+def _grouped(printer: Printer, grouping: Grouping, inner: list[str], body: str, outer: list[str]) -> Generated:
     """First one row per person and cell, then the cells."""
     text = f"SELECT {', '.join(outer)} FROM (SELECT {', '.join(inner)} {body} GROUP BY ALL) AS person_cell"
     text += f" GROUP BY {', '.join(_keys(grouping))}" if grouping.keys else ""
     return Generated(text=text, parameters=printer.parameters)
 
 
-def _person_columns(printer: _Printer, measure: Measure, place: int) -> list[str]:
+def _person_columns(printer: Printer, measure: Measure, place: int) -> list[str]:
     """What a person contributes to a cell."""
     where = printer.filter(measure.where)
     if measure.spec.kind is MeasureKind.PERSONS:
@@ -447,7 +172,7 @@ def effects_sql(
     """
     where = grouping.rows.where
     wider = dataclasses.replace(grouping.rows, where=disjunction((where, *variants)))
-    printer = _Printer(dialect=dialect, persons=persons)
+    printer = Printer(dialect=dialect, persons=persons)
     inner, body = _person_cells(printer, dataclasses.replace(grouping, rows=wider))
     parts = [flatten_and(item) for item in (where, *variants)]
     atoms = {part: f"a{place}" for place, part in enumerate(dict.fromkeys(part for item in parts for part in item))}
@@ -470,7 +195,7 @@ def effects_sql(
     return _grouped(printer, grouping, inner, body, outer)
 
 
-def _only(printer: _Printer, cells: OpenCells) -> str:
+def _only(printer: Printer, cells: OpenCells) -> str:
     """Joins rows to the cells that are looked at, and keeps those that matter for a variant that is counted there."""
     named = []
     for place, column in enumerate(cells.keys):
@@ -486,7 +211,7 @@ def quantile_sql(grouping: Grouping, place: int, *, dialect: Dialect = DUCKDB) -
     measure = grouping.measures[place]
     if measure.argument is None or measure.level is None:
         raise ValueError(place)
-    printer = _Printer(dialect=dialect)
+    printer = Printer(dialect=dialect)
     columns, body = _person_cells(printer, grouping)
     columns.append(f"CAST({printer.scalar(measure.argument)} AS DOUBLE) AS v")
     columns.append(f"{printer.predicate(measure.where)} AS chosen")
@@ -506,7 +231,7 @@ def quantile_sql(grouping: Grouping, place: int, *, dialect: Dialect = DUCKDB) -
 
 def people_sql(cohort: Cohort, *, dialect: Dialect = DUCKDB) -> Generated:
     """The distinct persons of a cohort, for a referral."""
-    printer = _Printer(dialect=dialect)
+    printer = Printer(dialect=dialect)
     body = printer.rows(cohort.rows)
     text = f"SELECT DISTINCT {printer.unit(cohort.unit)} AS {UNIT} {body}"
     return Generated(text=text, parameters=printer.parameters)

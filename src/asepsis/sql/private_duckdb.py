@@ -7,8 +7,9 @@ than the length of its vector.
 from __future__ import annotations
 
 from asepsis.domain.private import VectorKind
-from asepsis.sql.duckdb import UNIT, Generated, _Printer
+from asepsis.sql.duckdb import Generated
 from asepsis.sql.plan import Truth
+from asepsis.sql.printer import UNIT, Printer
 from asepsis.sql.private import PrivateGrouping, Vector
 
 
@@ -18,7 +19,7 @@ def parts_sql(private: PrivateGrouping, *, persons: tuple[int, int] | None = Non
     ``persons`` is a range of persons. Where ``reduced``, there is one row per person and cell only: the sums over its
     rows, at most what a person may have in one cell. A missing number is zero.
     """
-    grouping, printer = private.grouping, _Printer(persons=persons)
+    grouping, printer = private.grouping, Printer(persons=persons)
     body = printer.rows(grouping.rows)
     columns = [f"{printer.person(grouping.rows)} AS {UNIT}"]
     columns += [f"{printer.scalar(key)} AS k{place}" for place, key in enumerate(grouping.keys)]
@@ -41,7 +42,7 @@ def counted(private: PrivateGrouping, *, reduced: bool) -> tuple[int, ...]:
     )
 
 
-def _reduced(printer: _Printer, vector: Vector) -> str:
+def _reduced(printer: Printer, vector: Vector) -> str:
     most = vector.spec.most_entry
     if vector.argument is None:
         return f"least(count(*){printer.filter(vector.where)}, {most})"
@@ -49,14 +50,14 @@ def _reduced(printer: _Printer, vector: Vector) -> str:
     return f"CAST(least(greatest({total}, {-most}), {most}) AS BIGINT)"
 
 
-def _part(printer: _Printer, vector: Vector) -> str:
+def _part(printer: Printer, vector: Vector) -> str:
     steps = "1" if vector.argument is None else _steps(printer, vector)
     if vector.where == Truth(value=True):
         return steps
     return f"CASE WHEN {printer.predicate(vector.where)} THEN {steps} END"
 
 
-def _steps(printer: _Printer, vector: Vector) -> str:
+def _steps(printer: Printer, vector: Vector) -> str:
     """What a value counts for: clipped to what is public of it, and to the length of the vector."""
     if vector.argument is None:
         raise ValueError(vector.spec.kind)
