@@ -489,6 +489,9 @@ class OwnDesk(Protocol):
     def link_key(self, epoch: EpochName, *, shares: SealedShares) -> LinkKey:
         """The link key of an epoch, for use at home. Raises LinkShareMissing or LinkShareRefused."""
 
+    def open_list(self, statistic: Document, *, signature: bytes) -> Sequence[int]:
+        """The owner's persons on the review list of a linkage. Raises LinkageUnknown, ListMissing, EnvelopeRefused."""
+
     def keep_tokens(self, signed_manifest: SignedManifest, *, dek: bytes) -> None:
         """Take the data key of the owner's tokens into keeping, for the one run of their epoch."""
 

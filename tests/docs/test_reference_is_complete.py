@@ -150,8 +150,8 @@ CLAUSES = {
 NAMED = {"parties": "PARTY", "datasets": "DATASET", "tables": "TABLE", "columns": "COLUMN", "budgets": "OWNER"}
 NAMED |= {"purposes": "NAME", "continuity.analyses": "NAME", "continuity.essentials.lists": "LIST"}
 NAMED |= {"analyses.templates": "TEMPLATE", "parameters": "NAME"}
-OF_KEYED = {"linkage.dummies", "linkage.similarity"}
-"""What a contract that links by identifiers, as the one of the clauses, cannot have."""
+OF_MODES = {"linkage.dummies", "linkage.review", "linkage.similarity"}
+"""What a contract that links by rules, as the one of the clauses, cannot have."""
 OF_METHODS = {"continuity.analyses.NAME.method", "continuity.analyses.NAME.arguments.ARGUMENT", "linkage.stricter"}
 """What a contract with noise, as the one of the clauses, cannot have."""
 
@@ -183,7 +183,7 @@ def test_every_documented_key_of_a_contract_is_one_that_it_may_have(repository_r
     containers = {leaf.rpartition(".")[0] for leaf in leaves}
     optional = documented(repository_root) - leaves - containers
     more = set(keys(read_contract({**CONTRACT, **CLAUSES}).to_document())) - leaves
-    assert optional == {"tables.TABLE.key", "datasets.DATASET.free_text", *OF_KEYED, *OF_METHODS, *more}
+    assert optional == {"tables.TABLE.key", "datasets.DATASET.free_text", *OF_MODES, *OF_METHODS, *more}
     with pytest.raises(DocumentMalformed):
         read_contract({**CONTRACT, "retention": 5})
 

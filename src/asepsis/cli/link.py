@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from asepsis.cli.new_files import refuse_existing, write_new
 from asepsis.cli.options import DEFAULT_ROOM, AsOption, JsonOption, RoomOption
 from asepsis.cli.report import emit, reported
 from asepsis.cli.results import findings_text, released_text
@@ -15,7 +16,7 @@ from asepsis.cli.steps import end_steps, step_line
 if TYPE_CHECKING:
     from asepsis.domain.statistic import Statistic
 
-app = typer.Typer(help="Find the patients whom several owners know; give tokens for that.")
+app = typer.Typer(help="Find the patients whom several owners know; give tokens for that, review one's own records.")
 
 
 @app.callback(invoke_without_command=True)
@@ -44,6 +45,8 @@ def run(
         if html is not None:
             _write_page(statistic, html)
         text = f"{released_text(table, whole=full)}\n\n{findings_text(statistic.assessment)}"
+        if statistic.reviews:
+            text += "\nnext: every owner looks at its list: asepsis link review --as OWNER"
         emit(document, as_json=as_json, text=text)
 
 
@@ -77,6 +80,40 @@ def tokens(
             f"{manifest.dataset}: {manifest.snapshot} ({rows:,} records; their key dies with the linkage)\n"
             "next: when every owner has given tokens: asepsis link"
         )
+        emit(document, as_json=as_json, text=text)
+
+
+@app.command("review")
+def review(
+    party: AsOption,
+    out: Annotated[Path | None, typer.Option("--out", help="Where to write the worksheet (CSV).")] = None,
+    answers: Annotated[Path | None, typer.Option("--answers", help="The worksheet with answers in it.")] = None,
+    room: RoomOption = DEFAULT_ROOM,
+    as_json: JsonOption = False,
+) -> None:
+    """Look at an owner's own records that a linkage asks for, and give the identifiers as they are now."""
+    with reported(as_json=as_json):
+        from asepsis.bootstrap.link_reviews import link_reviews
+        from asepsis.bootstrap.room import open_room
+        from asepsis.domain.names import PartyId
+
+        opened, owner = open_room(room), PartyId(party)
+        reviews = link_reviews(opened, owner)
+        if answers is not None:
+            manifest = reviews.answer(_read(answers).decode("utf-8-sig", errors="replace")).manifest
+            document: dict[str, object] = {"snapshot": manifest.snapshot, "dataset": manifest.dataset}
+            text = f"{manifest.dataset}: {manifest.snapshot} (with your answers in it)\nnext: asepsis link"
+        else:
+            path = out or opened.home(owner) / "review.csv"
+            refuse_existing(path)
+            sheet = reviews.worksheet()
+            write_new(path, sheet.text)
+            document = {"linkage": sheet.run, "persons": sheet.persons, "records": sheet.records, "file": str(path)}
+            text = (
+                f"{sheet.persons:,} persons of yours to look at, {sheet.records:,} records: {path}\n"
+                "Who is there by chance is not said. Answer confirmed, corrected (with correct_value) or doubtful.\n"
+                f"next: asepsis link review --as {owner} --answers {path}"
+            )
         emit(document, as_json=as_json, text=text)
 
 

@@ -11,6 +11,7 @@ from typing import Final
 from asepsis.domain.access_tables import ASKS, READS
 from asepsis.domain.analysis import Analysis, AnalysisKind
 from asepsis.domain.contract import Contract
+from asepsis.domain.review_list import ARGUMENT, draws_lists
 from asepsis.domain.templates import Template
 from asepsis.errors.contract import ContractForbids
 
@@ -29,7 +30,7 @@ def is_agreed(analysis: Analysis, contract: Contract) -> bool:
     allowed = {
         AnalysisKind.QUERY: contract.queries or template_of(analysis, contract) is not None,
         AnalysisKind.METHOD: analysis.body in contract.methods,
-        AnalysisKind.LINKAGE: True,
+        AnalysisKind.LINKAGE: not draws_lists(analysis) or _reviews(analysis, contract),
         AnalysisKind.REFERRAL: contract.referrals,
     }
     return allowed[analysis.kind] and serves(analysis, contract) and trusts(analysis, contract)
@@ -57,6 +58,11 @@ def trusts(analysis: Analysis, contract: Contract) -> bool:
     if analysis.kind in REMEMBERED and len(contract.owners) > 1:
         return contract.linkage.admits(analysis.certainty)
     return not analysis.certainty
+
+
+def _reviews(analysis: Analysis, contract: Contract) -> bool:
+    """Whether a linkage may draw review lists: where the owners agreed on them, and stating nothing beside."""
+    return contract.linkage.review > 0 and analysis.arguments == {ARGUMENT: True}
 
 
 def require_allowed(analysis: Analysis, contract: Contract) -> None:

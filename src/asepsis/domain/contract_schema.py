@@ -17,7 +17,7 @@ from asepsis.domain.contract import SCHEMA_VERSION
 from asepsis.domain.contract_reading import HIGHEST_LEVEL, MOST_RETENTION_DAYS
 from asepsis.domain.datasets import TEXT_COLUMN, Holding
 from asepsis.domain.documents import Document
-from asepsis.domain.link_terms import MODES, MOST_DUMMIES, PERCENTS, RULES, LinkTerms
+from asepsis.domain.link_terms import MODES, MOST_DUMMIES, MOST_REVIEWED, PERCENTS, RULES, LinkTerms
 from asepsis.domain.parties import Role
 from asepsis.domain.privacy import LARGEST_NORM, MOST_RECORDS, MOST_VALUES
 from asepsis.domain.quotas import Quotas
@@ -168,8 +168,9 @@ def _linkage() -> Document:
             "dummies": _whole(0, most=MOST_DUMMIES),
             "stricter": {"type": "array", "items": {"enum": list(PERCENTS[1:])}},
             "similarity": _whole(1, most=100),
+            "review": _whole(0, most=MOST_REVIEWED),
         },
-        optional=(*LinkTerms().to_document(), "dummies", "stricter", "similarity"),
+        optional=(*LinkTerms().to_document(), "dummies", "stricter", "similarity", "review"),
     )
 
 

@@ -102,6 +102,8 @@ class Act(StrEnum):
     LINK_SHARE_SHOWN = "link.shown", "A key desk showed its owner's share of a link key to the other owners, sealed."
     LINK_KEY_MADE = "link.key_made", "An owner made the link key of an epoch at home, to make tokens of identifiers."
     LINK_EPOCH_BEGUN = "link.begun", "A new epoch of linkage began: the owners agree on a key for it alone."
+    LINK_LIST_OPENED = "link.list_opened", "An owner opened its review list: persons of its own, to look at once more."
+    LINK_LISTS_DRAWN = "link.lists_drawn", "A linkage drew a review list for every owner, sealed to that owner alone."
     STATISTIC_ASSESSED = "statistic.assessed", "The disclosure checks of a statistic were recorded."
     REVIEW_OPENED = "review.opened", "A statistic waits for a checker."
     RELEASE_DECIDED = "release.decided", "A checker decided on a statistic."

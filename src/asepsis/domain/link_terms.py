@@ -21,6 +21,8 @@ MOST_DUMMIES: Final = 25
 _WHOLE: Final = 100
 SIMILARITY: Final = 80
 """Per cent of Dice from which the tutorial of anonlink takes two filters for one person."""
+MOST_REVIEWED: Final = 1000
+"""More of an owner's persons than that nobody looks at."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +32,8 @@ class LinkTerms:
     ``duplicate_free`` names owners that list every patient once. ``rules`` is for mode ``rules``. ``dummies`` is for
     mode ``keyed``: for every hundred records, how many of nobody each owner adds. ``stricter`` are the higher percents
     that an analysis may state instead of ``percent``. ``similarity`` is for mode ``import-clk``:
-    the least Dice of two filters, in per cent.
+    the least Dice of two filters, in per cent. ``review`` is for mode ``sealed``: about how many persons of each owner
+    are drawn at random for its review list, among whom are those that a link is unsure of; 0 is no review.
     """
 
     mode: LinkMode = LinkMode.SEALED
@@ -40,6 +43,7 @@ class LinkTerms:
     dummies: int = 0
     stricter: frozenset[int] = frozenset()
     similarity: int = SIMILARITY
+    review: int = 0
 
     @property
     def at_home(self) -> bool:
@@ -68,6 +72,7 @@ class LinkTerms:
             **({"dummies": self.dummies} if self.dummies else {}),
             **({"stricter": sorted(self.stricter)} if self.stricter else {}),
             **({"similarity": self.similarity} if self.similarity != SIMILARITY else {}),
+            **({"review": self.review} if self.review else {}),
         }
 
 
@@ -89,6 +94,9 @@ def read_link_terms(fields: Fields) -> LinkTerms:
     similarity = fields.integer("similarity", least=1, default=SIMILARITY)
     if similarity > _WHOLE or (mode is not LinkMode.IMPORT_CLK and similarity != SIMILARITY):
         raise fields.malformed("similarity", f"at most {_WHOLE} per cent are possible, and in mode import-clk alone")
+    review = fields.integer("review", default=standard.review)
+    if review > (MOST_REVIEWED if mode is LinkMode.SEALED else 0):
+        raise fields.malformed("review", f"at most {MOST_REVIEWED} persons are drawn, and in mode sealed alone")
     free = frozenset(PartyId(name) for name in fields.texts("duplicate_free", default=()))
     return LinkTerms(
         mode=mode,
@@ -98,6 +106,7 @@ def read_link_terms(fields: Fields) -> LinkTerms:
         dummies=dummies,
         stricter=_read_stricter(fields, mode, percent),
         similarity=similarity,
+        review=review,
     )
 
 

@@ -7,11 +7,12 @@ applies its threshold and rounding to every one; and the estimates of quality, w
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
 from asepsis.domain.names import PartyId
+from asepsis.domain.review_list import ReviewPool
 
 
 class LinkMode(StrEnum):
@@ -129,6 +130,8 @@ class QualityReport:
     scores: tuple[ScoreBand, ...] = ()
     curve: tuple[LinkEstimate, ...] = ()
     """By rising threshold; no two points are so near that a few links lie between them."""
+    pools: Mapping[PartyId, ReviewPool] = field(default_factory=dict, repr=False)
+    """What review lists are drawn from, where the run draws them."""
 
     def counts(self) -> dict[str, int]:
         """All counts by category, for the disclosure gate; estimates are ratios of model sums and not among them."""

@@ -93,8 +93,9 @@ def _purposes(new: Mapping[str, str], before: Mapping[str, str]) -> bool:
 
 
 def _linkage(new: LinkTerms, before: LinkTerms) -> bool:
-    """Analyses may state fewer other certainties; links themselves stay as they are."""
-    return new.stricter <= before.stricter and replace(new, stricter=before.stricter) == before
+    """Analyses may state fewer other certainties, and owners may review less; links themselves stay as they are."""
+    is_less = new.stricter <= before.stricter and new.review <= before.review
+    return is_less and replace(new, stricter=before.stricter, review=before.review) == before
 
 
 def _some(new: tuple[object, ...], before: tuple[object, ...]) -> bool:

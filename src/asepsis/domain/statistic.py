@@ -1,9 +1,9 @@
 """Statistics: what a run hands to the room, signed by the runtime that computed it.
 
 A statistic carries a protected table and the assessment that judged it; a linkage adds the manifest of the
-sealed link map, one sealed key share per owner, and its estimated quality by threshold; a referral adds the sealed
-packages it wrote; queries and methods name the versions of the memory of releases before and after. Nothing in it is
-readable patient data.
+sealed link map, one sealed key share per owner, its estimated quality by threshold, and sealed review lists, if it
+draws them; a referral adds the sealed packages it wrote; queries and methods name the versions of the memory of
+releases before and after. Nothing in it is readable patient data.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from asepsis.domain.linkage import LinkEstimate
 from asepsis.domain.memory import MemoryUse, read_memory_use
 from asepsis.domain.names import Digest, PartyId, RunId
 from asepsis.domain.release import Released, read_released
+from asepsis.domain.review_list import ReviewList
 from asepsis.domain.snapshot import Manifest
 
 
@@ -60,6 +61,7 @@ class Statistic:
     packages: tuple[Package, ...] = ()
     memory: MemoryUse | None = None
     estimates: tuple[LinkEstimate, ...] = ()
+    reviews: tuple[ReviewList, ...] = ()
 
     def to_document(self) -> Document:
         """The document that the runtime signs."""
@@ -76,6 +78,7 @@ class Statistic:
             "packages": [package_document(package) for package in self.packages],
             **memory,
             **({"estimates": estimates} if estimates else {}),
+            **({"reviews": {one.owner: encode_bytes(one.sealed) for one in self.reviews}} if self.reviews else {}),
         }
 
 
@@ -96,6 +99,7 @@ def read_statistic(value: object) -> Statistic:
         estimates=tuple(_read_estimate(item, fields) for item in fields.items("estimates"))
         if fields.has("estimates")
         else (),
+        reviews=_read_reviews(fields) if fields.has("reviews") else (),
     )
     fields.close()
     return statistic
@@ -107,6 +111,11 @@ def _read_estimate(item: object, fields: Fields) -> LinkEstimate:
             return LinkEstimate(threshold=threshold, precision=precision, recall=recall)
         case _:
             raise fields.malformed("estimates", "an estimate is a threshold, a precision and a recall")
+
+
+def _read_reviews(fields: Fields) -> tuple[ReviewList, ...]:
+    with fields.mapping("reviews") as lists:
+        return tuple(ReviewList(owner=PartyId(name), sealed=lists.octets(name)) for name in lists.names())
 
 
 def _links_document(links: Links) -> Document:

@@ -171,6 +171,33 @@ class RuleProfileUnknown(AsepsisError):
     hint = "Use one of: {known}."
 
 
+class ListsDrawn(AsepsisError):
+    """A linkage asks for review lists, and others were drawn under a version of the contract."""
+
+    kind = Kind.CONFLICT
+    code = "linkage.lists_drawn"
+    message = "Review lists of this contract were granted at the key desk of {owner} to another linkage."
+    hint = "Lists are drawn once: from several lists of an owner it could be told who is on them for a reason."
+
+
+class ListMissing(AsepsisError):
+    """No linkage drew a review list for this owner."""
+
+    kind = Kind.MISSING
+    code = "linkage.list_missing"
+    message = "There is no review list for {owner}."
+    hint = "Lists are drawn by the next `asepsis link` under a contract whose clause `linkage` says `review`."
+
+
+class WorksheetRefused(AsepsisError):
+    """A worksheet of answers cannot be read; nothing of what stands in it is repeated."""
+
+    kind = Kind.INVALID
+    code = "linkage.worksheet_refused"
+    message = "Line {line} of the worksheet cannot be used: {problem}."
+    hint = "Nothing was changed. Correct the line, or have the worksheet written again without --answers."
+
+
 class FiltersNotAsked(AsepsisError):
     """Filters were given, and the contract links by something else."""
 

@@ -18,6 +18,7 @@ from asepsis.domain.link_terms import LinkTerms
 from asepsis.domain.linkage import LinkGrade, LinkMode, QualityReport, RulesReport
 from asepsis.domain.names import PartyId, RestorePointId, SnapshotId
 from asepsis.domain.parties import Role
+from asepsis.domain.review_list import draws_lists
 from asepsis.domain.sealed import Sealed
 from asepsis.domain.snapshot import Label, Manifest, Origin
 from asepsis.domain.statistic import Links, Share, Statistic
@@ -31,6 +32,7 @@ from asepsis.errors.runtime import OrderRefused
 from asepsis.linkage.threshold_curve import FEWEST
 from asepsis.linkage.tokens import TokenTable
 from asepsis.runtime.order import Order
+from asepsis.runtime.reviewing import review_lists
 from asepsis.runtime.vault import Vault
 from asepsis.sealing.draft import SnapshotDraft, file_name
 from asepsis.sealing.envelope import seal_to
@@ -45,7 +47,11 @@ def link_patients(order: Order, vault: Vault, *, now: datetime) -> Statistic:
     """Find the patients known to several owners; raises the linkage engine's errors."""
     terms, plain = order.contract.linkage, vault.empty()
     options = LinkOptions(
-        mode=terms.mode, minimum=terms.percent / 100, duplicate_free=terms.duplicate_free, may_be_one=True
+        mode=terms.mode,
+        minimum=terms.percent / 100,
+        duplicate_free=terms.duplicate_free,
+        may_be_one=True,
+        reviews=draws_lists(order.job.analysis),
     )
     engine = Engine(randomness=secrets.token_bytes, threads=THREADS, memory_limit=MEMORY_LIMIT)
     if terms.mode is LinkMode.KEYED:
@@ -74,6 +80,7 @@ def link_patients(order: Order, vault: Vault, *, now: datetime) -> Statistic:
         table=table,
         links=Links(manifest=manifest, shares=_sealed_shares(order, manifest.snapshot, shares)),
         estimates=report.estimates(),
+        reviews=review_lists(order, vault, report.pools) if isinstance(report, QualityReport) else (),
     )
 
 

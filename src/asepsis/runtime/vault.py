@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
 
-from asepsis.domain.names import PartyId, SnapshotId
+from asepsis.domain.names import Digest, PartyId, SnapshotId
 from asepsis.domain.snapshot import Manifest, SealedFile
 from asepsis.errors.runtime import GrantNotTrusted, SealedFileMissing
 from asepsis.runtime.order import SnapshotFolder
@@ -18,6 +18,7 @@ from asepsis.sealing.context import manifest_context
 from asepsis.sealing.keys import file_key
 from asepsis.sealing.links import combine
 from asepsis.sealing.manifest import check_files
+from asepsis.sealing.review_list import draw_secret
 
 
 class Vault:
@@ -63,6 +64,10 @@ class Vault:
         if len(shares) != len(owners):
             raise GrantNotTrusted(owner=", ".join(owners), what="a share of a key is missing")
         return combine(shares)
+
+    def secret_of(self, snapshots: Iterable[SnapshotFolder], *, job: Digest) -> bytes:
+        """What only one who has the keys of all these snapshots can know, for one job. Raises GrantNotTrusted."""
+        return draw_secret((self._data_key(snapshot.manifest) for snapshot in snapshots), job=job)
 
     def _data_key(self, manifest: Manifest) -> bytes:
         granted = self._keys.get(manifest.snapshot)

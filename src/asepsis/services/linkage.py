@@ -8,21 +8,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from asepsis.domain import review_list
 from asepsis.domain.analysis import Analysis, AnalysisKind
+from asepsis.domain.contract_reading import read_contract
 from asepsis.domain.epoch import ARGUMENT, LinkEpoch
 from asepsis.domain.keydesk import ShareDeposit
 from asepsis.domain.ledger import Act, LedgerEntry
 from asepsis.domain.linkage import LinkMode
 from asepsis.domain.names import PartyId
+from asepsis.domain.review_list import draws_lists
 from asepsis.domain.room import PublishedSnapshot
 from asepsis.domain.statistic import Statistic, read_statistic
 from asepsis.errors.incident import KeysHeld
-from asepsis.errors.linkage import EpochsNotKeyed, TokensMissing
+from asepsis.errors.linkage import EpochsNotKeyed, ListsDrawn, TokensMissing
 from asepsis.errors.runtime import StatisticNotTrusted
 from asepsis.ports import Clock, RoomState, SnapshotFiles
-from asepsis.sealing.agreement import Agreement
+from asepsis.sealing.agreement import Agreement, lineage_of
 from asepsis.sealing.canonical import canonical, digest
 from asepsis.sealing.manifest import manifest_digest
 from asepsis.services.access import Access, require_asking
@@ -51,7 +54,7 @@ class Linkage:
         """
         agreement = self.contracts.in_force()
         if not is_keyed(agreement):
-            return self._run(agreement, {}, progress)
+            return self._identified(agreement, progress)
         epoch = self.epoch()
         known = self._made(epoch)
         if known is None:
@@ -85,6 +88,19 @@ class Linkage:
         epoch = self.epoch()
         return () if self._made(epoch) is not None else self._missing(epoch, agreement)
 
+    def _identified(self, agreement: Agreement, progress: Progress) -> Statistic:
+        """Link identifiers; the first time under a contract with reviews, the owners' review lists are drawn too."""
+        if agreement.contract.linkage.review and not self._drew_lists(agreement):
+            with suppress(ListsDrawn):  # another linkage was granted that, and never came to its end
+                return self._run(agreement, {review_list.ARGUMENT: True}, progress)
+        return self._run(agreement, {}, progress)
+
+    def _drew_lists(self, agreement: Agreement) -> bool:
+        """Whether a linkage under any version of the contract drew review lists."""
+        texts = self.state.contracts()
+        done = {run.contract for run in self.state.runs() if run.proof and draws_lists(run.job.analysis)}
+        return agreement.lineage in {lineage_of(read_contract(texts[one]), digest=one) for one in done}
+
     def _made(self, epoch: LinkEpoch) -> Statistic | None:
         """What the linkage of an epoch said, if there was one."""
         for run in self.state.runs():
@@ -103,11 +119,12 @@ class Linkage:
         if missing:
             raise TokensMissing(owners=", ".join(missing))
 
-    def _run(self, agreement: Agreement, arguments: Mapping[str, int], progress: Progress) -> Statistic:
+    def _run(self, agreement: Agreement, arguments: Mapping[str, int | bool], progress: Progress) -> Statistic:
         analysis = Analysis(kind=AnalysisKind.LINKAGE, author=self.audit.host, arguments=arguments)
         require_asking(Access(self.state, self.clock, self.audit.host), analysis, agreement.contract)
         inputs = self.runs.inputs(agreement, AnalysisKind.LINKAGE)
-        question = question_digest(agreement.digest, plan=digest(analysis.to_document()), inputs=inputs)
+        plain = replace(analysis, arguments={}) if draws_lists(analysis) else analysis  # the same map, once more
+        question = question_digest(agreement.digest, plan=digest(plain.to_document()), inputs=inputs)
         done = self.runs.answered(question)
         if done is not None and done.proof is not None:
             return read_statistic(done.proof.statistic)
@@ -146,14 +163,12 @@ class Linkage:
         )
         self.files.adopt(run.id, snapshot=links.manifest.snapshot)
         facts = {"contract": agreement.digest, "run": run.id, "manifest": manifest}
-        made = LedgerEntry(
-            at=self.clock(),
-            actor=self.audit.host,
-            act=Act.LINK_MADE,
-            subject=links.manifest.snapshot,
-            facts=facts,
+        acts = (Act.LINK_MADE, Act.LINK_LISTS_DRAWN) if executed.statistic.reviews else (Act.LINK_MADE,)
+        made = (
+            LedgerEntry(at=self.clock(), actor=self.audit.host, act=act, subject=links.manifest.snapshot, facts=facts)
+            for act in acts
         )
-        with self.state.acting(executed.entry, made) as tables:
+        with self.state.acting(executed.entry, *made) as tables:
             tables.put_run(run, was=executed.started)
             tables.put_snapshot(snapshot)
         self.audit.checkpoint()

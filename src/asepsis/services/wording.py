@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from asepsis.disclosure.dp.accounting import reported
 from asepsis.domain.contract import Contract
+from asepsis.domain.link_terms import LinkTerms
 from asepsis.domain.linkage import LinkMode
 from asepsis.domain.parties import Party, Role
 from asepsis.domain.privacy import Loss
@@ -100,7 +101,16 @@ def _linkage(contract: Contract) -> list[str]:
         return [word]
     how = "compared in clear" if terms.mode is LinkMode.SEALED else f"compared by the exact rules {terms.rules}"
     word = f"Its identifiers are sealed in the room, and {how} inside the runtime of a linkage alone."
-    return [word, *_certainties(contract)]
+    return [word, *_review(terms), *_certainties(contract)]
+
+
+def _review(terms: LinkTerms) -> list[str]:
+    """What owners are asked about their own records."""
+    word = (
+        "Once, each owner gets a list of persons of its own to look at: "
+        f"about {terms.review} that are drawn at random, and some that the model is unsure of, unmarked among them."
+    )
+    return [word] if terms.review else []
 
 
 def _certainties(contract: Contract) -> list[str]:

@@ -29,12 +29,14 @@ from asepsis.store.epoch_tables import add_epoch_table
 from asepsis.store.erasure_tables import add_erasure_table
 from asepsis.store.hold_tables import add_hold_table
 from asepsis.store.ledger_tables import add_ledger_tables
+from asepsis.store.list_tables import add_list_table
 
 TABLES: Final = MetaData()
 add_ledger_tables(TABLES)
 add_erasure_table(TABLES)
 add_hold_table(TABLES)
 add_epoch_table(TABLES)
+add_list_table(TABLES)
 SWITCH: Final = Table(
     "switch",
     TABLES,

@@ -32,6 +32,7 @@ from asepsis.store.epoch_tables import EPOCHS, EpochTables
 from asepsis.store.erasure_tables import ErasureTables
 from asepsis.store.hold_tables import HoldTables
 from asepsis.store.ledger_tables import LedgerTables
+from asepsis.store.list_tables import ListTables
 
 _NONCES_KEPT: Final = timedelta(days=1)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -47,6 +48,7 @@ class DeskTables:
         self._erasures = ErasureTables(connection, schema.TABLES)
         self._holds = HoldTables(connection, schema.TABLES)
         self._epochs = EpochTables(connection, schema.TABLES)
+        self._lists = ListTables(connection, schema.TABLES)
 
     def append(self, entries: Sequence[LedgerEntry]) -> range:
         """Add entries to the desk's own ledger and return their positions."""
@@ -246,6 +248,10 @@ class DeskTables:
     def put_epoch(self, kept: KeptEpoch) -> None:
         """Remember an epoch, in the place of what was remembered of it."""
         self._epochs.put(kept)
+
+    def drawing(self, lineage: Digest, *, job: Digest) -> Digest:
+        """The job that draws the review lists of a lineage: the first that was named here, for ever."""
+        return self._lists.drawing(lineage, job=job)
 
     def charged(self, lineage: Digest, *, owner: PartyId) -> int:
         """How many charges were counted under all versions of a contract."""

@@ -7,7 +7,7 @@ and no identifier, key or weight is in the link map: it knows three levels of po
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -21,6 +21,7 @@ from asepsis.engines.linkage.joining import Judge, join_pairs
 from asepsis.engines.linkage.latent_report import Finished, make_report
 from asepsis.engines.linkage.lines import BYTES, Lines, load
 from asepsis.engines.linkage.person_map import write_person_map
+from asepsis.engines.linkage.unsure import review_pools
 from asepsis.linkage.quality import bits
 from asepsis.linkage.token_fields import Domain
 from asepsis.linkage.tokens import TokenTable
@@ -43,6 +44,8 @@ class LinkOptions:
     """Records of persons that do not exist, planted to measure; those with one ``person_id`` belong together."""
     may_be_one: bool = False
     """One owner alone may look for its own duplicates."""
+    reviews: bool = False
+    """Whether review lists are to be drawn, so that the report says from what."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +99,8 @@ def link_tokens(
                 owners=owners, lines=lines, pairs=pairs, uses=uses, scored=scored, compared=compared,
                 fitted=fitted, least=least, found=found, partition=partition, clusters=clusters,
             )  # fmt: skip
-            return make_report(tables, done, options.mode, options.canaries)
+            report = make_report(tables, done, options.mode, options.canaries)
+            return replace(report, pools=review_pools(owners, lines, pairs, scored)) if options.reviews else report
 
 
 _PAIR_BYTES: Final = 64

@@ -14,6 +14,7 @@ from typing import Final
 from asepsis.domain.attestation import NONCE_LENGTH, Grant
 from asepsis.domain.budget import Budget
 from asepsis.domain.contract import Contract
+from asepsis.domain.documents import Document
 from asepsis.domain.epoch import Commitment, EpochName, SealedShares, ShowRequest
 from asepsis.domain.keydesk import GrantRequest, MemoryDeposit, NarrowRequest, PublicKeys, ShareDeposit
 from asepsis.domain.ledger import Act
@@ -36,6 +37,7 @@ from asepsis.services.keydesk import (
     memories,
     narrowing,
     recovery,
+    review_lists,
     witness,
 )
 from asepsis.services.keydesk.office import Office
@@ -94,6 +96,10 @@ class KeyDesk:
     def keep_tokens(self, signed_manifest: SignedManifest, *, dek: bytes) -> None:
         """Take the data key of the owner's tokens into keeping, for the one run of their epoch."""
         epochs.keep_tokens(self._office, signed_manifest, dek=dek)
+
+    def open_list(self, statistic: Document, *, signature: bytes) -> tuple[int, ...]:
+        """The owner's persons on the review list of a linkage, for use at home; never asked for over the network."""
+        return review_lists.open_list(self._office, statistic, signature=signature)
 
     def remember(self, deposit: MemoryDeposit) -> bytes:
         """Know a new version of a contract's memory of releases; returns the owner's receipt for its runtime."""

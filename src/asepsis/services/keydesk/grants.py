@@ -30,6 +30,7 @@ from asepsis.services.keydesk.memories import own_share, require_same
 from asepsis.services.keydesk.office import Office
 from asepsis.services.keydesk.ports import DeskRecords
 from asepsis.services.keydesk.privacy import Paid, paid
+from asepsis.services.keydesk.review_lists import claim_lists
 
 
 def grant(office: Office, request: GrantRequest) -> Grant:
@@ -113,6 +114,7 @@ def _give(office: Office, case: Case, given: Grant) -> Grant:
             require_same(office, records, case.memory)
             budget = check_budget(office, records, case)
             costs = paid(office, records, case.job, agreement=case.agreement, job_digest=case.job_digest)
+            claim_lists(office, records, case.job, lineage=case.agreement.lineage)
         except AsepsisError as error:
             refusal = error
             _write_refusal(office, records, error)

@@ -72,12 +72,13 @@ def _granted(
     for granted in records.grants(deposit.run):
         if granted.kind is not AnalysisKind.LINKAGE or at >= granted.lease_until:
             continue
-        if granted.contract == deposit.contract and _signed_by(granted, payload, deposit.signature):
+        if granted.contract == deposit.contract and is_signed_by(granted, payload, deposit.signature):
             return granted
     raise LinkageUnknown(owner=office.owner)
 
 
-def _signed_by(granted: GrantedRun, payload: bytes, signature: bytes) -> bool:
+def is_signed_by(granted: GrantedRun, payload: bytes, signature: bytes) -> bool:
+    """Whether the runtime of a grant signed this statistic."""
     try:
         verify(granted.signing_key, purpose=Purpose.STATISTIC, payload=payload, signature=signature)
     except SignatureInvalid:

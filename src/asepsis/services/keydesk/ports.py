@@ -205,6 +205,10 @@ class DeskRecords(Protocol):
         """Remember an epoch, in the place of what was remembered of it."""
         ...
 
+    def drawing(self, lineage: Digest, *, job: Digest) -> Digest:
+        """The job that draws the review lists of a lineage: the first that was named here, for ever."""
+        ...
+
     def charged(self, lineage: Digest, *, owner: PartyId) -> int:
         """How many charges were counted under all versions of a contract."""
         ...
