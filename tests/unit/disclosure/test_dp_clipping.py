@@ -107,6 +107,16 @@ def test_a_person_is_in_the_place_of_its_length(rows: list[Row], spec: VectorSpe
     assert found.tolist() == expected
 
 
+@pytest.mark.parametrize(("cells", "counts"), [(255, True), (257, False)])
+def test_presence_in_too_many_cells_counts_for_nothing_where_groups_are_found(cells: int, *, counts: bool) -> None:
+    """Guard: the drop of coarse presence, which bounds the number of cells that one person can make visible."""
+    spec = VectorSpec(kind=VectorKind.PERSONS, norm=1, bits=finest(1), coarse=True)
+    one, everywhere = np.zeros(cells, np.int64), np.arange(cells)
+    (found,) = bounded_sums(person_cells(one, everywhere, [None], [spec]), [spec], cells=cells, settled=False)
+    assert (found >= 1 << (spec.bits - PRESENCE_BITS)).tolist() == [counts] * cells
+    assert found.any() == counts
+
+
 def test_a_row_without_a_number_counts_for_one() -> None:
     spec = VectorSpec(kind=VectorKind.RECORDS, norm=2, bits=4)
     persons, cells = np.array([0, 0, 0, 1]), np.array([3, 3, 3, 0])

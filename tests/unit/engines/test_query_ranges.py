@@ -129,6 +129,12 @@ def test_numbers_stay_small(rows: list[tuple[int | None, ...]]) -> None:
     assert all(0 <= code < 1 << 20 for code in codes)
 
 
+def test_numbers_of_many_columns_stay_small() -> None:
+    """Guard: what grew too large is numbered again; eight columns of thirty values would leave 2^39."""
+    column = pa.chunked_array([pa.array(range(30))])
+    assert max(coded([column] * 8, 30)) < 1 << 21
+
+
 def test_a_person_with_the_rows_of_many_ranges_is_reduced_before(catalogue: Any) -> None:
     tables = {"visit": Clustering(rows=90, starts=(0, 2, 2, 4, 4, 4, 4, 4, 8))}
     plan = plan_query("SELECT kind, count(*) AS n FROM visit GROUP BY kind", catalogue).plan

@@ -232,6 +232,16 @@ def test_rows_that_are_reduced_before_say_the_same(name: str) -> None:
             assert sums_by_cell(found.parts(grouping, reduced=True)) == found.vectors(grouping)
 
 
+@pytest.mark.parametrize("reduced", [False, True])
+def test_no_row_counts_for_more_than_the_length_of_its_vector(*, reduced: bool) -> None:
+    """Guard: what a row counts for is clipped by the engine, so that sums stay within 64 bits."""
+    (grouping,) = private(QUESTIONS["one condition"], clause(norm=60)).groupings
+    table = hospital(7).parts(grouping, reduced=reduced).table
+    (total,) = (place for place, vector in enumerate(grouping.vectors) if vector.spec.kind is VectorKind.TOTAL)
+    sizes = [abs(value) for value in table[f"v{total}"].to_pylist() if value is not None]
+    assert max(sizes) == 60 << grouping.vectors[total].spec.bits
+
+
 def test_rows_of_several_visits_that_are_joined_are_reduced_before() -> None:
     """Guard: the joined rows of one person may be as many as the square of their number."""
     joined = "FROM visit a JOIN visit b ON a.person_id = b.person_id"
