@@ -10,17 +10,21 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 
 from asepsis.bootstrap.link_reviews import link_reviews
 from asepsis.domain.documents import encode_bytes
 from asepsis.domain.ledger import Act
 from asepsis.domain.names import Digest, PartyId
-from asepsis.domain.review_list import draws_lists
+from asepsis.domain.review_list import ReviewPool, draws_lists
 from asepsis.domain.run import Run
 from asepsis.domain.statistic import read_statistic
 from asepsis.errors.desk import LinkageUnknown
+from asepsis.linkage.review_draw import draw
 from asepsis.linkage.worksheet import COLUMNS
+from asepsis.sealing.canonical import digest
+from asepsis.sealing.review_list import draw_secret
 from simulator import AT_NORTHGATE, AT_RIVERSIDE, LABORATORY, NORTHGATE, OWNERS, RIVERSIDE, World, call, draft, sign
 
 pytestmark = pytest.mark.long
@@ -107,6 +111,26 @@ def test_the_host_has_a_list_in_no_form_and_no_answer_is_in_the_ledger(reviewed:
         for person in persons:
             forms = (str(person).encode(), person.to_bytes(8, "big"), person.to_bytes(8, "little"))
             assert not [path for path, content in files.items() if any(form in content for form in forms)]
+
+
+def test_who_is_drawn_follows_from_the_keys_of_all_owners_and_the_job(reviewed: World) -> None:
+    """Guard: the same job draws the same persons, however often the host has it run, and no owner can foresee whom."""
+    room, run = reviewed.room(), drawing(reviewed)
+    assert run.proof is not None
+    manifests = {item.manifest.snapshot: item.manifest for item in room.state.snapshots()}
+    identities = [manifests[item.snapshot] for item in run.job.inputs]
+    keys = [room.desk(manifest.owner).own_key(manifest) for manifest in identities]
+    secret = draw_secret(keys, job=digest(run.job.to_document()))
+    for manifest in identities:
+        desk = room.desk(manifest.owner)
+        listed = set(desk.open_list(run.proof.statistic, signature=run.proof.signature))
+        (path,) = (room.home(manifest.owner) / "contributions").glob("*/persons.parquet")
+        everybody = tuple(pq.read_table(path)["person_id"].to_pylist())
+        nobody_unsure, all_unsure = (
+            set(draw(ReviewPool(persons=everybody, unsure=frozenset(unsure)), about=EVERYBODY, secret=secret))
+            for unsure in ((), everybody)
+        )
+        assert nobody_unsure <= listed <= all_unsure
 
 
 def test_linking_again_draws_no_other_list(room_world: World) -> None:
