@@ -182,14 +182,3 @@ def test_a_header_with_a_wrong_checksum_is_damage(tmp_path: Path) -> None:
     whole = bytearray(packed({"a": b"x", "b": b"y"}))
     whole[1024] ^= 1
     assert code_of_walking(source_with(tmp_path, bytes(whole))) == "source.archive_damaged"
-
-
-def test_a_sparse_member_is_listed_and_refused_by_name(tmp_path: Path) -> None:
-    info = tarfile.TarInfo("sparse")
-    info.type = tarfile.GNUTYPE_SPARSE
-    source = source_with(tmp_path, packed({"next": b"y"}, sparse=info))
-    (point,) = source.restore_points()
-    assert [entry.path for entry in source.walk(point.id)] == ["/next", "/sparse"]
-    with pytest.raises(AsepsisError) as caught:
-        source.open(point.id, "/sparse")
-    assert caught.value.code == "source.unsupported_format"

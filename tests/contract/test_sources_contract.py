@@ -115,6 +115,19 @@ def a_tar_source(suffix: str, mode: str, format_: int) -> Callable[[Path, Path],
     return make
 
 
+def a_sparse_tar_source(*options: str) -> Callable[[Path, Path], Source]:
+    """GNU tar leaves the holes of files out, in its old form or one of the three of pax."""
+
+    def make(tree: Path, scratch: Path) -> Source:
+        if (program := shutil.which("tar")) is None or b"GNU" not in subprocess.check_output([program, "--version"]):
+            pytest.skip("GNU tar is not installed")
+        archive = scratch / "backup-2001-09-09.tar"
+        subprocess.run([program, "-cSf", archive, "--hole-detection=raw", *options, "."], check=True, cwd=tree)
+        return open_source(f"tar:{archive}")
+
+    return make
+
+
 class BytesName(zipfile.ZipInfo):
     """A member whose name is written as the bytes it is made of, as archivers on UNIX do."""
 
@@ -195,6 +208,10 @@ MAKERS: dict[str, Callable[[Path, Path], Source]] = {
     "tar-gnu-gz": a_tar_source(".tar.gz", "gz", tarfile.GNU_FORMAT),
     "tar-xz": a_tar_source(".tar.xz", "xz", tarfile.PAX_FORMAT),
     "tar-zst": a_tar_source(".tar.zst", "", tarfile.GNU_FORMAT),
+    "tar-sparse-old": a_sparse_tar_source("--format=gnu"),
+    **{
+        f"tar-sparse-{n}": a_sparse_tar_source("--format=posix", f"--sparse-version={n}") for n in ("0.0", "0.1", "1.0")
+    },
     "zip": a_zip_source(zipfile.ZIP_DEFLATED),
     "zip-bzip2": a_zip_source(zipfile.ZIP_BZIP2),
     "zip-lzma": a_zip_source(zipfile.ZIP_LZMA),
@@ -209,7 +226,15 @@ MAKERS: dict[str, Callable[[Path, Path], Source]] = {
 }
 
 # Other packings of formats that are tested in every run, and Borg, which starts a program for every file.
-SLOW = {"borg", "tar-xz", "zip-bzip2", "zip-lzma", *(name for name in MAKERS if name.startswith(("7z-", "image-")))}
+SLOW = {
+    "borg",
+    "tar-sparse-0.0",
+    "tar-sparse-0.1",
+    "tar-xz",
+    "zip-bzip2",
+    "zip-lzma",
+    *(name for name in MAKERS if name.startswith(("7z-", "image-"))),
+}
 SLOW -= {"image-raw"}
 
 

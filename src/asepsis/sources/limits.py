@@ -29,6 +29,7 @@ class Limits:
     archive_ratio: int = 250
     archive_ratio_from_bytes: int = GIB
     archive_header_bytes: int = MIB
+    archive_map_bytes: int = 16 * MIB
 
 
 DEFAULT: Final = Limits()

@@ -20,6 +20,7 @@ class MysqlDump(TextDumpContainer):
     dialect: ClassVar = Dialect.MYSQL
     tool: ClassVar = "mysqldump"
     header: ClassVar = (b"-- MySQL dump ", b"-- MariaDB dump ")
+    foreign: ClassVar = (b"-- PostgreSQL database ",)
     footer: ClassVar = b"-- Dump completed"
 
 

@@ -39,6 +39,7 @@ class PlainDump(TextDumpContainer):
     dialect: ClassVar = Dialect.POSTGRES
     tool: ClassVar = "pg_dump"
     header: ClassVar = (b"-- PostgreSQL database dump\n", b"-- PostgreSQL database cluster dump\n")
+    foreign: ClassVar = (b"-- MySQL dump ", b"-- MariaDB dump ")
     footer: ClassVar = b" dump complete\n"
 
 

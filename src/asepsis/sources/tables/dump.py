@@ -42,6 +42,7 @@ class TextDumpContainer(TableContainer):
     dialect: ClassVar[Dialect]
     tool: ClassVar[str]
     header: ClassVar[tuple[bytes, ...]]
+    foreign: ClassVar[tuple[bytes, ...]]
     footer: ClassVar[bytes]
     _running: Dump | None = None
 
@@ -49,6 +50,7 @@ class TextDumpContainer(TableContainer):
         dump = Dump(dialect=self.dialect, name=self.path.name, limits=self.limits)
         measures: dict[tuple[bytes, ...], Measure] = {}
         with self._stream() as stream:
+            self._check_kind(stream.peek(_TAIL)[:_TAIL])
             watched = _Watched(stream)
             for found, pieces in dump.read(watched):
                 measure = measures.setdefault(found.name, Measure(found))
@@ -61,6 +63,7 @@ class TextDumpContainer(TableContainer):
         """Once over the dump; whether it is whole shows at the end."""
         self._running = Dump(dialect=self.dialect, name=self.path.name, limits=self.limits)
         with self._stream() as stream:
+            self._check_kind(stream.peek(_TAIL)[:_TAIL])
             watched = _Watched(stream)
             for found, pieces in self._running.read(watched):
                 yield found.name, pieces
@@ -105,10 +108,16 @@ class TextDumpContainer(TableContainer):
         raw = UnpackedStream(file, decoder, name=self.path.name, limits=self.limits)
         return io.BufferedReader(raw, _BUFFER)
 
+    def _check_kind(self, beginning: bytes) -> None:
+        """Nothing at all is no dump, and neither are another tool's dump and what is no text."""
+        if not beginning:
+            raise ArchiveTruncatedError(name=self.path.name)
+        is_own = any(mark in beginning for mark in self.header)
+        if not is_own and any(mark in beginning for mark in (*self.foreign, b"\0")):
+            raise NotARepositoryError(uri=self.path.name, tool=self.tool)
+
     def _check_whole(self, watched: _Watched) -> None:
         """A dump that says that it begins must say that it ends: tools write both or neither."""
-        if b"\0" in watched.beginning[:_TAIL] and self.footer not in watched.end:
-            raise NotARepositoryError(uri=self.path.name, tool=self.tool)
         begins = any(mark in watched.beginning for mark in self.header)
         if begins and self.footer not in watched.end:
             raise ArchiveTruncatedError(name=self.path.name)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, BinaryIO, Final, cast
@@ -17,16 +18,17 @@ from asepsis.domain.integrity import ObjectFault
 from asepsis.domain.source import Entry, EntryType
 from asepsis.errors.source import (
     ArchiveTruncatedError,
+    LimitExceededError,
     ObjectDamagedError,
     SourceError,
     SourceUnavailableError,
-    UnsupportedFormatError,
 )
 from asepsis.sources.digests import Meter
 from asepsis.sources.history import Container
 from asepsis.sources.listing import Listing
 from asepsis.sources.paths import checked_parts
 from asepsis.sources.tar.headers import Member, Members
+from asepsis.sources.tar.sparse import Piece, Run, filled, runs_of
 from asepsis.sources.unpacking import UnpackedStream, decoder_for
 
 if TYPE_CHECKING:
@@ -38,11 +40,19 @@ _MAGIC: Final = 8
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stored:
-    """An entry and where its content begins in the unpacked stream (``None``: nowhere to read it from)."""
+    """An entry and where its content begins in the unpacked stream (``None``: it has none).
+
+    ``pieces`` are what is stored of a file with holes; ``None`` where all of it is.
+    """
 
     entry: Entry
-    offset: int | None = None
-    sparse: bool = False
+    offset: int = 0
+    pieces: tuple[Piece, ...] | None = None
+
+    def runs(self) -> Iterator[Run]:
+        """The parts of the file in order, stored ones and holes."""
+        whole = (Piece(0, self.entry.size),) if self.entry.size else ()
+        return runs_of(whole if self.pieces is None else self.pieces, size=self.entry.size, place=self.offset)
 
 
 class Archive(Container[Stored]):
@@ -62,21 +72,20 @@ class Archive(Container[Stored]):
         meter.add(sum(entry.size for entry in listing.entries()))
 
     def _open(self, _: Entry, place: Stored) -> BinaryIO:
-        """The content of a file as a seekable stream; seeking backwards in a compressed archive reads it again.
-
-        Raises:
-            UnsupportedFormatError: the member is stored with holes left out.
-        """
-        if place.sparse or place.offset is None:
-            raise UnsupportedFormatError(name="a sparse member")
+        """The content of a file as a seekable stream; seeking backwards in a compressed archive reads it again."""
         return cast("BinaryIO", io.BufferedReader(_Content(self._stream, place, name=self.path.name), _BUFFER))
 
     def _read(self) -> Listing[Stored]:
         found: dict[str, Stored] = {}
+        most = max(self.limits.archive_ratio_from_bytes, self.limits.archive_ratio * self._size())
+        holes = 0
         with self._stream() as stream:
             members = Members(stream, name=self.path.name, limits=self.limits)
             for member in members:
                 parts = checked_parts(member.path, limits=self.limits)
+                holes += member.holes
+                if holes > most:
+                    raise LimitExceededError(name=self.path.name, limit=most, unit="bytes of holes")
                 if parts:
                     path = "/" + "/".join(parts)
                     found[path] = self._stored(path, member, members, found)
@@ -95,12 +104,13 @@ class Archive(Container[Stored]):
             modified_at=member.modified_at,
             link_target=member.target,
         )
-        if member.type is not EntryType.FILE or member.sparse:
-            return Stored(entry=entry, sparse=member.sparse)
+        stored = Stored(entry=entry, offset=member.offset, pieces=member.pieces)
+        if member.type is not EntryType.FILE:
+            return stored
         digest = hashlib.sha256()
-        for piece in members.content():
-            digest.update(piece)
-        return Stored(entry=replace(entry, content_id=digest.hexdigest()), offset=member.offset)
+        for part in filled(members.content(), stored.runs()) if member.sparse else members.content():
+            digest.update(part)
+        return replace(stored, entry=replace(entry, content_id=digest.hexdigest()))
 
     def _alias(self, path: str, member: Member, found: dict[str, Stored]) -> Stored:
         """A hard link is another name of a file that came before it in the same archive."""
@@ -109,6 +119,12 @@ class Archive(Container[Stored]):
         if known is None or known.entry.type is not EntryType.FILE:
             return Stored(entry=Entry(path=path, type=EntryType.OTHER, size=0, modified_at=member.modified_at))
         return replace(known, entry=replace(known.entry, path=path))
+
+    def _size(self) -> int:
+        try:
+            return self.path.stat().st_size
+        except OSError:
+            raise SourceUnavailableError(name=self.path.name) from None
 
     def _stream(self) -> io.BufferedReader:
         try:
@@ -130,7 +146,7 @@ class _Content(io.RawIOBase):
     def __init__(self, opener: Callable[[], io.BufferedReader], stored: Stored, *, name: str) -> None:
         super().__init__()
         self._opener = opener
-        self._begin = stored.offset or 0
+        self._runs = tuple(stored.runs())
         self._size = stored.entry.size
         self._expected = stored.entry.content_id
         self._name = name
@@ -165,17 +181,27 @@ class _Content(io.RawIOBase):
         target = memoryview(buffer).cast("B")[: max(self._size - self._position, 0)]
         if not target:
             return 0
-        count = self._at_position().readinto(target)
-        if not count:
-            raise ArchiveTruncatedError(name=self._name)
+        run = self._runs[bisect_right(self._runs, self._position, key=lambda run: run.start) - 1]
+        within = self._position - run.start
+        target = target[: run.size - within]
+        count = len(target)
+        if run.place is None:
+            target[:] = bytes(count)
+        else:
+            count = self._stored(target, run.place + within)
         self._hash(target[:count])
         self._position += count
+        return count
+
+    def _stored(self, target: memoryview, place: int) -> int:
+        count = self._at(place).readinto(target)
+        if not count:
+            raise ArchiveTruncatedError(name=self._name)
         self._stream_at += count
         return count
 
-    def _at_position(self) -> io.BufferedReader:
-        """The archive's stream, moved to where the next byte of the member lies."""
-        wanted = self._begin + self._position
+    def _at(self, wanted: int) -> io.BufferedReader:
+        """The archive's stream, moved to a place in it."""
         if self._stream is None or wanted < self._stream_at:
             if self._stream is not None:
                 self._stream.close()

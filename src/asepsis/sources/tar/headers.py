@@ -1,4 +1,4 @@
-"""Tar headers: ustar, GNU long names and pax records, read from a stream inside limits.
+"""Tar headers: ustar, GNU long names, pax records and maps of sparse members, read from a stream inside limits.
 
 Sources: POSIX.1-2017 `pax`, "ustar Interchange Format" and "pax Extended Header"; GNU tar manual, "Basic Tar
 Format". The content of a member is skipped or read in pieces, never held whole.
@@ -17,9 +17,21 @@ from asepsis.errors.source import (
     ArchiveTruncatedError,
     LimitExceededError,
     NotARepositoryError,
+    UnsupportedFormatError,
 )
 from asepsis.sources.limits import Limits
 from asepsis.sources.paths import from_bytes
+from asepsis.sources.tar.sparse import (
+    PAIR,
+    REPEATED,
+    MapRefusedError,
+    Piece,
+    checked,
+    listed_pieces,
+    number,
+    paired,
+    pairs_of,
+)
 
 BLOCK: Final = 512
 _PIECE: Final = 1 << 20
@@ -30,8 +42,10 @@ _OTHERS: Final = frozenset(b"346")
 _EXTENSIONS: Final = frozenset((_LONG_NAME, _LONG_LINK, _PAX, _GLOBAL_PAX))
 _BASE_256: Final = 0x80
 _NEGATIVE: Final = 0xFF
-_MORE_SPARSE_IN_HEADER: Final = 482
-_MORE_SPARSE_IN_BLOCK: Final = 504
+_OLD_MAP: Final = slice(386, 386 + 4 * PAIR)
+_OLD_MAP_GOES_ON: Final = 482
+_OLD_REAL_SIZE: Final = slice(483, 495)
+_OLD_MAP_IN_BLOCK: Final = 21 * PAIR
 
 
 class Readable(Protocol):
@@ -45,8 +59,8 @@ class Readable(Protocol):
 class Member:
     """One member as its headers say; ``path`` is unchecked, ``offset`` counts unpacked bytes.
 
-    ``hard`` marks a hard link (its ``target`` is another member); ``sparse`` content is stored with holes
-    left out.
+    ``hard`` marks a hard link (its ``target`` is another member). ``size`` is that of the file; where its content is
+    stored with holes left out, ``pieces`` say what is stored (``None``: all of it).
     """
 
     path: str
@@ -56,7 +70,17 @@ class Member:
     offset: int
     target: str | None = None
     hard: bool = False
-    sparse: bool = False
+    pieces: tuple[Piece, ...] | None = None
+
+    @property
+    def sparse(self) -> bool:
+        """Whether holes are left out."""
+        return self.pieces is not None
+
+    @property
+    def holes(self) -> int:
+        """How many bytes of the file are not stored."""
+        return 0 if self.pieces is None else self.size - sum(piece.size for piece in self.pieces)
 
 
 class Members:
@@ -89,7 +113,7 @@ class Members:
         raise LimitExceededError(name=self._name, limit=self._limits.archive_entries, unit="entries")
 
     def content(self) -> Iterator[bytes]:
-        """The content of the member that came last, in pieces."""
+        """The stored content of the member that came last, in parts."""
         while self._left:
             piece = self._read(min(self._left, _PIECE))
             self._left -= len(piece)
@@ -113,22 +137,23 @@ class Members:
         flag = header[156]
         path = from_bytes(records.get("GNU.sparse.name") or records.get("path") or _ustar_path(header))
         kind = _kind(flag, is_folder=path.endswith("/"))
-        sparse = flag == _SPARSE or any(key.startswith("GNU.sparse.") for key in records)
-        if flag == _SPARSE:
-            self._skip_sparse_map(header)
         has_content = flag not in {_LINK, _HARD_LINK, _DIRECTORY} and flag not in _OTHERS
+        old_map = self._old_map(header) if flag == _SPARSE else None
         self._begin(size if has_content else 0)
+        real, pieces = (
+            self._sparse(header, records, old_map) if kind is EntryType.FILE and flag != _HARD_LINK else (None, None)
+        )
         return Member(
             path=path,
             type=kind,
-            size=self._real_size(header, records, size) if sparse else self._left,
+            size=self._left if real is None else real,
             modified_at=_moment(records, self._seconds(header[136:148])),
             offset=self._offset,
             target=from_bytes(records.get("linkpath") or _text(header[157:257]))
             if flag in {_LINK, _HARD_LINK}
             else None,
             hard=flag == _HARD_LINK,
-            sparse=sparse,
+            pieces=pieces,
         )
 
     def _extend(self, records: dict[str, bytes], *, flag: int, size: int) -> None:
@@ -148,7 +173,7 @@ class Members:
 
     def _pax(self, content: bytes) -> dict[str, bytes]:
         r"""Records of the form ``length key=value\n``, where the length counts itself."""
-        records = {}
+        records: dict[str, bytes] = {}
         position = 0
         while position < len(content):
             digits = content[position : position + 20].split(b" ", 1)[0]
@@ -157,7 +182,9 @@ class Members:
             key, equals, value = record.removesuffix(b"\n").partition(b"=")
             if not equals or not record.endswith(b"\n"):
                 raise ArchiveDamagedError(name=self._name)
-            records[from_bytes(key)] = value
+            name = from_bytes(key)
+            repeats = name in REPEATED and name in records
+            records[name] = b",".join((records[name], value)) if repeats else value
             position += length
         return records
 
@@ -172,24 +199,66 @@ class Members:
             self._read(self._padding)
             self._padding = 0
 
-    def _skip_sparse_map(self, header: bytes) -> None:
-        more = header[_MORE_SPARSE_IN_HEADER]
-        while more:
-            more = self._read(BLOCK)[_MORE_SPARSE_IN_BLOCK]
+    def _sparse(
+        self, header: bytes, records: dict[str, bytes], old_map: bytes | None
+    ) -> tuple[int | None, tuple[Piece, ...] | None]:
+        """The size of the file and its stored pieces, if holes are left out."""
+        try:
+            if old_map is not None:
+                size = self._number(header[_OLD_REAL_SIZE])
+                pieces = [Piece(self._number(start), self._number(length)) for start, length in pairs_of(old_map)]
+            elif "GNU.sparse.major" in records:
+                size = number(records.get("GNU.sparse.realsize", b""))
+                pieces = self._map_before_content(records)
+            elif "GNU.sparse.size" in records:
+                size = number(records["GNU.sparse.size"])
+                pieces = listed_pieces(records)
+            else:
+                return None, None
+            return size, checked(pieces, size=size, stored=self._left)
+        except MapRefusedError:
+            raise ArchiveDamagedError(name=self._name) from None
 
-    def _real_size(self, header: bytes, records: dict[str, bytes], stored: int) -> int:
-        value = records.get("GNU.sparse.realsize") or records.get("GNU.sparse.size")
-        if value is not None:
-            return int(value) if value.isdigit() else stored
-        return self._number(header[483:495])
+    def _old_map(self, header: bytes) -> bytes:
+        """The pairs of an old GNU map: four stand in the header, the others in blocks after it."""
+        found, goes_on = bytearray(header[_OLD_MAP]), header[_OLD_MAP_GOES_ON]
+        while goes_on:
+            self._check_map(len(found))
+            block = self._read(BLOCK)
+            found += block[:_OLD_MAP_IN_BLOCK]
+            goes_on = block[_OLD_MAP_IN_BLOCK]
+        return bytes(found)
+
+    def _map_before_content(self, records: dict[str, bytes]) -> list[Piece]:
+        """The map of pax format 1.0: lines of numbers before the content, filled up to whole blocks."""
+        if (records["GNU.sparse.major"], records.get("GNU.sparse.minor")) != (b"1", b"0"):
+            raise UnsupportedFormatError(name=f"A sparse member of {self._name}")
+        text, lines, needed = bytearray(), 0, 1
+        while lines < needed:
+            self._check_map(len(text))
+            if self._left < BLOCK:
+                raise MapRefusedError
+            block = self._read(BLOCK)
+            self._left -= BLOCK
+            text += block
+            lines += block.count(b"\n")
+            if needed == 1 and lines:
+                needed += 2 * number(bytes(text).split(b"\n", 1)[0])
+        numbers = [number(line) for line in bytes(text).split(b"\n")[1:needed]]
+        return paired(numbers[::2], numbers[1::2])
+
+    def _check_map(self, length: int) -> None:
+        if length > self._limits.archive_map_bytes:
+            raise LimitExceededError(name=self._name, limit=self._limits.archive_map_bytes, unit="bytes of map")
 
     def _size(self, header: bytes, records: dict[str, bytes]) -> int:
         value = records.get("size")
         if value is None or header[156] in _EXTENSIONS:
             return self._number(header[124:136])
-        if not value.isdigit():
-            raise ArchiveDamagedError(name=self._name)
-        return int(value)
+        try:
+            return number(value)
+        except MapRefusedError:
+            raise ArchiveDamagedError(name=self._name) from None
 
     def _number(self, field: bytes) -> int:
         """An octal number, or a binary one where the first bit is set (GNU); negative ones make no sense here."""
