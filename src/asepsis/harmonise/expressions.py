@@ -233,9 +233,10 @@ class _Writer:
         return f"(CASE WHEN regexp_full_match({text}, {_INTEGER_TEXT}) THEN try_cast({text} AS BIGINT) END)"
 
     def to_number(self, arguments: list[Any], depth: int) -> str:
-        """A decimal number as it is plainly written; anything else is null."""
+        """A decimal number as it is plainly written; anything else is null, and so is one beyond all doubles."""
         (text,) = (self.write(argument, depth) for argument in self.exactly(arguments, 1))
-        return f"(CASE WHEN regexp_full_match({text}, {_NUMBER_TEXT}) THEN try_cast({text} AS DOUBLE) END)"
+        number = f"nullif(nullif(try_cast({text} AS DOUBLE), 'infinity'::DOUBLE), '-infinity'::DOUBLE)"
+        return f"(CASE WHEN regexp_full_match({text}, {_NUMBER_TEXT}) THEN {number} END)"
 
     def parse_date(self, arguments: list[Any], depth: int) -> str:
         """A date that writes back to the same text: calendar-impossible dates and wrapped days are null."""

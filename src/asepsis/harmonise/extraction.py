@@ -164,10 +164,12 @@ def _unusual(entry: FileEntry, data: str) -> str:
     surplus = f"list_append(w[1:{count - 1}], array_to_string(w[{count}:], {mark}))"
     words = f"CASE WHEN len(w) > {count} THEN {surplus} ELSE w END" if shape.overflow else "w"
     cut = f"SELECT * EXCLUDE (w), {words} AS w, len(w) AS found FROM ({split})"
-    many = "+unquoted_delimiter" if shape.overflow else "too_many_columns"
+    merged = f"contains(rtrim(text, {_ENDS}), chr(13))"
+    many = f"CASE WHEN {merged} THEN 'line_end_within' ELSE '+unquoted_delimiter' END"
+    many = many if shape.overflow else quote_text("too_many_columns")
     found = (
         f"list_concat(CASE WHEN found < {count} THEN ['too_few_columns'] "
-        f"WHEN found > {count} THEN [{quote_text(many)}] ELSE [] END, "
+        f"WHEN found > {count} THEN [{many}] ELSE [] END, "
         "CASE WHEN odd THEN ['+unbalanced_quote'] ELSE [] END)"
     )
     plain = f"text IS NULL OR (found = {count} AND NOT odd)"
