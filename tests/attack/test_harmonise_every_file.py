@@ -1,7 +1,7 @@
 """Every file of the shared data that a text or message reader can read is landed whole, as it is and mutated.
 
 What is landed is counted in the table itself, byte for byte. Mainframe files and binary tables have tests of their own
-(``test_ebcdic_cobrix``, ``test_transcript_shared``).
+(``test_ebcdic_cobrix``, ``test_transcript_statistics``, ``_excel``, ``_access``).
 """
 
 from __future__ import annotations

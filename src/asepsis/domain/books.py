@@ -129,7 +129,8 @@ class Books:
             file.path.ljust(width) + "".join(f"{getattr(file, name):,}".rjust(13) for name in _COLUMNS)
             for file in self.files
         ]
-        details = (line for file in self.files for line in _details(file))
+        details = [line for file in self.files for line in _details(file)]
+        details += [f"  not read by any entry of the mapping: {path}" for path in self.uncovered]
         return "\n".join([head, *body, *details, *map(_text_line, self.texts)])
 
 
@@ -157,6 +158,8 @@ def _plain(file: FileBooks | TextBooks) -> dict[str, Any]:
 
 
 def _details(file: FileBooks) -> Iterator[str]:
+    if file.meets_declared_count is False:
+        yield f"  {file.path} declares {file.declared:,}, which it does not hold"
     for title in ("emitted", "reasons", "exclusions", "flags", "repairs"):
         counts: Mapping[str, int] = getattr(file, title)
         if counts:

@@ -41,6 +41,15 @@ class CopybookRefused(AsepsisError):
     hint = "Describe the same bytes with clauses that docs/how-to/read-mainframe-files.md lists."
 
 
+class LayoutDiffers(AsepsisError):
+    """A copybook of the source describes other fields than the mapping's copybook, by which its file would be read."""
+
+    kind = Kind.INVALID
+    code = "harmonise.layout_differs"
+    message = "{file} describes other fields than the copybook of the mapping (entry {entry})."
+    hint = "Compare the two copybooks, and bring the mapping's up to date for this restore point."
+
+
 class IdentifierColumn(AsepsisError):
     """A mapping would put an identifier of a person into a clinical table."""
 

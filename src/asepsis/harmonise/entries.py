@@ -49,12 +49,17 @@ class Reader(StrEnum):
     ACCESS = "access"
     X12 = "x12"
     CCDA = "ccda"
+    COPYBOOK = "copybook"
+    FHIR_MANIFEST = "fhir_manifest"
 
 
 _TEXT_READERS: Final = frozenset({Reader.NDJSON, Reader.DELIMITED, Reader.FIXED_WIDTH, Reader.HL7V2})
 
 TRANSCRIBED: Final = frozenset({Reader.STATISTICS, Reader.EXCEL, Reader.ACCESS})
 """Tables without physical lines: what is landed is their transcript (see ``asepsis.harmonise.transcript``)."""
+
+COMPANIONS: Final = frozenset({Reader.COPYBOOK, Reader.FHIR_MANIFEST})
+"""Files that say something about other files and make no rows (see ``asepsis.harmonise.readers.companion``)."""
 
 
 class StatisticsForm(StrEnum):
@@ -123,10 +128,17 @@ class FileEntry:
     @property
     def field_names(self) -> tuple[str, ...]:
         """The names of the source fields that expressions may use."""
+        if self.is_companion:
+            return ()
         if self.layout is not None:
             return tuple(span.name for span in self.layout.spans)
         own = _OWN.get(self.reader, ())
         return (*own, *(self.columns or self.shape.places or self.paths))
+
+    @property
+    def is_companion(self) -> bool:
+        """Whether the files only say something about other files."""
+        return self.reader in COMPANIONS
 
     @property
     def is_text(self) -> bool:
@@ -157,7 +169,7 @@ def read_entry(
     if not NAME.match(name):
         raise section.malformed(name, "a name is lower case letters, digits and underscores")
     reader = section.choice("reader", Reader)
-    layout = _layout(section, layouts) if reader is Reader.EBCDIC else None
+    layout = _layout(section, layouts) if reader in {Reader.EBCDIC, Reader.COPYBOOK} else None
     view = _view(section, views or {}) if reader is Reader.NDJSON else None
     entry = FileEntry(
         name=name,
@@ -167,7 +179,7 @@ def read_entry(
         extract_date=section.date("extract_date"),
         century_from=section.number("century_from", None),
         layout=layout,
-        mainframe=read_options(section, layout) if layout is not None else Options(),
+        mainframe=read_options(section, layout) if layout is not None and reader is Reader.EBCDIC else Options(),
         paths=_paths(section, reader, view),
         view=view,
         several_rows=section.flag("several_rows") if view is not None else False,
@@ -212,7 +224,7 @@ def _paths(section: Section, reader: Reader, view: Any) -> dict[str, str]:
 def _layout(section: Section, layouts: MappingOf[str, str]) -> Layout:
     name = section.text("layout", None)
     if name is None:
-        raise section.malformed("layout", "an EBCDIC file needs a copybook")
+        raise section.malformed("layout", "a copybook of the mapping is expected")
     if name not in layouts:
         raise MappingMissing(file=name)
     return parse_copybook(layouts[name])
@@ -229,7 +241,7 @@ def _check_entry(section: Section, entry: FileEntry) -> None:
     names = entry.field_names
     if not set(entry.duplicates) <= {"raw", *names} or not all(map(NAME.match, names)) or len(set(names)) < len(names):
         raise section.malformed("duplicates", "a field is not known, or its name is not valid")
-    if not names:
+    if not names and not entry.is_companion:
         raise section.malformed("columns", "the fields of the file are not declared")
     if entry.several_rows and not set(entry.duplicates) <= {"raw"}:
         raise section.malformed("duplicates", "a resource with several rows is repeated by its bytes: [raw]")

@@ -185,8 +185,11 @@ def test_the_books_of_all_files_are_whole_and_meet_what_the_batch_declares(a: Ha
         file.balance()
     messages = next(file for file in a.books.files if file.path.endswith("hl7"))
     assert (messages.declared, messages.counted, messages.meets_declared_count) == (1464, 1464, True)
-    assert len(a.books.files) == 5
-    assert len(b.books.files) == 8
+    manifest = next(file for file in b.books.files if file.path == "manifest.json")
+    assert (manifest.declared, manifest.counted) == (8, 8)
+    assert all(file.meets_declared_count for file in b.books.files)
+    assert (len(a.books.files), len(b.books.files)) == (8, 9)
+    assert (a.books.uncovered, b.books.uncovered) == ((), ())
 
 
 def test_no_impossible_date_is_emitted(a: HarmonisedRun, b: HarmonisedRun) -> None:

@@ -51,7 +51,7 @@ def _hints(mapping: Mapping, folder: Path) -> list[MappingRemark]:
     found = [
         ("unused_entry", f"no table is filled from the file entry {name}, and none looks values up in it")
         for name in mapping.files
-        if not mapping.specs_of(name) and name not in mapping.joined
+        if not mapping.specs_of(name) and name not in mapping.joined and not mapping.files[name].is_companion
     ]
     found += [
         ("unused_codes", f"codes/{name}.csv is used by no column")

@@ -93,7 +93,7 @@ def create_landed(connection: duckdb.DuckDBPyConnection, entry: FileEntry) -> No
     with guarded("land"):
         connection.execute(
             f"CREATE OR REPLACE TABLE {landed_table(entry.name)} (file_id INTEGER, rec_no BIGINT, byte_off BIGINT, "
-            f"byte_len BIGINT, kind VARCHAR, defects VARCHAR[], raw BLOB, {', '.join(columns)})"
+            f"byte_len BIGINT, kind VARCHAR, defects VARCHAR[], {', '.join(['raw BLOB', *columns])})"
         )
 
 

@@ -8,7 +8,7 @@ from typing import BinaryIO, Final
 
 from asepsis.harmonise.entries import FileEntry, Reader
 from asepsis.harmonise.extraction import hl7_paths
-from asepsis.harmonise.readers import ccda, dbase, delimited, ebcdic, hl7v2, ndjson, sqldump, transcript, x12
+from asepsis.harmonise.readers import ccda, companion, dbase, delimited, ebcdic, hl7v2, ndjson, sqldump, transcript, x12
 from asepsis.harmonise.readers.batch import Batch
 from asepsis.harmonise.readers.plain import plain_lines
 from asepsis.harmonise.readers.x12paths import parse_path
@@ -69,6 +69,10 @@ def _ccda(entry: FileEntry, stream: BinaryIO) -> Iterator[Batch]:
     return ccda.read(stream, encoding=entry.encoding, wanted=ccda.Wanted(frames=frames, paths=paths))
 
 
+def _copybook(entry: FileEntry, stream: BinaryIO) -> Iterator[Batch]:
+    return companion.read(stream, understood=lambda data: companion.layout_of(data, entry.encoding))
+
+
 _READERS: Final[dict[Reader, Callable[[FileEntry, BinaryIO], Iterator[Batch]]]] = {
     Reader.EBCDIC: _ebcdic,
     Reader.DBASE: lambda entry, stream: dbase.read(stream, encoding=entry.encoding),
@@ -82,4 +86,6 @@ _READERS: Final[dict[Reader, Callable[[FileEntry, BinaryIO], Iterator[Batch]]]] 
     Reader.ACCESS: _transcript,
     Reader.X12: _x12,
     Reader.CCDA: _ccda,
+    Reader.COPYBOOK: _copybook,
+    Reader.FHIR_MANIFEST: lambda _, stream: companion.read(stream, understood=companion.exported_counts),
 }

@@ -17,6 +17,7 @@ import duckdb
 
 from asepsis.domain.names import RunId
 from asepsis.engines.harmonise import accounts
+from asepsis.engines.harmonise.companions import heed
 from asepsis.engines.harmonise.guard import connect
 from asepsis.engines.harmonise.kept import key_check, write_reading
 from asepsis.engines.harmonise.land import HashedStream, Landed, Opener, create_landed, land
@@ -200,7 +201,7 @@ class _Work:
                     workdir=folder,
                 )
             )
-        return landed
+        return heed(connection, self.mapping.files, landed)
 
 
 def _finished(

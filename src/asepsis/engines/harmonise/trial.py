@@ -32,6 +32,7 @@ from asepsis.harmonise.staging import EntryPlan, settled_table
 _TRIAL_KEY: Final = bytes(32)
 _TRIED: Final = 0
 """The file of the record that is tried; those that are joined stand in files of their own."""
+_SAID: Final = ("state", "reasons", "flags", "repairs")
 
 _Given = tuple[FileEntry, dict[str, Any]]
 
@@ -77,6 +78,7 @@ def _trial(mapping: Mapping, entry: FileEntry, case: Section, file: str) -> Tria
     title, persons = case.text("name"), case.names("persons")
     given, expected = _plain(case, "given"), _plain(case, "expect")
     joined = tuple(_joined(mapping, entry, case))
+    _check_expected(mapping, entry, case, expected)
     case.close()
     with tempfile.TemporaryDirectory(prefix="asepsis-trial-") as scratch:
         connection = connect(Path(":memory:"), scratch=Path(scratch), memory="256MB", threads=1)
@@ -98,6 +100,20 @@ def _joined(mapping: Mapping, entry: FileEntry, case: Section) -> Iterator[_Give
         if name not in known:
             raise item.malformed("entry", "no table file that reads the entry of this test joins it")
         yield mapping.files[name], given
+
+
+def _check_expected(mapping: Mapping, entry: FileEntry, case: Section, expected: dict[str, Any]) -> None:
+    """Refuse what can never be found, and would pass unnoticed where nothing is expected of it."""
+    if not expected:
+        raise case.malformed("expect", "a test that expects nothing shows nothing")
+    known = set(_SAID)
+    for spec in mapping.specs_of(entry.name):
+        columns = ("person_id", "rows", *spec.target.columns)
+        known |= {spec.table, *(f"{spec.table}.{column}" for column in columns)}
+    unknown = sorted(set(expected) - known)
+    if unknown:
+        problem = "no table file that reads the entry of this test has such a table or column"
+        raise case.malformed(f"expect.{unknown[0]}", problem)
 
 
 def _plain(case: Section, key: str) -> dict[str, Any]:
