@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import random  # noqa: TID251 - test data from a seed
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from io import BytesIO
@@ -22,7 +22,8 @@ from tempfile import TemporaryDirectory
 from blake3 import blake3
 from small_files import SmallFiles
 
-from asepsis.bootstrap.estates import ScanRequest, scan_estate
+from asepsis.bootstrap.backups import look_into
+from asepsis.desk_home import now
 from asepsis.domain.integrity import ObjectFacts
 from asepsis.domain.names import RestorePointId
 from asepsis.domain.source import Entry, EntryType, RestorePoint
@@ -33,6 +34,8 @@ from asepsis.integrity.composite import best_composite
 from asepsis.integrity.last_clean import Listing, assess_history
 from asepsis.integrity.observation import HEAD, recognise
 from asepsis.integrity.reading import read_object
+from asepsis.services.estate import Estate
+from asepsis.store.estate_index import EstateIndex
 
 MEGABYTES, ROUNDS = 96, 3
 POINTS, FILES = 32, 1_000
@@ -69,30 +72,57 @@ def small_files() -> None:
             quick = best(lambda contents=contents: [recognised(content) for content in contents])
             whole = best(lambda contents=contents: [checked(content) for content in contents])
             print(
-                f"{kind:5} {size / SMALL / 1e3:4.1f} kB each: hash, type and entropy {per_minute(size, quick)}, "
-                f"checked to the end {per_minute(size, whole)}; only SHA-256 {per_minute(size, base)}"
+                f"{kind:5} {size / SMALL / 1e3:4.1f} kB each: hash, type and entropy {per_minute(size, quick)} "
+                f"({base / quick:.2f} of SHA-256), checked to the end {per_minute(size, whole)} "
+                f"({base / whole:.2f}); only SHA-256 {per_minute(size, base)}"
             )
         paths = [path for of_kind in kinds.values() for path in of_kind]
         size = sum(path.stat().st_size for path in paths)
-        read = best(lambda: [path.read_bytes() for path in paths])
-        digested = best(lambda: [sha256(path.read_bytes()).digest() for path in paths])
-        b3sum = best(lambda: [blake3(path.read_bytes()).digest() for path in paths])
-        quick = best(lambda: [recognised(path.read_bytes()) for path in paths])
-        scan = best(lambda: scanned(Path(name) / "files", Path(name) / "estate.db"))
-        print(f"{len(paths)} small files: only reading {per_minute(size, read)}")
-        for what, seconds in (("read and SHA-256", digested), ("read and BLAKE3", b3sum)):
-            print(f"{what:30} {per_minute(size, seconds)}, {read / seconds:.3f} of reading")
-        for what, seconds in (("hash, type and entropy", quick), ("scan: all checks, into an index", scan)):
-            print(
-                f"{what:31} {per_minute(size, seconds)}, {1e6 * seconds / len(paths):.0f} us a file, "
-                f"{read / seconds:.3f} of reading, {digested / seconds:.3f} of SHA-256 of the files"
-            )
+        summary(paths, Path(name))
+
+
+def summary(paths: list[Path], folder: Path) -> None:
+    """All of them together, beside reading and digesting them; the rounds alternate."""
+    work: dict[str, Callable[[], object]] = {
+        "only reading": lambda: [path.read_bytes() for path in paths],
+        "read and SHA-256": lambda: [sha256(path.read_bytes()).digest() for path in paths],
+        "read and BLAKE3": lambda: [blake3(path.read_bytes()).digest() for path in paths],
+        "hash, type and entropy": lambda: [recognised(path.read_bytes()) for path in paths],
+        "scan: all checks, into an index": lambda: scanned(folder / "files", folder / "estate.db"),
+    }
+    if (rules := rule_sets(folder)) is not None:
+        _, full = rules
+        count = full.known_as.rules
+        work |= {
+            f"hash, type, entropy, {count} rules": lambda: [with_hits(full, path.read_bytes()) for path in paths],
+            f"scan: all checks and {count} rules": lambda: scanned(folder / "files", folder / "estate.db", rules=full),
+        }
+    size = sum(path.stat().st_size for path in paths)
+    found = {what: min(times) for what, times in zip(work, zip(*rounds(work), strict=True), strict=True)}
+    read, digested = found["only reading"], found["read and SHA-256"]
+    print(f"{len(paths)} small files, {size / len(paths) / 1e3:.1f} kB each")
+    for what, seconds in found.items():
+        print(
+            f"{what:33} {per_minute(size, seconds)}, {1e6 * seconds / len(paths):4.0f} us a file, "
+            f"{read / seconds:.3f} of reading, {digested / seconds:.3f} of SHA-256 of the files"
+        )
+
+
+def rounds(work: Mapping[str, Callable[[], object]]) -> Iterator[list[float]]:
+    """CPU seconds of each piece of work, round for round."""
+    for _ in range(2 * ROUNDS):
+        yield [once(run) for run in work.values()]
+
+
+def with_hits(rules: YaraRules, content: bytes) -> object:
+    """What needs no parser, and rules."""
+    return recognised(content), rules.hits(content)
 
 
 def recognised(content: bytes) -> object:
     """What needs no parser: digest, type by content, entropy."""
-    counts = spread.count(content[:HEAD])
-    return blake3(content).hexdigest(), recognise(content[:HEAD], counts), spread.entropy(counts)
+    beginning = recognise(content[:HEAD])
+    return blake3(content).hexdigest(), beginning.format, spread.entropy(beginning.counts)
 
 
 def checked(content: bytes) -> object:
@@ -100,10 +130,14 @@ def checked(content: bytes) -> object:
     return read_object(BytesIO(content), key="k", size=len(content))
 
 
-def scanned(folder: Path, index: Path) -> object:
-    """A first scan of a folder."""
-    index.unlink(missing_ok=True)
-    return scan_estate(ScanRequest(uri=f"dir:{folder}", index=index), report=lambda _: None)
+def scanned(folder: Path, path: Path, *, rules: YaraRules | None = None) -> object:
+    """A first scan of a folder; compiling the rules is done before."""
+    path.unlink(missing_ok=True)
+    index = EstateIndex(path)
+    try:
+        return Estate(source=look_into(f"dir:{folder}"), index=index, clock=now, rules=rules).scan()
+    finally:
+        index.close()
 
 
 def per_minute(size: int, seconds: float) -> str:
@@ -113,23 +147,29 @@ def per_minute(size: int, seconds: float) -> str:
 
 def with_rules() -> None:
     """The same passes with YARA rules held against the content: ours, and a set as large as public ones are."""
-    try:
-        own = YaraRules([BUILT_IN])
-    except RulesUnavailable:
+    with TemporaryDirectory() as name:
+        sets = rule_sets(Path(name))
+    if sets is None:
         print("YARA: the extra 'yara' is not installed")
         return
-    with TemporaryDirectory() as name:
-        (Path(name) / "made.yar").write_text(made_rules(250))
-        full = YaraRules([BUILT_IN, name])
     row = b"4711|2013-02-01|A00.9|Cholera, unspecified|F|1961-10-31|12.5\r\n"
     size = MEGABYTES * 1_000_000
     words = b" ".join(random.Random(3).choices(row.split(b"|"), k=size // 8))[:size]  # noqa: S311 - from a seed
     for what, content in (("text", words), ("noise", os.urandom(size)), ("gzip", b"\x1f\x8b\x08" + os.urandom(size))):
         base = best(lambda content=content: sha256(content).digest())
-        for rules in (own, full):
+        for rules in sets:
             ours = best(lambda content=content, rules=rules: read_with(rules, content))
             speed = 60 * len(content) / ours / 1e9
             print(f"{what:6} {speed:6.1f} GB/min with {rules.known_as.rules:3} YARA rules; ratio {base / ours:.2f}")
+
+
+def rule_sets(folder: Path) -> tuple[YaraRules, YaraRules] | None:
+    """Our rules, and ours with a set as large as public ones, which is written to a folder."""
+    (folder / "made.yar").write_text(made_rules(250))
+    try:
+        return YaraRules([BUILT_IN]), YaraRules([BUILT_IN, str(folder)])
+    except RulesUnavailable:
+        return None
 
 
 def read_with(rules: YaraRules, content: bytes) -> None:
@@ -160,12 +200,14 @@ def made_rules(count: int) -> str:
 
 def best(run: Callable[[], object]) -> float:
     """Least CPU seconds of some rounds."""
-    found = []
-    for _ in range(ROUNDS):
-        started = time.process_time()
-        run()
-        found.append(time.process_time() - started)
-    return min(found)
+    return min(once(run) for _ in range(ROUNDS))
+
+
+def once(run: Callable[[], object]) -> float:
+    """CPU seconds."""
+    started = time.process_time()
+    run()
+    return time.process_time() - started
 
 
 def history() -> None:

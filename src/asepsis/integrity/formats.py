@@ -117,8 +117,11 @@ _PROMISES: Final[Mapping[str, frozenset[str]]] = {
     "log": TEXT_FORMATS,
 }
 
-_FIRST: Final = frozenset(magic[0] for _, offset, magic in _MAGIC if not offset)
 _FURTHER: Final = tuple(known for known in _MAGIC if known[1])
+_BY_FIRST: Final = {
+    byte: tuple(known for known in _MAGIC if known[1] or known[2][0] == byte)
+    for byte in {magic[0] for _, offset, magic in _MAGIC if not offset}
+}
 _DBASE_VERSIONS: Final = frozenset(b"\x02\x03\x04\x05\x30\x31\x32\x43\x63\x7b\x83\x8b\x8c\xcb\xe5\xf5\xfb")
 _X12_BEGIN: Final = re.compile(rb"(?:\xef\xbb\xbf)?\s*ISA([^\w\s])..\1.{10}\1..\1.{10}\1..\1", re.DOTALL)
 _HL7_BEGIN: Final = re.compile(rb"(?:\xef\xbb\xbf)?[\x0b\r\n]*(?:MSH|FHS|BHS)[^\w\s]")
@@ -160,7 +163,7 @@ def is_known_extension(path: str) -> bool:
 
 def binary_format(head: bytes) -> str | None:
     """The format whose magic number or header stands at the beginning; ``None`` when it may be text or noise."""
-    for name, offset, magic in _MAGIC if head[:1] and head[0] in _FIRST else _FURTHER:
+    for name, offset, magic in _BY_FIRST.get(head[0], _FURTHER) if head else ():
         if head.startswith(magic, offset):
             return name
     if is_dbase_header(head):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import codecs
 from collections.abc import Callable, Iterator, Mapping
-from typing import BinaryIO, Final
+from typing import BinaryIO, Final, NamedTuple
 
 from asepsis.domain.integrity import ObjectFacts
 from asepsis.integrity import formats, spread
@@ -67,21 +67,32 @@ _PACKED: Final = frozenset({formats.GZIP, "xz", "bzip2", "zstd", "zip", "7z", "p
 """Sound content of these is noise to any measure."""
 
 
+class Beginning(NamedTuple):
+    """What the first bytes show: the format, how often each byte value occurs, and how what follows is counted.
+
+    No verdict asks for the entropy of what is noise when it is sound: of that only some bytes are counted.
+    """
+
+    format: str
+    counts: spread.Counts
+    counting: Callable[[bytes], spread.Counts]
+
+
 def observe(stream: BinaryIO, *, size: int) -> ObjectFacts:
     """Read an object of ``size`` bytes once from its start and say what it is.
 
     Whatever reading raises passes through.
     """
     head = exactly(stream, min(HEAD, size))
-    return observe_from(head, spread.count(head), stream, size=size)
+    return observe_from(head, recognise(head), stream, size=size)
 
 
-def observe_from(head: bytes, counts: spread.Counts, stream: BinaryIO, *, size: int) -> ObjectFacts:
-    """The same, when the first ``HEAD`` bytes were read already; ``counts`` are those of their values."""
+def observe_from(head: bytes, beginning: Beginning, stream: BinaryIO, *, size: int) -> ObjectFacts:
+    """The same, when the first ``HEAD`` bytes were read and recognised already."""
     if not head:
         return ObjectFacts(format=formats.EMPTY, size=size)
     pieces = _pieces(stream, head)
-    kind = recognise(head, counts)
+    kind, counts = beginning.format, beginning.counts
     if kind in formats.TEXT_FORMATS:
         return _text(kind, head, counts, pieces, size=size)
     if kind == formats.EBCDIC:
@@ -91,11 +102,16 @@ def observe_from(head: bytes, counts: spread.Counts, stream: BinaryIO, *, size: 
     return _unknown(head, counts, pieces, size=size) if kind == formats.UNKNOWN else _binary(kind, pieces, size=size)
 
 
-def recognise(head: bytes, counts: spread.Counts) -> str:
+def recognise(head: bytes) -> Beginning:
     """The format of which this is the beginning, and nothing more than that."""
     known = formats.binary_format(head)
-    if known is not None:
-        return known
+    if known in _PACKED:
+        return Beginning(known, spread.count_some(head), spread.count_some)
+    counts = spread.count(head)
+    return Beginning(known or _without_magic(head, counts), counts, spread.count)
+
+
+def _without_magic(head: bytes, counts: spread.Counts) -> str:
     if marked_encoding(head) is None:
         if _is_ebcdic(head, counts):
             return formats.EBCDIC

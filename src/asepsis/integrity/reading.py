@@ -9,7 +9,7 @@ from blake3 import blake3
 
 from asepsis.domain.estate import IndexedObject
 from asepsis.integrity import spread
-from asepsis.integrity.observation import HEAD, exactly, observe_from
+from asepsis.integrity.observation import HEAD, Beginning, exactly, observe_from, recognise
 
 CHECKS: Final = "3"
 """Raised when the same bytes may give other facts: what was read under an older version is read again."""
@@ -17,6 +17,7 @@ CHECKS: Final = "3"
 _PIECE: Final = 1 << 20
 _SAMPLE: Final = HEAD
 """So many bytes of each piece that is read are counted for the entropy: it is a hint, and counting is slow."""
+_NONE: Final = spread.count(b"")
 Pace = Callable[[int], None]
 """Called with the number of bytes that were read; may wait."""
 
@@ -38,8 +39,9 @@ def read_object(
     counted = _Counted(stream, pace, watch)
     rest = cast("BinaryIO", counted)
     head = exactly(rest, min(HEAD, size))
-    counted.values = counts = spread.count(head)
-    facts = observe_from(head, counts, rest, size=size)
+    beginning = recognise(head)
+    counted.begin(beginning)
+    facts = observe_from(head, beginning, rest, size=size)
     while counted.read(_PIECE):
         pass
     return IndexedObject(
@@ -48,7 +50,7 @@ def read_object(
         facts=facts,
         blake3=counted.digest.hexdigest(),
         entropy=facts.head_entropy
-        if counted.values is counts and facts.head_entropy
+        if counted.values is beginning.counts and facts.head_entropy
         else spread.entropy(counted.values),
         checks=CHECKS,
     )
@@ -59,15 +61,22 @@ class _Counted:
 
     def __init__(self, stream: BinaryIO, pace: Pace, watch: Watch) -> None:
         self._stream, self._pace, self._watch = stream, pace, watch
+        self._is_over = False
         self.digest = blake3()
-        self.values: spread.Counts | None = None
+        self._count: Callable[[bytes], spread.Counts] | None = None
+        self.values: spread.Counts = _NONE
+
+    def begin(self, beginning: Beginning) -> None:
+        """Count what follows as its beginning was counted, and add to that."""
+        self.values, self._count = beginning.counts, beginning.counting
 
     def read(self, size: int = -1) -> bytes:
-        data = self._stream.read(size)
+        data = b"" if self._is_over else self._stream.read(size)
+        self._is_over = not data
         if data:
             self.digest.update(data)
-            if self.values is not None:
-                self.values = self.values + spread.count(data[:_SAMPLE])
+            if self._count is not None:
+                self.values = self.values + self._count(data[:_SAMPLE])
             self._watch(data)
             self._pace(len(data))
         return data

@@ -51,7 +51,8 @@ class Estate:
         seen = self.index.points(name) if self.record is None else self.record.points(name)
         points = self.source.restore_points()
         listings = {point.id: self._entries(point) for point in points}
-        wanted = _different(points, listings)
+        keys = _Keys()
+        wanted = _different(points, listings, keys)
         known = {key: item for key, item in self.index.known(name).items() if _is_current(item)}
         fresh = {key: found for key, found in wanted.items() if key not in known}
         hits = self._hits(name)
@@ -59,16 +60,17 @@ class Estate:
         for objects, found in self._read(fresh, hunted, report):
             known |= objects
             hits |= found
-        now = {point.id: self._indexed(point, listings[point.id]) for point in points}
+        now = {point.id: self._indexed(point, listings[point.id], keys) for point in points}
         self._keep(name, now, seen)
-        history = _judged(points, listings, known, hits, self.names)
+        behind = _Behind(keys=keys, objects=known, hits=hits)
+        history = _judged(points, listings, behind, self.names)
         return EstateScan(
             history=history,
             inventory=compare_inventory(seen, now),
             objects=len(wanted),
             new_objects=len(fresh),
             new_bytes=sum(entry.size for _, entry in fresh.values()),
-            digests=_digests(history, listings, known),
+            digests=_digests(history, listings, behind),
             roots={point.id: point.entries for point in now.values()},
             size=_size(wanted, lambda _: True),
             size_read=_size(wanted, lambda key: known[key].facts is not None),
@@ -123,8 +125,8 @@ class Estate:
         except AsepsisError as error:
             return error
 
-    def _indexed(self, point: RestorePoint, entries: list[Entry] | AsepsisError) -> IndexedPoint:
-        listed = [entries.code] if isinstance(entries, AsepsisError) else [f"{e.path}\0{_key(e)}" for e in entries]
+    def _indexed(self, point: RestorePoint, entries: list[Entry] | AsepsisError, keys: _Keys) -> IndexedPoint:
+        listed = [entries.code] if isinstance(entries, AsepsisError) else [f"{e.path}\0{keys.of(e)}" for e in entries]
         digest = sha256("\n".join(listed).encode(errors="surrogateescape"))
         return IndexedPoint(id=point.id, taken_at=point.taken_at, first_seen=self.clock(), entries=digest.hexdigest())
 
@@ -157,16 +159,37 @@ def _is_unparsed(item: IndexedObject) -> bool:
     return item.facts is not None and item.facts.format == UNKNOWN
 
 
-def _key(entry: Entry) -> str:
-    """The content, where the source knows it; else what would change with it."""
-    if entry.content_id is not None:
-        return entry.content_id
-    text = f"{entry.path}\0{entry.size}\0{entry.modified_at}"
-    return "seen:" + sha256(text.encode(errors="surrogateescape")).hexdigest()
+class _Keys:
+    """What objects are known by: the content, where the source knows it; else what would change with it."""
+
+    def __init__(self) -> None:
+        self._found: dict[tuple[str, int, datetime | None], str] = {}
+
+    def of(self, entry: Entry) -> str:
+        """The key of an entry, worked out once."""
+        if entry.content_id is not None:
+            return entry.content_id
+        seen = entry.path, entry.size, entry.modified_at
+        if seen not in self._found:
+            text = f"{entry.path}\0{entry.size}\0{entry.modified_at}"
+            self._found[seen] = "seen:" + sha256(text.encode(errors="surrogateescape")).hexdigest()
+        return self._found[seen]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Behind:
+    """What is known of the objects behind entries."""
+
+    keys: _Keys
+    objects: dict[str, IndexedObject]
+    hits: dict[str, tuple[RuleHit, ...]]
+
+    def object(self, entry: Entry) -> IndexedObject:
+        return self.objects[self.keys.of(entry)]
 
 
 def _different(
-    points: list[RestorePoint], listings: dict[RestorePointId, list[Entry] | AsepsisError]
+    points: list[RestorePoint], listings: dict[RestorePointId, list[Entry] | AsepsisError], keys: _Keys
 ) -> dict[str, tuple[RestorePointId, Entry]]:
     """Every different object, with a place where it can be read."""
     found: dict[str, tuple[RestorePointId, Entry]] = {}
@@ -174,15 +197,14 @@ def _different(
         listed = listings[point.id]
         for entry in listed if isinstance(listed, list) else []:
             if entry.type is EntryType.FILE:
-                found.setdefault(_key(entry), (point.id, entry))
+                found.setdefault(keys.of(entry), (point.id, entry))
     return found
 
 
 def _judged(
     points: list[RestorePoint],
     listings: dict[RestorePointId, list[Entry] | AsepsisError],
-    known: dict[str, IndexedObject],
-    hits: dict[str, tuple[RuleHit, ...]],
+    behind: _Behind,
     names: KnownNames,
 ) -> HistoryVerdict:
     def entries(point: RestorePoint) -> Iterator[Entry]:
@@ -192,10 +214,10 @@ def _judged(
         yield from listed
 
     def look(_: RestorePointId, entry: Entry) -> ObjectFacts | str:
-        found = known[_key(entry)]
+        found = behind.object(entry)
         if found.facts is None:
             return found.fault or ""
-        matched = hits.get(found.key)
+        matched = behind.hits.get(found.key)
         return replace(found.facts, hits=matched) if matched else found.facts
 
     return assess_history((Listing(point=point, entries=entries(point)) for point in points), look, names=names)
@@ -204,14 +226,14 @@ def _judged(
 def _digests(
     history: HistoryVerdict,
     listings: dict[RestorePointId, list[Entry] | AsepsisError],
-    known: dict[str, IndexedObject],
+    behind: _Behind,
 ) -> dict[str, str]:
     found: dict[str, str] = {}
     for verdict in history.points:
         listed = listings[verdict.point.id]
         by_path = {entry.path: entry for entry in listed} if isinstance(listed, list) else {}
         for item in verdict.objects:
-            digest = known[_key(by_path[item.path])].blake3 if item.path in by_path else None
+            digest = behind.object(by_path[item.path]).blake3 if item.path in by_path else None
             if digest is not None and item.verdict is not Verdict.CLEAN:
                 found[item.path] = digest
     return found

@@ -12,6 +12,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from io import BufferedReader, FileIO
 from pathlib import Path
 from typing import BinaryIO, ClassVar, Final
 
@@ -175,7 +176,7 @@ def _opened(name: str, *, folder: int, path: str) -> BinaryIO:
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         raise NotAFileError(path=path)
-    return os.fdopen(descriptor, "rb")
+    return BufferedReader(FileIO(descriptor))
 
 
 def _entry(path: str, status: os.stat_result, *, name: str, folder: int) -> Entry:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 import re
 from collections import Counter
 from io import BytesIO
@@ -11,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asepsis.integrity import spread
+from asepsis.integrity import notes, spread
 from asepsis.integrity.notes import phrases_in
 from asepsis.integrity.observation import HEAD, observe
 from asepsis.integrity.reading import read_object
@@ -118,3 +119,85 @@ def test_fewer_phrases_than_make_a_note_are_none() -> None:
     two = b"your files have been encrypted. pay in bitcoin."
     assert [phrases_in(two, least=least) for least in (1, 2, 3)] == [2, 2, 0]
     assert phrases_in(two + b" do not rename files; use the tor browser", least=3) == 4
+
+
+JSON = (
+    b"{",
+    b"}",
+    b"[",
+    b"]",
+    b",",
+    b":",
+    b'{"a":',
+    b'"a"',
+    b'"\\ud800"',
+    b'"\\u00g0"',
+    b'"\t"',
+    b'"\xff"',
+    b"1",
+    b"01",
+    b"-",
+    b"1.",
+    b"1e5",
+    b"NaN",
+    b"-NaN",
+    b"-Infinity",
+    b"9" * 4_301,
+    b"null",
+    b"nul",
+    b"\x0c",
+    b" ",
+)
+
+
+@given(st.lists(st.sampled_from(JSON), max_size=4).map(b"".join))
+def test_what_the_fast_parser_of_json_accepts_the_standard_library_reads(piece: bytes) -> None:
+    for content in (piece, b'{"a":' + piece + b"}", b'{"a":1}' + piece):
+        found = documents.json_faults(content)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(documents, "_is_object", lambda _: False)
+            assert documents.json_faults(content) == found
+
+
+@given(st.integers(min_value=1, max_value=400))
+def test_json_of_any_depth_is_read(depth: int) -> None:
+    assert documents.json_faults(b'{"a":' * depth + b"1" + b"}" * depth) == ()
+
+
+NOTE = (
+    b"Files have been ENCRYPTED",
+    b" private key",
+    b" Decryptor",
+    b" bitcoin",
+    b" xmr",
+    b" tor browser",
+    b" tox id",
+    b" do not rename files",
+    b" will be leaked",
+    b" permanent loss",
+    b" within 3 days",
+    b" price doubled",
+    b" encrypted key",
+    b" within ",
+    b"\n",
+)
+
+
+@given(st.lists(st.sampled_from(NOTE), max_size=8).map(b"".join), st.integers(min_value=1, max_value=4))
+def test_words_only_spare_the_look_for_phrases(text: bytes, least: int) -> None:
+    found = sum(phrase.search(text.lower()) is not None for phrase in notes._PHRASES)
+    assert phrases_in(text, least=least) == (found if found >= least else 0)
+
+
+@given(st.binary(min_size=1, max_size=3_000), st.integers(min_value=1, max_value=60))
+def test_some_bytes_are_as_spread_as_all(piece: bytes, times: int) -> None:
+    sample = piece * times
+    some = spread.count_some(sample)
+    assert min(len(sample), 4_000) <= some.sum() + 1 <= max(len(sample), 8_193) + 1
+    assert not some[spread.count(sample) == 0].any()
+
+
+def test_the_entropy_of_packed_content_is_that_of_some_of_it() -> None:
+    content = b"\x1f\x8b\x08" + random.Random(1).randbytes(300_000)
+    found = read_object(BytesIO(content), key="k", size=len(content))
+    assert found.entropy == pytest.approx(8.0, abs=0.05)

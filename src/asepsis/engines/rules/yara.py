@@ -76,23 +76,27 @@ class YaraWatch:
 
     def __init__(self, rules: YaraRules) -> None:
         self._rules = rules
-        self._held = bytearray()
+        self._held: list[bytes] = []
+        self._size = 0
         self._found: dict[str, RuleHit] = {}
 
     def feed(self, piece: bytes) -> None:
         """Take the next piece. Raises RuleTimeout."""
-        self._held += piece
-        if len(self._held) >= _WINDOW:
-            self._look()
-            del self._held[:-_OVERLAP]
+        self._held.append(piece)
+        self._size += len(piece)
+        if self._size >= _WINDOW:
+            self._held = [self._look()[-_OVERLAP:]]
+            self._size = len(self._held[0])
 
     def hits(self) -> tuple[RuleHit, ...]:
         """The rules that match, by name; call it once, at the end of the object. Raises RuleTimeout."""
         self._look()
         return tuple(self._found[name] for name in sorted(self._found))
 
-    def _look(self) -> None:
-        self._found |= self._rules.hits(bytes(self._held))
+    def _look(self) -> bytes:
+        window = b"".join(self._held)
+        self._found |= self._rules.hits(window)
+        return window
 
 
 def _compiled(engine: Any, texts: Sequence[str]) -> Any:

@@ -11,12 +11,15 @@ from typing import Final
 from xml.parsers import expat
 
 from lxml import etree
+from pydantic_core import SchemaValidator, ValidationError, core_schema
 
 LARGEST_PARSED: Final = 16 << 20
 """Larger texts are judged by their blocks and their encoding only."""
 
 _SEGMENT: Final = re.compile(rb"[A-Z][A-Z0-9]{2}(?:[^A-Za-z0-9]|$)")
 _LEADING: Final = b"\x0b\x1c"
+_ENVELOPES_HL7: Final = ((b"FHS", b"FTS"), (b"BHS", b"BTS"))
+_BREAKS: Final = b"\r\n"
 _UTF8_MARK: Final = b"\xef\xbb\xbf"
 _BEGIN: Final = rb"(?:\A(?:\xef\xbb\xbf)?|[\r\n])[\x0b\x1c]*"
 _ANY_SEGMENT: Final = re.compile(_BEGIN + rb"[A-Z][A-Z0-9]{2}(?:[^A-Za-z0-9]|\Z)")
@@ -28,6 +31,8 @@ _FRAGMENT: Final = frozenset({etree.ErrorTypes.ERR_DOCUMENT_END, etree.ErrorType
 _CUT: Final = frozenset({etree.ErrorTypes.ERR_TAG_NOT_FINISHED, etree.ErrorTypes.ERR_DOCUMENT_EMPTY})
 _BAD_COUNT: Final = ("format.record_count_wrong",)
 _TRUNCATED: Final = ("format.truncated",)
+_OBJECT: Final = SchemaValidator(core_schema.typed_dict_schema({}, extra_behavior="ignore"))
+"""Parses all of an object and keeps nothing of it, which takes a quarter of the time of building values."""
 
 
 def json_faults(content: bytes) -> tuple[str, ...]:
@@ -41,9 +46,20 @@ def json_faults(content: bytes) -> tuple[str, ...]:
 
 
 def _parses(text: bytes) -> bool:
+    """As the standard library reads it, which is asked where the faster parser does not agree."""
+    if _is_object(text):
+        return True
     try:
         json.loads(text)
     except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _is_object(text: bytes) -> bool:
+    try:
+        _OBJECT.validate_json(text)
+    except ValidationError:
         return False
     return True
 
@@ -60,7 +76,7 @@ def xml_faults(content: bytes) -> tuple[str, ...]:
     Undeclared prefixes and several roots are passed over: pieces of documents are kept as files, too. What has no
     entities of its own is first given to a parser that keeps nothing; one that it refuses is looked at again.
     """
-    if b"<!" not in content.replace(b"<!--", b"") and _is_well_formed(content.lstrip()):
+    if (b"<!" not in content or b"<!" not in content.replace(b"<!--", b"")) and _is_well_formed(content.lstrip()):
         return ()
     parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False, recover=True)
     try:
@@ -83,13 +99,19 @@ def _is_well_formed(content: bytes) -> bool:
 
 def hl7_faults(content: bytes) -> tuple[str, ...]:
     """Every line is a segment or goes on with text, and a file or batch that opens closes."""
-    for opening, closing in ((b"FHS", b"FTS"), (b"BHS", b"BTS")):
+    for opening, closing in _ENVELOPES_HL7 if b"HS" in content else ():
         if _has_segment(content, opening) and not _has_segment(content, closing):
             return _TRUNCATED
-    lines = (line.lstrip(_LEADING) for line in reversed(content.removeprefix(_UTF8_MARK).splitlines()))
-    last = next((line for line in lines if line), b"")
+    last = _last_line(content.removeprefix(_UTF8_MARK))
     is_cut = len(last) < 3 and not _SEGMENT.match(last)  # noqa: PLR2004 - the name of a segment
     return _BAD_RECORDS if is_cut and _ANY_SEGMENT.search(content) else ()
+
+
+def _last_line(content: bytes) -> bytes:
+    """The last line that holds anything; some texts have hundreds of thousands."""
+    end = len(content.rstrip(_BREAKS + _LEADING))
+    begin = max(content.rfind(b"\r", 0, end), content.rfind(b"\n", 0, end)) + 1
+    return content[begin:].lstrip(_LEADING).partition(b"\r")[0].partition(b"\n")[0]
 
 
 def _has_segment(content: bytes, name: bytes) -> bool:

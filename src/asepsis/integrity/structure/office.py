@@ -19,6 +19,7 @@ _STREAM: Final = re.compile(rb"stream\r?\n")
 _FLATE: Final = re.compile(rb"/Filter\s*\[?\s*/FlateDecode\s*(?:\]|/(?!\w+Decode)|>)")
 _JPEG: Final = re.compile(rb"/Filter\s*\[?\s*/DCTDecode\s*(?:\]|/(?!\w+Decode)|>)")
 _START: Final = re.compile(rb"startxref\s+(\d+)\s+%%EOF")
+_TABLE_BEGIN: Final = re.compile(rb"\s*(?:xref|\d+\s+\d+\s+obj)")
 _TAIL: Final = 2048
 
 _FREE, _END_OF_CHAIN, _TABLE, _TABLE_OF_TABLES = 0xFFFFFFFF, 0xFFFFFFFE, 0xFFFFFFFD, 0xFFFFFFFC
@@ -35,7 +36,7 @@ def pdf_faults(cursor: Cursor, *, size: int) -> tuple[str, ...]:
     if not found:
         raise EOFError
     at = int(found[-1])
-    if not re.match(rb"\s*(?:xref|\d+\s+\d+\s+obj)", content[at : at + 32]):
+    if not _TABLE_BEGIN.match(content[at : at + 32]):
         return _DAMAGED
     return () if b"/Encrypt" in content else _stream_faults(content)
 

@@ -26,6 +26,7 @@ _SHARE: Final = 0.02
 _SEPARATORS_SHARE: Final = 0.25
 _SMALLEST: Final = 512
 _MARKS: Final = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be"))
+_ANY_MARK: Final = tuple(mark for mark, _ in _MARKS)
 _UNREADABLE: Final = "format.unreadable_text"
 _BROKEN: Final = "format.encoding_broken"
 
@@ -61,7 +62,9 @@ def is_mostly_text(head: bytes, *, controls: int) -> bool:
 
 def marked_encoding(head: bytes) -> str | None:
     """The encoding that a byte order mark announces."""
-    return next((name for mark, name in _MARKS if head.startswith(mark)), None)
+    if not head.startswith(_ANY_MARK):
+        return None
+    return next(name for mark, name in _MARKS if head.startswith(mark))
 
 
 class TextTest:
