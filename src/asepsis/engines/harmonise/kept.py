@@ -54,7 +54,7 @@ class KeptRun:
         entries, read_now = known.get("entries", {}), now["entries"]
         changed = sorted(name for name in {*entries, *read_now} if entries.get(name) != read_now.get(name))
         if changed:
-            raise RerunNeedsBackup(what=f"source.yaml or a layout reads the entry {changed[0]} otherwise")
+            raise RerunNeedsBackup(what=f"source.yaml or a layout reads otherwise: {', '.join(changed)}")
         joined = known.get("joined", {})
         for entry, fields in now["joined"].items():
             if not set(fields) <= set(joined.get(entry, ())):
