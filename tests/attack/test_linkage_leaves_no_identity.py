@@ -34,7 +34,7 @@ ROW: dict[str, Any] = {
     "birth_date": date(1961, 10, 31),
     "birth_date_source": "1961-10-31",
     "sex": "F",
-    "address": "4242 Nowhere Parade",
+    "address": "42424242 Nowhere Parade",
     "city": "Atlantis",
     "postal_code": "98765",
     "phone": "5553141592",

@@ -19,6 +19,7 @@ import pytest
 import yaml
 
 from asepsis.cli.story.agreement import TEAMS
+from asepsis.cli.story.inspection import held
 from simulator import (
     LABORATORY,
     MAPPINGS,
@@ -39,7 +40,8 @@ from simulator import (
 )
 from simulator import PERSONS as EVERYBODY
 
-CANARY = "QZXJVK"
+CANARY, SHORT = "QZXJVKWQ", "QZXJVK"
+"""Eight letters, since shorter ones stand in base64 by luck; six where a field has no more."""
 GAUCHER = persons_with(RARE)
 COHORT = f"SELECT DISTINCT person_id FROM condition_occurrence WHERE condition_concept_id = {RARE}"
 
@@ -48,13 +50,19 @@ def needles() -> set[bytes]:
     """The canary as it may be written: letter case, encodings, hexadecimal, base64 at any offset."""
     texts = {CANARY, CANARY.lower(), CANARY.title()}
     raw = {text.encode(encoding) for text in texts for encoding in ("utf-8", "utf-16-le", "utf-16-be", "cp037")}
-    hexed = {text.encode().hex().encode() for text in texts}
-    based = {base64.b64encode(b"x" * shift + CANARY.encode())[4 if shift else 0 : -4] for shift in range(3)}
-    return raw | hexed | {item for item in based if len(item) >= 4}
+    hexed = {text.encode().hex().encode() for text in (*texts, SHORT, SHORT.lower(), SHORT.title())}
+    return raw | hexed | {in_base64(shift) for shift in range(3)}
+
+
+def in_base64(shift: int) -> bytes:
+    """The digits that stand for the canary alone, with so many bytes before it: nine at least."""
+    first, end = -(-8 * shift // 6), 8 * (shift + len(CANARY)) // 6
+    return base64.b64encode(b"x" * shift + CANARY.encode())[first:end]
 
 
 def holds_canary(content: bytes) -> bool:
-    return any(needle in content for needle in needles())
+    short = {text.encode(encoding) for text in (SHORT, SHORT.lower(), SHORT.title()) for encoding in ("utf-8", "cp037")}
+    return any(needle in content for needle in needles()) or bool(held(short, content))
 
 
 def plant(world: World) -> None:
@@ -64,14 +72,14 @@ def plant(world: World) -> None:
     rare = next(person for person in EVERYBODY if (person.number * 17) % len(EVERYBODY) == 0)
     records = [patient_record(rare, family=CANARY), patient_record(EVERYBODY[1], family=f"{CANARY} LONG")]
     broken = bytearray(patient_record(EVERYBODY[2], family=CANARY))
-    broken[52:58] = CANARY.encode("cp037")  # in the place of the date of birth
+    broken[52:58] = SHORT.encode("cp037")  # in the place of the date of birth
     wild = bytearray(patient_record(EVERYBODY[3]))
-    wild[0:8] = f"{CANARY}99".encode("cp037")  # in the place of the record number
+    wild[0:8] = CANARY.encode("cp037")  # in the place of the record number
     master.write_bytes(
         master.read_bytes()[131:] + b"".join(records) + bytes(broken) + bytes(wild) + CANARY.encode("cp037") * 9
     )
     diagnoses = north / "DXHIST.DBF"
-    rows = [("10000001", "19990203", CANARY), ("10000002", CANARY + "01", "6918"), (CANARY + "01", "19990203", "6918")]
+    rows = [("10000001", "19990203", SHORT), ("10000002", CANARY, "6918"), (CANARY, "19990203", "6918")]
     table = dbase_table(rows)
     header, length = 33 + 32 * 6, 54
     old = diagnoses.read_bytes()
@@ -218,7 +226,7 @@ DAMAGES = {
     "master of names": ("PATMAST.DAT", lambda _: (CANARY * 200).encode("cp037")),
     "cut table": cut("DXHIST.DBF", 0.9),
     "table of names": ("DXHIST.DBF", lambda _: CANARY.encode() * 200),
-    "columns named so": ("DXHIST.DBF", lambda content: content.replace(b"DOCTOR\0", CANARY.encode() + b"\0")),
+    "columns named so": ("DXHIST.DBF", lambda content: content.replace(b"DOCTOR\0", SHORT.encode() + b"\0")),
 }
 
 
@@ -277,7 +285,7 @@ def test_the_frames_and_the_errors_of_the_runtime_hold_no_canary(canary: Canary,
         env={},
         cwd="/",
         check=False,
-        timeout=60,
+        timeout=600,
     )
     evidence, error = (json.loads(line) for line in done.stdout.splitlines())
     assert (evidence["type"], error["type"], error["code"]) == ("evidence", "error", "runtime.grant_not_trusted")

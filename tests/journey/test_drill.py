@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from asepsis.cli.story.inspection import held
 from simulator import ROOT, asepsis
 
 REPOSITORY = ROOT / "examples" / "two_hospitals" / "northgate" / "restic-repository"
@@ -56,5 +57,4 @@ def test_one_command_goes_from_production_down_to_a_signed_continuity_pack(tmp_p
     names = {needle for needle in needles if len(needle) >= 6}
     assert len(names) > 100
     for path in (tmp_path / "drill" / "pack").rglob("*"):
-        found = {needle for needle in names if path.is_file() and needle in path.read_bytes()}
-        assert not found, path
+        assert path.is_dir() or not held(names, path.read_bytes()), path
