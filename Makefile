@@ -8,7 +8,7 @@ SHELL := /bin/bash
 WORKERS ?= 2
 bin := .venv/bin
 # A file stays with one worker, so that what its tests share is made once.
-pytest := $(bin)/python -m pytest -n $(WORKERS) --dist loadfile
+pytest := $(bin)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 # Nothing may depend on the order of a hash table: every run has another one.
 export PYTHONHASHSEED := random

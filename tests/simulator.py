@@ -6,6 +6,7 @@ A room is prepared once per test session and copied for each test. Nothing here 
 from __future__ import annotations
 
 import base64
+import functools
 import io
 import json
 import os
@@ -15,14 +16,16 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
+import typer
 import yaml
 
 from asepsis.bootstrap.backups import look_into
@@ -423,7 +426,13 @@ def persons_with(concept: int) -> str:
     )
 
 
-def once(folder: Path, make: Callable[[Path], object], *, patience: float = 300) -> Path:
+def some(cases: Iterable[Any], *quick: object) -> list[Any]:
+    """All cases of one guard, as parameters: those that are not ``quick`` run in ``make test-all`` only."""
+    listed = [(case, case if isinstance(case, tuple) else (case,)) for case in cases]
+    return [pytest.param(*values, marks=[] if case in quick else [pytest.mark.long]) for case, values in listed]
+
+
+def once(folder: Path, make: Callable[[Path], object], *, patience: float = 900) -> Path:
     """Make a folder exactly once among all workers of a test session, and wait for whoever makes it."""
     failed, ready = folder.with_suffix(".failed"), folder.with_suffix(".ready")
     try:
@@ -466,20 +475,32 @@ class Answer:
         return lines[0].split(": ")[1]
 
 
+_tree = functools.cache(typer.main.get_command)
+"""The tree of commands is made from the code alone: once per process is enough, and every call would take 0.2 s."""
+
+
+@contextmanager
+def _as_the_program(*arguments: str) -> Iterator[None]:
+    """What the command line sees of the process that runs it, however the tests were started."""
+    with (
+        patch.object(sys, "argv", ["asepsis", *arguments]),
+        patch.object(sys.modules["__main__"], "__package__", None, create=True),
+        patch.object(typer.main, "get_command", _tree),
+    ):
+        yield
+
+
 def call(*arguments: str) -> Answer:
     """Run the command line in this process: the same code, without the start of an interpreter."""
     from asepsis.cli.main import main  # noqa: PLC0415
 
     out, err = io.StringIO(), io.StringIO()
-    before, sys.argv = sys.argv, ["asepsis", *arguments]
     try:
-        with redirect_stdout(out), redirect_stderr(err):
+        with redirect_stdout(out), redirect_stderr(err), _as_the_program(*arguments):
             main()
         code = 0
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else int(bool(end.code))
-    finally:
-        sys.argv = before
     return Answer(code, out.getvalue(), err.getvalue())
 
 
@@ -492,14 +513,14 @@ def asepsis(*arguments: str, cwd: Path | None = None, **variables: str) -> Answe
         check=False,
         cwd=cwd,
         env=environment,
-        timeout=180,
+        timeout=600,
     )
     return Answer(done.returncode, done.stdout.decode(), done.stderr.decode())
 
 
 _NURSERY = """
-import json, os, signal, sys
-from asepsis.cli.main import main
+import functools, json, os, signal, sys, typer
+from asepsis.cli.main import app, main
 import duckdb, pyarrow.parquet, sqlglot.optimizer, yaml
 import asepsis.bootstrap.mappings, asepsis.bootstrap.room, asepsis.services.analyses, asepsis.services.contribute
 import asepsis.bootstrap.quality, asepsis.engines.query.room, asepsis.methods.registry
@@ -520,6 +541,8 @@ def hurt(kill_at):
     sys.addaudithook(lambda name, _: moment() if name in watched else None)
     return lambda: seen
 
+typer.main.get_command = functools.cache(typer.main.get_command)
+typer.main.get_command(app)  # once, before the first child
 for line in sys.stdin:
     order = json.loads(line)
     child = os.fork()
@@ -578,7 +601,7 @@ class Nursery:
         for stream in (self._process.stdin, self._process.stdout):
             if stream is not None:
                 stream.close()
-        self._process.wait(30)
+        self._process.wait(300)
 
 
 @contextmanager

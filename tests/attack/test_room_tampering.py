@@ -32,6 +32,7 @@ from simulator import (
     edited,
     persons_with,
     sign,
+    some,
 )
 
 GAUCHER = persons_with(RARE)
@@ -58,6 +59,7 @@ def refused(world: World, *codes: str, command: tuple[str, ...] = ("query", GAUC
     assert world.room().state.releases() == []
 
 
+LINKAGE = ("links", "links")
 CLINICAL = [
     (f"{owner}-omop-clinical", table)
     for owner in OWNERS
@@ -65,18 +67,17 @@ CLINICAL = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("dataset", "table"),
-    [CLINICAL[0], ("links", "links"), *(pytest.param(*each, marks=pytest.mark.long) for each in CLINICAL[1:])],
-)
+@pytest.mark.parametrize(("dataset", "table"), some([*CLINICAL, LINKAGE], CLINICAL[0], LINKAGE))
 def test_one_flipped_bit_in_a_sealed_file_is_refused(dataset: str, table: str, world: World) -> None:
     """Guard: ``check_files`` in ``Vault.unseal``; a query reads nothing of a snapshot with one wrong file."""
     flip(sealed(world, dataset, table), len(dataset + table) / 60)
     refused(world, "sealing.root_mismatch")
 
 
-@pytest.mark.parametrize("place", [0.0, 0.5, 1.0])
-@pytest.mark.parametrize("owner", OWNERS)
+IDENTIFIERS = [(owner, place) for owner in OWNERS for place in (0.0, 0.5, 1.0)]
+
+
+@pytest.mark.parametrize(("owner", "place"), some(IDENTIFIERS, (NORTHGATE, 0.5), (RIVERSIDE, 1.0)))
 def test_one_flipped_bit_in_sealed_identifiers_is_refused(owner: str, place: float, unlinked: World) -> None:
     """Guard: ``check_files`` in ``Vault.unseal``, as a linkage reads it."""
     flip(sealed(unlinked, f"{owner}-omop-identity", "identity"), place)
@@ -91,7 +92,7 @@ SWAPS = {
 }
 
 
-@pytest.mark.parametrize("swap", SWAPS)
+@pytest.mark.parametrize("swap", some(SWAPS, "tables", "owners"))
 def test_swapped_ciphertexts_are_refused(swap: str, world: World) -> None:
     """Guard: the BLAKE3 roots of the signed manifest, checked before anything is unsealed."""
     one, other = (sealed(world, *name.split("/")) for name in SWAPS[swap])
@@ -102,7 +103,7 @@ def test_swapped_ciphertexts_are_refused(swap: str, world: World) -> None:
     refused(world, "sealing.root_mismatch")
 
 
-@pytest.mark.parametrize("keep", [0, 0.5])
+@pytest.mark.parametrize("keep", some([0, 0.5], 0.5))
 def test_a_truncated_ciphertext_is_refused(keep: float, world: World) -> None:
     """Guard: length and root in the manifest."""
     path = sealed(world, "riverside-omop-clinical", "condition_occurrence")
@@ -170,7 +171,7 @@ MANIFEST_EDITS: dict[str, Callable[[dict[str, Any]], None]] = {
 }
 
 
-@pytest.mark.parametrize("edit", MANIFEST_EDITS)
+@pytest.mark.parametrize("edit", some(MANIFEST_EDITS, "root", "label"))
 def test_an_edited_manifest_is_refused(edit: str, world: World) -> None:
     """Guard: ``verify_manifest`` in ``runtime.order``, and the manifest's digest in the job."""
     rewrite(world, "snapshots", "northgate-omop-clinical", lambda content: inner(content, MANIFEST_EDITS[edit]))
@@ -222,7 +223,7 @@ def rebuild_tree(database: sqlite3.Connection) -> None:
 
 
 @pytest.mark.parametrize("cover", [False, True], ids=["entry alone", "entry and tree"])
-@pytest.mark.parametrize("which", ["first", "middle", "last"])
+@pytest.mark.parametrize("which", some(["first", "middle", "last"], "last"))
 def test_an_edited_ledger_entry_is_found(which: str, *, cover: bool, world: World, tmp_path: Path) -> None:
     """Guard: the leaf hashes of ``verify_bundle``; with the tree rebuilt, the desks' consistency check."""
     size = world.verify_ledger()
@@ -306,8 +307,7 @@ def test_a_forged_statistic_is_never_shown(command: str, world: World, tmp_path:
         "again": world.query(GAUCHER),
     }
     answer = call(*commands[command])
-    assert "995" not in answer.out
-    assert answer.code == 7
+    assert (answer.code, answer.out) == (7, "")
 
 
 def test_an_output_in_review_cannot_be_released_by_editing_its_status(unlinked: World, tmp_path: Path) -> None:

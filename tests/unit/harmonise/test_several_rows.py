@@ -11,7 +11,7 @@ from typing import Any
 
 import duckdb
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asepsis.engines.harmonise import KeptRun, harmonise, load_mapping, rerun, where_from
@@ -206,7 +206,7 @@ PARTS = st.lists(st.tuples(st.sampled_from(["a", "b", "z", "secret", None]), st.
 PANELS = st.lists(st.tuples(PARTS, st.sampled_from(["p", "p", "q"]), st.sampled_from(["2001-02-03", "x"])), max_size=6)
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=settings().max_examples // 12, deadline=None)
 @given(PANELS)
 def test_whatever_resources_hold_no_row_is_lost_and_none_is_made_up(folder: Path, panels: list[Any]) -> None:
     found = run(folder, [panel(*(part(*x) for x in parts), person=p, at=at) for parts, p, at in panels])

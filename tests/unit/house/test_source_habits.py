@@ -1,6 +1,7 @@
 """Habits that keep data out of errors and logs, and I/O at the edges; read from the syntax trees of src."""
 
 import ast
+import functools
 import re
 import sys
 from collections.abc import Callable, Iterator
@@ -16,33 +17,39 @@ BROAD = {"Exception", "BaseException"}
 TEXT_OF = {"str", "repr", "format", "ascii"}
 
 
+@functools.cache
+def nodes_of(tree: ast.Module) -> list[ast.AST]:
+    """All nodes of a module, walked once for all rules."""
+    return list(ast.walk(tree))
+
+
 def no_assert(tree: ast.Module, _name: str) -> Iterator[ast.AST]:
     """An assert is gone under -O: a guard raises."""
-    return (node for node in ast.walk(tree) if isinstance(node, ast.Assert))
+    return (node for node in nodes_of(tree) if isinstance(node, ast.Assert))
 
 
 def no_print(tree: ast.Module, name: str) -> Iterator[ast.AST]:
     """Only the command line speaks."""
     if name.startswith("cli/"):
         return
-    for node in ast.walk(tree):
+    for node in nodes_of(tree):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print":
             yield node
 
 
 def no_relative_import(tree: ast.Module, _name: str) -> Iterator[ast.AST]:
     """Every import names its package."""
-    return (node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.level)
+    return (node for node in nodes_of(tree) if isinstance(node, ast.ImportFrom) and node.level)
 
 
 def no_bare_except(tree: ast.Module, _name: str) -> Iterator[ast.AST]:
     """A bare except also swallows the wish to stop."""
-    return (node for node in ast.walk(tree) if isinstance(node, ast.ExceptHandler) and node.type is None)
+    return (node for node in nodes_of(tree) if isinstance(node, ast.ExceptHandler) and node.type is None)
 
 
 def no_text_of_a_broad_exception(tree: ast.Module, _name: str) -> Iterator[ast.AST]:
     """Whoever catches everything catches messages that quote data: their text goes nowhere."""
-    for handler in ast.walk(tree):
+    for handler in nodes_of(tree):
         if isinstance(handler, ast.ExceptHandler) and handler.name and _is_broad(handler.type):
             for statement in handler.body:
                 yield from (node for node in ast.walk(statement) if _tells_text(node, handler.name))
@@ -50,7 +57,7 @@ def no_text_of_a_broad_exception(tree: ast.Module, _name: str) -> Iterator[ast.A
 
 def no_traceback_text(tree: ast.Module, _name: str) -> Iterator[ast.AST]:
     """A traceback quotes source lines and messages."""
-    for node in ast.walk(tree):
+    for node in nodes_of(tree):
         if isinstance(node, ast.keyword) and node.arg == "exc_info":
             yield node.value
         if isinstance(node, ast.Attribute) and node.attr in {"format_exc", "print_exc", "format_exception"}:
@@ -61,7 +68,7 @@ def no_clock_inside(tree: ast.Module, name: str) -> Iterator[ast.AST]:
     """The time enters at an edge and is passed on."""
     if name.startswith(CLOCK_EDGES):
         return
-    for node in ast.walk(tree):
+    for node in nodes_of(tree):
         if isinstance(node, ast.Attribute) and (ast.unparse(node.value).rpartition(".")[2], node.attr) in CLOCKS:
             yield node
 
@@ -131,8 +138,8 @@ def test_a_reminder_names_its_issue(repository_root: Path) -> None:
 
 
 def _imported(tree: ast.Module) -> set[str]:
-    names = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
-    return names | {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    names = {alias.name for node in nodes_of(tree) if isinstance(node, ast.Import) for alias in node.names}
+    return names | {node.module or "" for node in nodes_of(tree) if isinstance(node, ast.ImportFrom)}
 
 
 def _is_broad(caught: ast.expr | None) -> bool:

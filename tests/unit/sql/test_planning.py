@@ -7,7 +7,7 @@ import sys
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from asepsis.domain.catalogue import Catalogue, ColumnType
@@ -339,7 +339,6 @@ WORDS = st.sampled_from(
 
 
 @given(st.lists(WORDS, max_size=30).map(" ".join) | st.text(max_size=80))
-@settings(max_examples=200, deadline=None)
 def test_any_text_is_planned_or_refused(text: str) -> None:
     planned = plan_query(text, CATALOGUE)
     assert planned.plan is not None or planned.findings
