@@ -12,6 +12,9 @@ from hypothesis import HealthCheck, settings
 
 ROOT = Path(__file__).resolve().parent.parent
 
+NO_LUCK = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
+"""How busy the machine is decides nothing; and a folder or a world that all examples of a test share is meant so."""
+
 # `ci` gives the same examples in every run, `thorough` (make test-all) twice as many; HYPOTHESIS_PROFILE=explore looks
 # for new ones.
 for name, most in {"ci": 50, "thorough": 100}.items():
@@ -21,10 +24,63 @@ for name, most in {"ci": 50, "thorough": 100}.items():
         derandomize=True,
         max_examples=most,
         print_blob=True,
-        suppress_health_check=[HealthCheck.too_slow],
+        suppress_health_check=NO_LUCK,
     )
-settings.register_profile("explore", deadline=None, max_examples=1000, print_blob=True)
+settings.register_profile("explore", deadline=None, max_examples=1000, print_blob=True, suppress_health_check=NO_LUCK)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+
+
+# Seconds of processor time, rounded, of the files that take most of it (`--durations=0` on a quiet machine).
+LONGEST = {
+    "docs/test_pages_run.py": 60,
+    "attack/test_room_refuses.py": 38,
+    "attack/test_room_tampering.py": 33,
+    "journey/test_demo.py": 31,
+    "journey/test_bad_input.py": 30,
+    "attack/test_room_keyed.py": 30,
+    "journey/test_keyed_hospitals.py": 30,
+    "journey/test_drill.py": 30,
+    "attack/test_room_canary.py": 25,
+    "journey/test_incident.py": 25,
+    "attack/test_room_memory.py": 24,
+    "unit/harmonise/test_two_hospitals_truth.py": 20,
+    "attack/test_room_private.py": 20,
+    "attack/test_room_erasure.py": 20,
+    "attack/test_room_rerun.py": 20,
+    "unit/engines/test_query_differential.py": 20,
+    "attack/test_room_answers.py": 17,
+    "attack/test_host_in_full_control.py": 16,
+    "attack/test_room_continuity_forged.py": 15,
+    "attack/test_room_killed.py": 15,
+    "attack/test_room_certainty.py": 15,
+    "attack/test_room_runtime.py": 15,
+    "unit/house/test_layers.py": 14,
+    "unit/linkage/test_linkage_engine.py": 13,
+    "attack/test_room_filters.py": 12,
+    "journey/test_quality_command.py": 12,
+    "unit/web/test_server_command.py": 12,
+    "attack/test_harmonise_every_file.py": 11,
+    "contract/test_keys_kek.py": 11,
+    "unit/harmonise/test_joins.py": 11,
+    "unit/quality/test_quality_checks.py": 10,
+    "attack/test_three_programs_killed.py": 10,
+    "attack/test_harmonise_killed.py": 10,
+    "unit/recovery/test_estate_scan.py": 10,
+    "journey/test_mapping_commands.py": 10,
+    "contract/test_sources_tables.py": 9,
+    "contract/test_sources_contract.py": 9,
+    "attack/test_attestation_cases.py": 9,
+    "unit/harmonise/test_fhir_two_ways.py": 9,
+    "unit/harmonise/test_several_rows.py": 9,
+    "attack/test_harmonise_transcripts_hostile.py": 9,
+    "unit/vocabulary/test_vocabulary_loading.py": 9,
+    "attack/test_disclosure_memory.py": 8,
+    "unit/house/test_source_habits.py": 8,
+    "unit/web/test_door_and_tokens.py": 8,
+    "attack/test_disclosure_suite.py": 8,
+    "unit/vocabulary/test_code_matching.py": 8,
+    "unit/importing/test_carrot_import.py": 8,
+}
 
 
 class NetworkUsedError(AssertionError):
@@ -36,6 +92,15 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     seed = config.getoption("randomly_seed", default=None)
     if terminalreporter.stats.get("failed") and isinstance(seed, int):
         terminalreporter.write_line(f"the same order again: make test ARGS=--randomly-seed={seed}")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Start the longest files first, so that all workers end together; the others keep their random order.
+
+    A file goes to one worker, and the last one to start decides when all is done (``--no-loadscope-reorder``: by itself
+    the plugin would begin with the files that have most tests, and end with the few long ones).
+    """
+    items.sort(key=lambda item: -LONGEST.get(item.path.relative_to(ROOT / "tests").as_posix(), 0))
 
 
 @pytest.fixture(scope="session", autouse=True)

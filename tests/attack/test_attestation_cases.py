@@ -327,7 +327,7 @@ def test_tr_018_a_malformed_document_is_one_error_at_once(what: str) -> None:
     started = time.process_time()
     with pytest.raises(EvidenceMalformed):
         verify_nitro(document, at=datetime(2026, 3, 1, 12, tzinfo=UTC), roots={**NITRO_ROOTS, **NITRO.roots})
-    assert time.process_time() - started < 0.05
+    assert time.process_time() - started < 2  # a bomb takes minutes; a busy machine makes a millisecond fifty
 
 
 @pytest.mark.parametrize("kind", ["sev-snp", "tdx", "nitro", "tpm2"])

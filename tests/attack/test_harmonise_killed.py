@@ -42,7 +42,7 @@ SCRIPT_MOMENTS = [pytest.param("land", 1, marks=LONG), ("split", 1), pytest.para
 def start(workdir: Path, event: str, count: int) -> int:
     command = [sys.executable, "-c", SCRIPT, str(ROOT), str(workdir), event, str(count)]
     environment = {"PYTHONPATH": str(ROOT / "src"), "PATH": "/usr/bin:/bin"}
-    return subprocess.run(command, check=False, env=environment, timeout=60).returncode
+    return subprocess.run(command, check=False, env=environment, timeout=600).returncode
 
 
 def digests(folder: Path) -> dict[str, str]:

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -118,7 +119,7 @@ def test_garbage_gets_one_error_frame_and_no_traceback(garbage: str) -> None:
         env={},
         cwd="/",
         check=False,
-        timeout=60,
+        timeout=600,
     )
     assert done.returncode in {1, 2, 7}
     assert done.stderr == b""
@@ -153,11 +154,20 @@ def left_behind() -> set[Path]:
     return {path for folder in MEMORY.glob("asepsis-*") for path in folder.rglob("*") if path.is_file()}
 
 
+def stays_behind(before: set[Path]) -> set[Path]:
+    """Files that nobody takes away: those of another room's run, at the same time on this machine, do not last."""
+    found, until = left_behind() - before, time.monotonic() + 60
+    while found and time.monotonic() < until:
+        time.sleep(0.1)
+        found &= left_behind()
+    return found
+
+
 def test_a_run_leaves_no_plain_file_behind(world: World) -> None:
     """Guard: the vault's anonymous memory; the folders of the room gain nothing but what the ledger tells of."""
     before, files = left_behind(), set(world.folder.rglob("*"))
     assert call(*world.query(GAUCHER)).code == 0
-    assert left_behind() <= before
+    assert not stays_behind(before)
     new = {path.relative_to(world.path).parts for path in set(world.folder.rglob("*")) - files}
     kept = {("host", "packages"), ("host", "memories"), ("host", "incoming")}
     masks = {parts for parts in new if parts[0] == "parties" and parts[-2] == "erasable"}
@@ -176,7 +186,7 @@ def test_a_killed_run_leaves_no_plain_file_behind(linked_world: World, tmp_path:
             world = linked_world.copy(tmp_path / f"world-{part}")
             warm.run(world.query(GAUCHER), kill_after=random.Random(part).uniform(0.2, 1.5))
             assert not list((world.path / "host").rglob("*.parquet"))
-            assert left_behind() <= before
+            assert not stays_behind(before)
 
 
 def test_unsealed_tables_have_no_path_while_the_runtime_computes(world: World) -> None:

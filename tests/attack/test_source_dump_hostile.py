@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asepsis.domain.names import RestorePointId
@@ -205,7 +205,7 @@ def test_a_dump_changed_after_its_first_reading_is_noticed(tmp_path: Path) -> No
     assert caught.value.code == "source.object_damaged"
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, deadline=None)
 @given(position=st.integers(0, 400), value=st.integers(0, 255), data=st.sampled_from(["pg", "my"]))
 def test_no_mutation_of_a_dump_gives_anything_but_rows_or_a_named_error(
     tmp_path: Path, position: int, value: int, data: str

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import zstandard
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asepsis.domain.names import RestorePointId
@@ -157,7 +157,7 @@ def test_an_archive_changed_after_its_first_reading_is_noticed(tmp_path: Path) -
     assert caught.value.code == "source.object_damaged"
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, deadline=None)
 @given(position=st.integers(0, 12_000), value=st.integers(0, 255), cut=st.integers(0, 12_000))
 def test_no_mutation_gives_anything_but_entries_or_a_named_error(
     tmp_path: Path, position: int, value: int, cut: int

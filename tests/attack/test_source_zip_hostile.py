@@ -14,7 +14,7 @@ import zlib
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asepsis.domain.names import RestorePointId
@@ -175,7 +175,7 @@ def test_a_dos_name_keeps_its_bytes(tmp_path: Path) -> None:
     assert list(read_all(zip_with(tmp_path, bytes(flags)))) == ["/N\udc8eMEx"]
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, deadline=None)
 @given(position=st.integers(0, 12_000), value=st.integers(0, 255), cut=st.integers(0, 12_000))
 def test_no_mutation_of_a_zip_gives_anything_but_entries_or_a_named_error(
     tmp_path: Path, position: int, value: int, cut: int
@@ -279,7 +279,7 @@ def test_a_cut_7z_is_one_clear_error(tmp_path: Path) -> None:
     assert code_of_reading(seven_with(tmp_path, NOISE)) == "source.not_a_repository"
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=200, deadline=None)
 @given(position=st.integers(0, 400), value=st.integers(0, 255))
 def test_no_mutation_of_a_7z_header_gives_anything_but_entries_or_a_named_error(
     tmp_path: Path, position: int, value: int

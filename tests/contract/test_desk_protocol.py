@@ -253,7 +253,7 @@ def test_a_client_of_another_authority_or_without_a_certificate_gets_no_answer(s
         RemoteDesk(NORTH, replace(served.address, certificate=foreign.certificate, key=foreign.key)).nonce()
     bare = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     bare.load_verify_locations(served.address.authority)
-    connection = http.client.HTTPSConnection(LOOPBACK, served.address.port, timeout=10, context=bare)
+    connection = http.client.HTTPSConnection(LOOPBACK, served.address.port, timeout=300, context=bare)
     with pytest.raises(ENDED):  # noqa: PT012 - in TLS 1.3 the refusal comes with the first answer
         connection.request("POST", "/v1/nonce", b"{}")
         connection.getresponse()
@@ -272,7 +272,7 @@ def test_older_versions_of_the_protocol_are_not_spoken(served: Site) -> None:
     old.load_cert_chain(served.address.certificate, served.address.key)
     old.maximum_version = ssl.TLSVersion.TLSv1_2
     with (
-        socket.create_connection((LOOPBACK, served.address.port), timeout=10) as plain,
+        socket.create_connection((LOOPBACK, served.address.port), timeout=300) as plain,
         pytest.raises(ENDED),
         old.wrap_socket(plain, server_hostname=LOOPBACK),
     ):
@@ -283,7 +283,7 @@ def post(served: Site, path: str, body: bytes) -> tuple[int, dict[str, object]]:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.load_verify_locations(served.address.authority)
     context.load_cert_chain(served.address.certificate, served.address.key)
-    connection = http.client.HTTPSConnection(LOOPBACK, served.address.port, timeout=10, context=context)
+    connection = http.client.HTTPSConnection(LOOPBACK, served.address.port, timeout=300, context=context)
     connection.request("POST", path, body)
     answer = connection.getresponse()
     content = json.loads(answer.read())
@@ -355,7 +355,7 @@ def test_more_connections_than_one_address_may_have_are_hung_up_on(tmp_path: Pat
 def test_a_client_that_sends_slowly_is_hung_up_on(tmp_path: Path) -> None:
     """Every single byte comes in time, the whole request does not."""
     with site(tmp_path, Limits(lasting=0.3)) as one:
-        raw = socket.create_connection((LOOPBACK, one.server.port), timeout=10)
+        raw = socket.create_connection((LOOPBACK, one.server.port), timeout=300)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.load_verify_locations(one.address.authority)
         context.load_cert_chain(one.address.certificate, one.address.key)
@@ -363,7 +363,7 @@ def test_a_client_that_sends_slowly_is_hung_up_on(tmp_path: Path) -> None:
             for byte in b"POST /v1/nonce HTTP/1.1\r\nContent-Length: 9\r\n" * 9:
                 slow.sendall(bytes([byte]))
                 time.sleep(0.02)
-        assert one.server.drain(5)
+        assert one.server.drain(60)
         assert "nonce.issued" not in one.world.acts()
 
 
@@ -375,7 +375,8 @@ def test_a_request_that_is_too_long_is_refused_before_it_is_read(tmp_path: Path)
 
 def eventually(call: Callable[[], bytes]) -> bytes:
     """What a call gives once the server has noticed that a connection ended."""
-    for _ in range(100):
+    until = time.monotonic() + 60
+    while time.monotonic() < until:
         with suppress(DeskUnreachable):
             return call()
         time.sleep(0.02)

@@ -84,7 +84,8 @@ def vault() -> Iterator[TransitKek]:
 
 
 def started(port: int) -> bool:
-    for _ in range(100):
+    until = time.monotonic() + 60
+    while time.monotonic() < until:
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
         with contextlib.suppress(OSError, http.client.HTTPException):
             connection.request("POST", "/v1/sys/mounts/transit", '{"type": "transit"}', {"X-Vault-Token": "root"})
@@ -186,7 +187,7 @@ def test_a_wrong_pin_is_told_without_the_librarys_words(token: TokenKek) -> None
 
 def test_the_vaults_key_cannot_be_exported(vault: TransitKek) -> None:
     port = int(vault.address.rpartition(":")[2])
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=300)
     connection.request("GET", "/v1/transit/export/encryption-key/kek", headers={"X-Vault-Token": "root"})
     assert connection.getresponse().status >= 400
     connection.close()

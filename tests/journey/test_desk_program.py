@@ -26,7 +26,7 @@ from asepsis.errors.desk import DeskStopped, DeskUnreachable
 from simulator import COMMON, OWNERS, RARE, World
 
 COMMAND = "from asepsis.cli.main import main; main()"
-PATIENCE = 60
+PATIENCE = 300
 COUNT = "SELECT count(DISTINCT person_id) AS n FROM condition_occurrence WHERE condition_concept_id = "
 
 

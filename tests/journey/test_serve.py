@@ -14,7 +14,7 @@ from asepsis.bootstrap.room import Room, create_room
 from asepsis.domain.names import PartyId
 
 COMMAND = "from asepsis.cli.main import main; main()"
-PATIENCE = 30
+PATIENCE = 300
 
 
 @pytest.fixture(scope="module")

@@ -189,14 +189,15 @@ def tpm(tmp_path: Path) -> Iterator[Command]:
     options = ["--tpmstate", f"dir={state}", "--server", f"type=unixio,path={socket}"]
     control = ["--ctrl", f"type=unixio,path={socket}.ctrl", "--flags", "not-need-init,startup-clear"]
     with subprocess.Popen(["swtpm", "socket", "--tpm2", *options, *control]) as process:
-        for _ in range(200):
+        until = time.monotonic() + 60
+        while process.poll() is None and time.monotonic() < until:
             if Path(f"{socket}.ctrl").exists() and socket.exists():
                 break
             time.sleep(0.02)
         environment = {**os.environ, "TPM2TOOLS_TCTI": f"swtpm:path={socket}"}
 
         def run(*command: str) -> None:
-            subprocess.run(command, cwd=tmp_path, env=environment, check=True, capture_output=True, timeout=30)
+            subprocess.run(command, cwd=tmp_path, env=environment, check=True, capture_output=True, timeout=300)
 
         try:
             yield run

@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asepsis.disclosure.profiles import profile_named
@@ -210,7 +210,7 @@ ROW = st.tuples(st.integers(0, 9), st.integers(0, 2), st.integers(0, 4), st.inte
 
 
 @pytest.mark.long
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, deadline=None)
 @given(st.dictionaries(st.sampled_from("ns"), st.lists(ROW, max_size=30), min_size=1))
 def test_no_more_are_counted_than_there_are_and_all_where_a_person_has_at_most_two(
     asked: Any, worlds: dict[str, Rows]

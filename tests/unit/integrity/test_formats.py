@@ -20,8 +20,12 @@ from asepsis.integrity.judgement import judge
 from asepsis.integrity.notes import phrases_in
 from asepsis.integrity.observation import is_noise, observe
 
-GENERATOR = random.Random(5)
 SHARED = Path(os.environ.get("ASEPSIS_SHARED", Path(__file__).resolve().parents[3] / ".." / "shared"))
+
+
+def noise(size: int) -> bytes:
+    """The same in every run and in every order of the tests."""
+    return random.Random(size).randbytes(size)
 
 
 def facts_of(content: bytes) -> ObjectFacts:
@@ -75,22 +79,21 @@ def test_a_sound_object_is_recognised_and_clean(name: str) -> None:
 
 
 def whole(content: bytes) -> bytes:
-    return GENERATOR.randbytes(len(content))
+    return noise(len(content))
 
 
 def first_block(content: bytes) -> bytes:
-    return GENERATOR.randbytes(min(4096, len(content))) + content[4096:]
+    return noise(min(4096, len(content))) + content[4096:]
 
 
 def alternate(content: bytes) -> bytes:
-    return b"".join(
-        GENERATOR.randbytes(16) if at % 32 == 0 else content[at : at + 16] for at in range(0, len(content), 16)
-    )
+    random_bytes = noise(len(content))
+    return b"".join((content if at % 32 else random_bytes)[at : at + 16] for at in range(0, len(content), 16))
 
 
 def middle_block(content: bytes) -> bytes:
     at = len(content) // 2 // 4096 * 4096
-    return content[:at] + GENERATOR.randbytes(4096) + content[at + 4096 :]
+    return content[:at] + noise(4096) + content[at + 4096 :]
 
 
 @pytest.mark.parametrize("encrypt", [whole, first_block, alternate, middle_block])
@@ -112,23 +115,22 @@ def test_any_flipped_bit_in_compressed_content_is_found(position: int, bit: int)
 
 @pytest.mark.parametrize("name", ["LAB.CSV", "DX.DBF", "adt.hl7", "x.ndjson.gz", "dump.sql"])
 def test_an_encrypted_object_of_a_known_name_is_compromised_without_any_history(name: str) -> None:
-    verdict = judge(f"/data/{name}", facts_of(GENERATOR.randbytes(20_000)))
+    verdict = judge(f"/data/{name}", facts_of(noise(20_000)))
     assert verdict.verdict is Verdict.COMPROMISED
     assert {"format.header_lost", "content.random"} <= set(verdict.reasons)
 
 
 def test_noise_of_an_unknown_kind_is_suspect_only() -> None:
-    assert judge("/data/image.raw", facts_of(GENERATOR.randbytes(20_000))).verdict is Verdict.SUSPECT
+    assert judge("/data/image.raw", facts_of(noise(20_000))).verdict is Verdict.SUSPECT
 
 
 def test_noise_where_a_known_format_was_is_compromised() -> None:
-    noise = facts_of(GENERATOR.randbytes(20_000))
-    verdict = judge("/data/MAST.DAT", noise, before=facts_of(SAMPLES["MAST.DAT"][1]))
+    verdict = judge("/data/MAST.DAT", facts_of(noise(20_000)), before=facts_of(SAMPLES["MAST.DAT"][1]))
     assert verdict.verdict is Verdict.COMPROMISED
 
 
 def test_a_name_is_measured_behind_an_appended_extension() -> None:
-    verdict = judge("/data/DX.DBF.qzxv", facts_of(GENERATOR.randbytes(20_000)))
+    verdict = judge("/data/DX.DBF.qzxv", facts_of(noise(20_000)))
     assert verdict.verdict is Verdict.COMPROMISED
 
 
@@ -179,7 +181,7 @@ def test_any_bytes_get_a_verdict(content: bytes, name: str, cut: int) -> None:
 
 
 def test_text_and_tables_are_no_noise() -> None:
-    assert is_noise(GENERATOR.randbytes(4096))
+    assert is_noise(noise(4096))
     assert not any(is_noise(content[:65536]) for name, (_, content) in SAMPLES.items() if not name.endswith("gz"))
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asepsis.domain.names import PartyId
@@ -165,7 +165,7 @@ ROWS = st.lists(
     min_size=1,
     max_size=5,
 )
-FEW = settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+FEW = settings(max_examples=4, deadline=None)
 
 
 def numbered(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import random
 import shutil
 import subprocess
 from pathlib import Path
@@ -14,7 +15,7 @@ from asepsis.sources.borg.source import BorgSource
 from asepsis.sources.jail import Jail
 
 pytestmark = pytest.mark.skipif(shutil.which("borg") is None, reason="the borg command is not installed")
-NOISE = os.urandom(300_000)
+NOISE = random.Random(1).randbytes(300_000)
 
 
 @pytest.fixture(scope="module")

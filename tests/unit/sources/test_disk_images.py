@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asepsis.domain.source import EntryType
@@ -80,7 +80,7 @@ def code_of_walking_one(path: Path) -> str:
     return code_of_walking(dated)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, deadline=None)
 @given(head=st.sampled_from([b"QFI\xfb", b"KDMV", b"vhdxfile"]), rest=st.binary(max_size=600))
 def test_a_container_of_noise_gives_a_named_error(tmp_path: Path, head: bytes, rest: bytes) -> None:
     image = tmp_path / "2020-01-02.raw"

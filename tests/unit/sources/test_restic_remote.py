@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import pwd
+import random
 import shutil
 import socket
 import subprocess
@@ -23,7 +24,7 @@ from asepsis.errors import AsepsisError
 from asepsis.ports import Source
 from asepsis.sources.registry import open_source
 
-CONTENT = os.urandom(300_000)
+CONTENT = random.Random(1).randbytes(300_000)
 SSHD = shutil.which("sshd", path="/usr/sbin:/usr/bin:/sbin")
 
 
@@ -43,7 +44,8 @@ def free_port() -> int:
 
 
 def await_port(port: int, process: subprocess.Popen[bytes]) -> None:
-    for _ in range(200):
+    until = time.monotonic() + 60
+    while time.monotonic() < until:
         with socket.socket() as probe:
             if process.poll() is not None:
                 pytest.skip("the server does not start here")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from vocabulary_world import CONCEPT, DATES, RELATIONSHIP, Made, athena_file, concept_row, related_row
 
@@ -90,7 +90,7 @@ def test_every_refused_line_has_its_reason(athena: Made, tmp_path: Path) -> None
         max_size=12,
     )
 )
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, deadline=None)
 def test_lines_are_loaded_or_refused_whatever_they_hold(
     lines: list[bytes], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
