@@ -10,7 +10,7 @@ from asepsis.domain.review_list import ReviewPool
 from asepsis.linkage.review_draw import MOST_SHARE, RATIO, chances, draw
 
 SECRET = bytes(range(32))
-persons = st.frozensets(st.integers(min_value=0, max_value=2**63 - 1), min_size=1, max_size=40)
+persons = st.frozensets(st.integers(min_value=0, max_value=2**63 - 1), min_size=1, max_size=12)
 
 
 def pool(everybody: frozenset[int], unsure: frozenset[int] = frozenset()) -> ReviewPool:
