@@ -78,10 +78,12 @@ KINDS: dict[str, tuple[tuple[str, ...], Callable[[bytes], FileEntry]]] = {
     "NDJSON": (("*.ndjson", "*.ndjson.gz"), lambda _: replace(BASE, paths={"id": "id"})),
     "HL7 v2": (("*.hl7", "*.hl7.gz"), hl7),
     "X12": (("*.83*", "*.27*"), x12),
-    "C-CDA": (("*.xml", "*.xml.gz"), ccda),
+    "C-CDA": (("*.xml", "*.xml.gz", "*.XML.gz"), ccda),
     "MySQL": (("*.sql", "*.sql.gz"), dump(Dialect.MYSQL)),
     "PostgreSQL": (("*.sql", "*.sql.gz"), dump(Dialect.POSTGRES)),
     "dBase": (("*.dbf", "*.DBF"), dbase),
+    "copybook": (("*.cob", "*.CPY"), lambda _: replace(BASE, reader=Reader.COPYBOOK)),
+    "FHIR manifest": (("two_hospitals/**/manifest.json",), lambda _: replace(BASE, reader=Reader.FHIR_MANIFEST)),
 }
 
 
