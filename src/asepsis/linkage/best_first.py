@@ -17,8 +17,6 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from asepsis.linkage.stretches import starts
-
 CONTRADICTION: Final = -3.0
 """Bits below which a pair contradicts."""
 OUTWEIGHED: Final = 0.0
@@ -33,6 +31,9 @@ _SURE: Final = 6.0
 _MOST_GAIN: Final = 4.0
 
 Numbers = npt.NDArray[np.int32] | npt.NDArray[np.uint8]
+Clusters = npt.NDArray[np.int64]
+"""By node the number of a node that names its cluster; ``ALONE`` for a node without one."""
+ALONE: Final = -1
 Flags = npt.NDArray[np.bool_]
 Edge = tuple[int, int, float]
 """Two nodes and the bits for their being one person."""
@@ -73,11 +74,6 @@ class Edges:
             weight=np.concatenate([self.weight, more.weight]),
         )
 
-    def clusters(self) -> dict[int, int]:
-        """The left node of each edge as the cluster of both its nodes."""
-        lefts = self.left.tolist()
-        return dict(zip((*lefts, *self.right.tolist()), (*lefts, *lefts), strict=True))
-
     def alone(self) -> Flags:
         """Which edges share no node with another."""
         counts = np.bincount(np.concatenate([self.left, self.right]))
@@ -89,10 +85,12 @@ class Edges:
 class Partition:
     """The clusters as they grow. Nodes that no edge names are alone."""
 
-    cluster_of: dict[int, int] = field(default_factory=dict)
-    members: dict[int, list[int]] = field(default_factory=dict)
     lone: Edges = field(default_factory=lambda: Edges.of(()))
-    """The edges that are a cluster each."""
+    """The edges that are a cluster each: nearly all, so that they are never walked through one by one."""
+    cluster_of: dict[int, int] = field(default_factory=dict)
+    """By node, those of ``lone`` aside."""
+    members: dict[int, list[int]] = field(default_factory=dict)
+    """By cluster, those of ``lone`` aside."""
     joined: list[Edge] = field(default_factory=list)
     """The other edges that joined two clusters; components of those above a weight are the clusters at that weight."""
     refused: dict[str, int] = field(default_factory=lambda: {"duplicate_free": 0, "contradiction": 0, "tie": 0})
@@ -110,15 +108,13 @@ class Partition:
         self.cluster_of.update(dict.fromkeys([*small, *large], name))
         self.joined.append(edge)
 
-    def join_alone(self, edges: Edges) -> None:
-        """Make a cluster of each edge; no node of theirs is in a cluster."""
-        self.lone = edges
-        self.cluster_of.update(edges.clusters())
-        self.members.update((left, [left, right]) for left, right, _ in edges)
+    def clusters(self, *, nodes: int) -> Clusters:
+        """The cluster of each of ``nodes`` nodes."""
+        return _by_node(self.lone, self.cluster_of, nodes)
 
-    def at(self, weight: float) -> dict[int, int]:
-        """The cluster of every linked node when only joins of at least ``weight`` bits count."""
-        cluster_of = self.lone.where(self.lone.weight >= weight).clusters()
+    def at(self, weight: float, *, nodes: int) -> Clusters:
+        """The cluster of each of ``nodes`` nodes when only joins of at least ``weight`` bits count."""
+        cluster_of: dict[int, int] = {}
         members: dict[int, list[int]] = {}
         for left, right, bits in self.joined:
             if bits < weight:
@@ -131,14 +127,20 @@ class Partition:
             cluster_of[large] = large
             for node in moved:
                 cluster_of[node] = large
-        return cluster_of
+        return _by_node(self.lone.where(self.lone.weight >= weight), cluster_of, nodes)
 
 
-def clusters_by_node(linked: Mapping[int, int], alone: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """The cluster of every node as a column: that of ``linked``, else what stands in ``alone``."""
-    column = alone.copy()
-    column[np.fromiter(linked, np.int64, len(linked))] = np.fromiter(linked.values(), np.int64, len(linked))
-    return column
+def _by_node(lone: Edges, cluster_of: Mapping[int, int], nodes: int) -> Clusters:
+    """The left node of each lone edge names its cluster."""
+    found = np.full(nodes, ALONE, dtype=np.int64)
+    found[lone.left] = found[lone.right] = lone.left
+    found[np.fromiter(cluster_of, np.int64, len(cluster_of))] = [*cluster_of.values()]
+    return found
+
+
+def alone_as(clusters: Clusters, names: Clusters) -> Clusters:
+    """The cluster of every node; for one without any what stands in ``names``."""
+    return np.where(clusters == ALONE, names, clusters)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,6 +151,15 @@ class Acceptable:
     is_clear: Flags
     gain: float
     """Bits that being clear is worth: how much more often it is true of sure pairs than of poor ones."""
+
+
+def telling_from(*, is_free: Flags, threshold: float) -> float:
+    """The bits below which an edge can neither be a link nor be anything to one, so that it need not be looked at.
+
+    Where an owner lists each person once, every edge tells how often poor ones are clear. Elsewhere an edge is ranked
+    by its lead over edges of at most ``AHEAD`` fewer bits, and the rank is worth no more than ``CLEAR`` takes away.
+    """
+    return -np.inf if np.any(is_free) else min(CONTRADICTION, threshold + CLEAR) - AHEAD
 
 
 def acceptable(edges: Edges, *, owners: Numbers, is_free: Flags, threshold: float) -> Acceptable:
@@ -165,7 +176,7 @@ def acceptable(edges: Edges, *, owners: Numbers, is_free: Flags, threshold: floa
     is_clear = is_free[kept.left] & is_free[kept.right] & (lead >= AHEAD)
     is_found = kept.weight >= np.where(is_clear, min(CLEAR, threshold), threshold)
     sure, poor = kept.weight >= _SURE, kept.weight < CONTRADICTION
-    gain = _share(is_clear, sure) - _share(is_clear, poor)
+    gain = _share(is_clear, sure) - _share(is_clear, poor) if np.any(is_clear) else 0.0
     return Acceptable(edges=kept.where(is_found), is_clear=is_clear[is_found], gain=max(0.0, min(_MOST_GAIN, gain)))
 
 
@@ -190,23 +201,37 @@ def _share(is_clear: Flags, among: Flags) -> float:
 
 def _leads(edges: Edges, owners: Numbers) -> npt.NDArray[np.float64]:
     """By how many bits each edge leads over the best other one of its nodes; negative where it is not the best."""
+    sides, count = _sides(edges, owners)
+    best = np.full(count, -np.inf)
+    for side in sides:
+        np.maximum.at(best, side, edges.weight)
+    second, bests = np.full(count, -np.inf), np.zeros(count, dtype=np.int64)
+    for side in sides:
+        is_best = edges.weight == best[side]
+        bests += np.bincount(side[is_best], minlength=count)
+        np.maximum.at(second, side[~is_best], edges.weight[~is_best])
+    several = bests > 1
+    second[several] = best[several]
+    lead = np.full(len(edges), np.inf)
+    for side in sides:
+        rival = np.where(edges.weight == best[side], second[side], best[side])
+        np.minimum(lead, edges.weight - rival, out=lead)
+    return lead
+
+
+def _sides(edges: Edges, owners: Numbers) -> tuple[list[npt.NDArray[np.int64]], int]:
+    """For either node of each edge a number that the node has for the owner of the other; and how many there are."""
     many = int(owners.max(initial=0)) + 1
-    here = np.concatenate([edges.left, edges.right]).astype(np.int64) * many
-    side = here + owners[np.concatenate([edges.right, edges.left])]
-    weight = np.concatenate([edges.weight, edges.weight])
-    order = np.argsort(side)
-    first = starts(side[order])
-    if not len(first):
-        return np.array([])
-    ranked, group = weight[order], np.repeat(np.arange(len(first)), np.diff(np.append(first, len(side))))
-    best = np.maximum.reduceat(ranked, first)
-    is_best = ranked == best[group]
-    winners = np.flatnonzero(is_best)
-    others = ranked.copy()
-    others[winners[starts(group[winners])]] = -np.inf
-    lead = np.empty(len(side))
-    lead[order] = ranked - np.where(is_best, np.maximum.reduceat(others, first)[group], best[group])
-    return np.minimum(*np.split(lead, 2))
+    ways = (edges.left, edges.right), (edges.right, edges.left)
+    sides = [here.astype(np.int64) * many + owners[there] for here, there in ways]
+    if len(owners) * many <= _SPARSE * len(edges):
+        return sides, len(owners) * many
+    found, number = np.unique(np.concatenate(sides), return_inverse=True)
+    return np.split(number, 2), len(found)
+
+
+_SPARSE: Final = 4
+"""Numbers by edge that are a table of their own; more are counted out first."""
 
 
 def cluster_pairs(
@@ -217,9 +242,8 @@ def cluster_pairs(
     weights: Mapping[tuple[int, int], float],
 ) -> Partition:
     """Join the acceptable ``edges`` best first. ``weights`` has the bits of pairs (smaller node first) known at all."""
-    partition = Partition()
     is_alone = edges.alone()
-    partition.join_alone(edges.where(is_alone))
+    partition = Partition(lone=edges.where(is_alone))
     ordered = sorted(edges.where(~is_alone), key=lambda edge: (-edge[2], edge[0], edge[1]))
     rivals: dict[int, list[tuple[int, float]]] = defaultdict(list)
     for left, right, weight in ordered:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from asepsis.domain.names import Digest, PartyId
 from asepsis.errors.linkage import LinkShareMissing, LinkShareRefused
 from asepsis.linkage import quality
-from asepsis.linkage.best_first import Edges, acceptable, cluster_pairs
+from asepsis.linkage.best_first import ALONE, Edges, acceptable, cluster_pairs
 from asepsis.linkage.history import compare_maps, stable_links
 from asepsis.linkage.key import LinkKey, commitment, derive
 
@@ -90,7 +90,8 @@ def partition(edges: list[Any], owners: list[int], **options: Any) -> set[frozen
     is_free = np.array([owner in free for owner in owners])
     found = acceptable(Edges.of(edges), owners=np.array(owners, np.int32), is_free=is_free, threshold=0.0)
     done = cluster_pairs(found.edges, owners=owners, free=free, weights=options.get("weights", {}))
-    return {frozenset(members) for members in done.members.values()}
+    whole = done.clusters(nodes=len(owners)).tolist()
+    return {frozenset(node for node, own in enumerate(whole) if own == name) for name in whole if name != ALONE}
 
 
 def test_the_best_pair_comes_first_and_an_owner_gives_one_record() -> None:

@@ -26,6 +26,7 @@ from asepsis.engines.linkage.lines import load
 from asepsis.engines.linkage.near import NearByVariants
 from asepsis.engines.linkage.scoring import LEAST, TWIN_CAUTION, fit_classes, score
 from asepsis.errors.linkage import OneOwnerOnly, PersonIdMissing, TokensNotComparable, TokensUnreadable
+from asepsis.linkage.best_first import ALONE
 from asepsis.linkage.defaults import Defaults
 from asepsis.linkage.key import LinkKey
 from asepsis.linkage.tokens import TokenTable, tokenise
@@ -258,7 +259,8 @@ def test_a_record_that_no_key_finds_is_found_among_those_that_stay_alone(tables:
     kept = replace(scored, place=scored.place[~lost[scored.place]], weight=scored.weight[~lost[scored.place]])
     left = Pairs(i=pairs.i, j=pairs.j, keys=pairs.keys, is_late=pairs.is_late | lost)
     _, again = join_pairs(judge, left, kept, threshold=0.0)
-    assert all(again.cluster_of[a] == again.cluster_of[b] for a, b in sure)
+    clusters = again.clusters(nodes=len(lines.owner_of)).tolist()
+    assert all(clusters[a] == clusters[b] != ALONE for a, b in sure)
 
 
 def test_who_may_be_a_twin_needs_more_where_sexes_are_known(tables: dict[PartyId, TokenTable]) -> None:

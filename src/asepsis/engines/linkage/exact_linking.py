@@ -17,7 +17,7 @@ from asepsis.engines.linkage.guard import private_engine, withheld
 from asepsis.engines.linkage.latent_linking import Engine, LinkOptions
 from asepsis.engines.linkage.person_map import write_person_map
 from asepsis.errors.linkage import FilterRefused, OneOwnerOnly, RuleProfileUnknown
-from asepsis.linkage.best_first import Edge, Edges, Partition, cluster_pairs
+from asepsis.linkage.best_first import ALONE, Clusters, Edge, Edges, cluster_pairs
 from asepsis.linkage.profiles import PROFILES
 from asepsis.linkage.quality import bits
 from asepsis.linkage.tokens import TokenTable
@@ -96,25 +96,26 @@ def _finish(
     free = frozenset(nodes.filter(nodes["is_free"])["owner"].to_pylist())
     kept = Edges.of(edge for edge in edges if owner_of[edge[0]] != owner_of[edge[1]] or owner_of[edge[0]] not in free)
     partition = cluster_pairs(kept, owners=owner_of, free=free, weights={})
-    clusters = {level: partition.at(bits(level)) for level in LEVELS}
+    linked = partition.clusters(nodes=len(owner_of))
+    clusters = {level: partition.at(bits(level), nodes=len(owner_of)) for level in LEVELS}
     named = pa.table(
         {
             "owner": pa.array(owners, pa.string()).take(nodes["owner"].combine_chunks()),
             "person_id": nodes["person_id"],
         }
     )
-    write_person_map(named, partition, clusters, output=output, mode=mode, randomness=engine.randomness)
-    return _report(partition, owner_of, mode)
+    write_person_map(named, linked, clusters, output=output, mode=mode, randomness=engine.randomness)
+    return _report(linked, owner_of, mode)
 
 
-def _report(partition: Partition, owner_of: Sequence[int], mode: LinkMode) -> RulesReport:
+def _report(linked: Clusters, owner_of: Sequence[int], mode: LinkMode) -> RulesReport:
     members: defaultdict[int, list[int]] = defaultdict(list)
-    for node, cluster in partition.cluster_of.items():
-        members[cluster].append(node)
+    for node, cluster in enumerate(linked.tolist()):
+        members[node if cluster == ALONE else cluster].append(node)
     return RulesReport(
         grade=GRADES[mode],
         records=len(owner_of),
-        persons=len(owner_of) - len(partition.cluster_of) + len(members),
+        persons=len(members),
         persons_in_several_owners=sum(len({owner_of[node] for node in nodes}) > 1 for nodes in members.values()),
         links=sum(len(nodes) * (len(nodes) - 1) // 2 for nodes in members.values()),
     )

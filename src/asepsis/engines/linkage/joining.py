@@ -21,7 +21,17 @@ from asepsis.engines.linkage.latent import Fitted
 from asepsis.engines.linkage.lines import Ids, Lines
 from asepsis.engines.linkage.near import Nearness
 from asepsis.engines.linkage.scoring import LEAST, Scored, Weights, score
-from asepsis.linkage.best_first import CLEAR, Acceptable, Edges, Numbers, Partition, acceptable, cluster_pairs
+from asepsis.linkage.best_first import (
+    ALONE,
+    CLEAR,
+    Acceptable,
+    Edges,
+    Numbers,
+    Partition,
+    acceptable,
+    cluster_pairs,
+    telling_from,
+)
 from asepsis.linkage.classes import LatentClass
 from asepsis.linkage.stretches import starts
 
@@ -44,15 +54,18 @@ class Judge:
         """The given pairs of nodes that have at least ``least`` bits."""
         i, j = self.lines.between(left, right)
         compared = compare(self.lines, i, j, near=self.near, threads=self.threads)
-        scored = score(self.lines, compared, self.fitted, is_late=np.zeros(len(i), dtype=np.bool_), least=least)
+        is_late = np.zeros(len(i), dtype=np.bool_)
+        scored = score(self.lines, compared, self.fitted, is_late=is_late, least=least, threads=self.threads)
         return _edges(self.lines, i[scored.place], j[scored.place], scored.weight)
 
 
 def join_pairs(judge: Judge, pairs: Pairs, scored: Scored, *, threshold: float) -> tuple[Acceptable, Partition]:
     """The edges that may be links, and the persons that they make."""
-    is_kept = (scored.weight >= _LEAST_LATE) | ~pairs.is_late[scored.place]
-    place = scored.place[is_kept]
-    edges = _edges(judge.lines, pairs.i[place], pairs.j[place], scored.weight[is_kept])
+    least = telling_from(is_free=judge.lines.is_free, threshold=threshold)
+    kept = np.flatnonzero(scored.weight >= least)
+    kept = kept[(scored.weight[kept] >= _LEAST_LATE) | ~pairs.is_late[scored.place[kept]]]
+    place = scored.place[kept]
+    edges = _edges(judge.lines, pairs.i[place], pairs.j[place], scored.weight[kept])
     found, partition = _joined(judge, edges, threshold)
     more = _residual(judge, pairs, partition)
     return _joined(judge, _and_more(judge, edges, more), threshold) if len(more) else (found, partition)
@@ -70,9 +83,7 @@ def _joined(judge: Judge, edges: Edges, threshold: float) -> tuple[Acceptable, P
 def _residual(judge: Judge, pairs: Pairs, partition: Partition) -> Edges:
     """The pairs of nodes without a cluster that no early key found, as far as they may be links."""
     lines = judge.lines
-    is_alone = np.ones(len(lines.owner_of), dtype=np.bool_)
-    is_alone[list(partition.cluster_of)] = False
-    alone = np.flatnonzero(is_alone).astype(np.int32)
+    alone = np.flatnonzero(partition.clusters(nodes=len(lines.owner_of)) == ALONE).astype(np.int32)
     if len(alone) ** 2 / 2 > _MOST_RESIDUAL:
         return Edges.of(())
     one, two = np.triu_indices(len(alone), 1)

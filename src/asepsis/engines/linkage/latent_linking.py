@@ -83,21 +83,23 @@ def link_tokens(
             _refuse_too_many(records * BYTES + len(pairs) * _PAIR_BYTES, engine)
         with withheld("comparing pairs", records=records):
             compared = comparing.compare(lines, pairs.i, pairs.j, near=nearness, threads=engine.threads)
-            fitted = scoring.fit_classes(compared, is_late=pairs.is_late)
-            scored = scoring.score(lines, compared, fitted, is_late=pairs.is_late, least=scoring.LEAST)
+            fitted = scoring.fit_classes(compared, is_late=pairs.is_late, threads=engine.threads)
+            scored = scoring.score(
+                lines, compared, fitted, is_late=pairs.is_late, least=scoring.LEAST, threads=engine.threads
+            )
         with withheld("joining pairs", records=records):
             least = max(options.minimum, _SURE) if len(pairs) < _FEW_PAIRS else options.minimum
             judge = Judge(lines=lines, fitted=fitted, near=nearness, threads=engine.threads)
             found, partition = join_pairs(judge, pairs, scored, threshold=bits(least))
         with withheld("writing the link map", records=records):
-            clusters = {level: partition.at(bits(level)) for level in LEVELS}
-            write_person_map(
-                lines.nodes(owners), partition, clusters, output=output, mode=options.mode, randomness=engine.randomness
-            )
+            nodes = lines.nodes(owners)
+            linked = partition.clusters(nodes=len(nodes))
+            clusters = {level: partition.at(bits(level), nodes=len(nodes)) for level in LEVELS}
+            write_person_map(nodes, linked, clusters, output=output, mode=options.mode, randomness=engine.randomness)
         with withheld("counting", records=records):
             done = Finished(
                 owners=owners, lines=lines, pairs=pairs, uses=uses, scored=scored, compared=compared,
-                fitted=fitted, least=least, found=found, partition=partition, clusters=clusters,
+                fitted=fitted, least=least, found=found, refused=partition.refused, linked=linked, clusters=clusters,
             )  # fmt: skip
             report = make_report(tables, done, options.mode, options.canaries)
             return replace(report, pools=review_pools(owners, lines, pairs, scored)) if options.reviews else report

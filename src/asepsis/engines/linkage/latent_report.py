@@ -20,7 +20,7 @@ from asepsis.engines.linkage.lines import Flags, Ids, Lines
 from asepsis.engines.linkage.score_bands import score_bands
 from asepsis.engines.linkage.scoring import Scored, Weights, found_by_keys
 from asepsis.linkage import quality
-from asepsis.linkage.best_first import Acceptable, Partition, clusters_by_node
+from asepsis.linkage.best_first import Acceptable, Clusters, alone_as
 from asepsis.linkage.threshold_curve import threshold_curve
 from asepsis.linkage.tokens import TokenTable
 
@@ -42,9 +42,11 @@ class Finished:
     least: float
     """The posterior from which a pair is a link."""
     found: Acceptable
-    partition: Partition
-    clusters: Mapping[float, Mapping[int, int]]
-    """The linked nodes at each minimum posterior."""
+    refused: Mapping[str, int]
+    """How many edges joined nothing, by reason."""
+    linked: Clusters
+    clusters: Mapping[float, Clusters]
+    """The clusters at each minimum posterior."""
 
 
 def make_report(
@@ -54,8 +56,9 @@ def make_report(
     canaries: frozenset[tuple[PartyId, int]],
 ) -> QualityReport:
     """Count a finished run."""
-    lines, members = done.lines, done.partition.members.values()
-    cluster = clusters_by_node(done.partition.cluster_of, np.arange(len(lines.owner_of)))
+    lines = done.lines
+    cluster = alone_as(done.linked, np.arange(len(lines.owner_of)))
+    sizes = np.bincount(cluster, minlength=1)
     linked = _linked(done, cluster)
     found_by = found_by_keys(done.pairs, done.scored)
     blocking = quality.blocking_recall(found_by)
@@ -64,9 +67,9 @@ def make_report(
     return QualityReport(
         grade=GRADES[mode],
         records=len(cluster),
-        persons=len(cluster) - len(done.partition.cluster_of) + len(members),
+        persons=int(np.count_nonzero(sizes)),
         persons_in_several_owners=int(np.count_nonzero(_is_in_several(lines, cluster))),
-        links=sum(len(nodes) * (len(nodes) - 1) // 2 for nodes in members),
+        links=int((sizes * (sizes - 1) // 2).sum()),
         compared=len(done.pairs),
         precision=quality.expected_precision(sure),
         recall=recall,
@@ -74,7 +77,7 @@ def make_report(
         calibration=quality.calibration(sure, linked.ids),
         rates=tuple(_rates(done, cluster)),
         weak={level: _in_several(lines, linked_at) for level, linked_at in done.clusters.items()},
-        refused=dict(done.partition.refused),
+        refused=dict(done.refused),
         impossible={"sex": _contradicted(linked.sexes), "national_id": _contradicted(linked.ids)},
         canaries_planted=len({person for _, person in canaries}),
         canaries_found=_canaries(done, cluster, canaries),
@@ -128,8 +131,8 @@ def _is_in_several(lines: Lines, cluster: npt.NDArray[np.int64]) -> Flags:
     return several
 
 
-def _in_several(lines: Lines, clusters: Mapping[int, int]) -> int:
-    cluster = clusters_by_node(clusters, np.arange(len(lines.owner_of)))
+def _in_several(lines: Lines, clusters: Clusters) -> int:
+    cluster = alone_as(clusters, np.arange(len(lines.owner_of)))
     return int(np.count_nonzero(_is_in_several(lines, cluster)))
 
 

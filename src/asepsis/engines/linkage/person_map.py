@@ -18,8 +18,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from asepsis.domain.linkage import GRADES, LEVELS, LinkGrade, LinkMode
+from asepsis.engines.linkage.blocks import distinct
 from asepsis.errors.linkage import RandomnessRefused
-from asepsis.linkage.best_first import Partition, clusters_by_node
+from asepsis.linkage.best_first import ALONE, Clusters, alone_as
 
 _BYTES: Final = 8
 _BITS: Final = 62
@@ -51,7 +52,8 @@ def draw_ids(count: int, *, randomness: Callable[[int], bytes]) -> Ids:
         numbers = np.frombuffer(data, dtype=">u8") >> np.uint64(_BYTES * 8 - _BITS)
         drawn = np.concatenate([drawn, numbers.astype(np.int64)])
         # An ascending order would tell the order of the identifiers; so the first of each is kept where it stands.
-        drawn = drawn[np.sort(np.unique(drawn, return_index=True)[1])]
+        if len(drawn) != len(distinct(drawn.copy())):
+            drawn = drawn[np.sort(np.unique(drawn, return_index=True)[1])]
     if len(drawn) != count:
         raise RandomnessRefused
     return drawn
@@ -59,8 +61,8 @@ def draw_ids(count: int, *, randomness: Callable[[int], bytes]) -> Ids:
 
 def write_person_map(
     nodes: pa.Table,
-    partition: Partition,
-    clusters: Mapping[float, Mapping[int, int]],
+    linked: Clusters,
+    clusters: Mapping[float, Clusters],
     *,
     output: Path,
     mode: LinkMode,
@@ -68,16 +70,17 @@ def write_person_map(
 ) -> None:
     """Draw the identifiers and write the map in one piece. Raises RandomnessRefused.
 
-    ``nodes`` has owner and person of every node, ``clusters`` the linked nodes at each of ``LEVELS``.
+    ``nodes`` has owner and person of every node, ``linked`` the clusters of the run and ``clusters`` those at each of
+    ``LEVELS``, finer the higher the level.
     """
     count = len(nodes)
-    names = _names(partition.cluster_of, [clusters[level] for level in LEVELS[1:]], count)
+    names = _names(linked, [clusters[level] for level in LEVELS[1:]])
     ids = draw_ids(1 + max((int(each.max(initial=-1)) for each in names), default=-1), randomness=randomness)
     columns = {
         "owner": nodes["owner"],
         "person_id": nodes["person_id"],
         "link_id": ids[names[0]],
-        "p_link": _levels(partition, clusters, count) if GRADES[mode] is LinkGrade.A else pa.nulls(count, pa.float64()),
+        "p_link": _levels(linked, clusters) if GRADES[mode] is LinkGrade.A else pa.nulls(count, pa.float64()),
         "grade": pa.repeat(GRADES[mode].value, count),
         "link_id_90": ids[names[1]],
         "link_id_99": ids[names[2]],
@@ -88,27 +91,30 @@ def write_person_map(
     output.write_bytes(content.getvalue())
 
 
-def _names(linked: Mapping[int, int], finer: Sequence[Mapping[int, int]], count: int) -> list[Ids]:
+def _names(linked: Clusters, finer: Sequence[Clusters]) -> list[Ids]:
     """The number of each node's identifier at each level; the part of a person with its least node keeps its number."""
-    first = clusters_by_node(linked, np.arange(count, dtype=np.int64))
-    nodes = np.sort(np.fromiter(linked, np.int64, len(linked)))
+    count = len(linked)
+    numbers = np.arange(count, dtype=np.int64)
+    first = alone_as(linked, numbers)
+    nodes = np.flatnonzero(linked != ALONE)
     person = first[nodes]
+    least = np.empty(count, dtype=np.int64)
+    least[person[::-1]] = nodes[::-1]  # the last one stays
     names, fresh = [first], count
     for level in finer:
-        part = clusters_by_node(level, -1 - np.arange(count, dtype=np.int64))[nodes]
-        _, least, whose = np.unique(person, return_index=True, return_inverse=True)
-        moved = np.flatnonzero(part != part[least][whose])
-        apart, number = np.unique(person[moved] * 2 * count + part[moved] + count, return_inverse=True)
+        part = alone_as(level, -1 - numbers)
+        moved = nodes[part[nodes] != part[least[person]]]
+        apart, number = np.unique(first[moved] * 2 * count + part[moved] + count, return_inverse=True)
         named = first.copy()
-        named[nodes[moved]] = fresh + number
+        named[moved] = fresh + number
         names.append(named)
         fresh += len(apart)
     return names
 
 
-def _levels(partition: Partition, clusters: Mapping[float, Mapping[int, int]], count: int) -> pa.Array:
-    levels = np.full(count, np.nan)
-    levels[list(partition.cluster_of)] = LEVELS[0]
+def _levels(linked: Clusters, clusters: Mapping[float, Clusters]) -> pa.Array:
+    levels = np.full(len(linked), np.nan)
+    levels[linked != ALONE] = LEVELS[0]
     for level in LEVELS[1:]:
-        levels[list(clusters[level])] = level
+        levels[clusters[level] != ALONE] = level
     return pa.array(levels, pa.float64(), mask=np.isnan(levels))

@@ -15,9 +15,10 @@ from asepsis.domain.linkage import ScoreBand
 from asepsis.engines.linkage.blocking import Pairs
 from asepsis.engines.linkage.comparing import Compared, unpacked
 from asepsis.engines.linkage.latent import Fitted, weigh
-from asepsis.engines.linkage.lines import Ids, Lines
+from asepsis.engines.linkage.lines import Lines
 from asepsis.engines.linkage.scoring import Scored
 from asepsis.linkage.classes import CLASSES, COMPARISONS, LatentClass
+from asepsis.linkage.stretches import Places
 
 EDGES: Final = (-20, -15, -10, -5, 0, 5, 10, 15, 20)
 """Where the bands begin, in bits; the last one has no end. A pair of no bits is one person or not with equal odds."""
@@ -30,7 +31,8 @@ def score_bands(
 
     That one is there would else tell of its first record.
     """
-    sides = (lines.node[pairs.i[scored.place]], lines.node[pairs.j[scored.place]])
+    node = lines.node.astype(np.intp)
+    sides = (node[pairs.i[scored.place]], node[pairs.j[scored.place]])
     best = _best(sides, scored.weight, nodes=len(lines.owner_of))
     with_pair = np.flatnonzero(best >= 0)
     chosen = best[with_pair]
@@ -45,7 +47,7 @@ def score_bands(
     )
 
 
-def _best(sides: tuple[Ids, Ids], weight: npt.NDArray[np.float64], *, nodes: int) -> npt.NDArray[np.int64]:
+def _best(sides: tuple[Places, Places], weight: npt.NDArray[np.float64], *, nodes: int) -> Places:
     """By node the place of its best pair; -1 for a node without any."""
     most = np.full(nodes, -np.inf)
     for side in sides:

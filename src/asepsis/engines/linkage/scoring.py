@@ -7,18 +7,19 @@ must explain. So the frequency of the agreeing value moves the coincidence class
 from __future__ import annotations
 
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
 from asepsis.engines.linkage.blocking import Pairs
 from asepsis.engines.linkage.comparing import BITS, Compared, unpacked
 from asepsis.engines.linkage.latent import Fitted, Matrix, fit, weigh
 from asepsis.engines.linkage.lines import Flags, Ids, Lines
 from asepsis.linkage.classes import CLASSES, COMPARISONS, LatentClass
+from asepsis.linkage.stretches import Places
 
 Weights = npt.NDArray[np.float64]
 LEAST: Final = -20.0
@@ -42,27 +43,120 @@ class Scored:
     weight: Weights
 
 
-def fit_classes(compared: Compared, *, is_late: Flags) -> Fitted:
+def fit_classes(compared: Compared, *, is_late: Flags, threads: int = 1) -> Fitted:
     """Fit the classes to the patterns of the pairs that are not late."""
-    packed, counts = np.unique(compared.pattern[~is_late], return_counts=True)
+    packed, counts = _counted(compared.pattern, ~is_late, threads=threads)
     return fit([unpacked(pattern) for pattern in packed.tolist()], counts.tolist(), comparisons=COMPARISONS)
 
 
-def score(lines: Lines, compared: Compared, fitted: Fitted, *, is_late: Flags, least: float) -> Scored:
-    """The pairs that have at least ``least`` bits."""
-    encoded = pa.array(compared.pattern).dictionary_encode()
-    packed, kinds = encoded.dictionary.to_numpy(), encoded.indices.to_numpy()
-    logs = weigh(fitted, [unpacked(pattern) for pattern in packed.tolist()], comparisons=COMPARISONS)
-    place = np.flatnonzero((_most(logs) >= least)[kinds])
-    kind = kinds[place]
-    given = _rarity(lines.columns["given"])[compared.given[place]]
-    family = _rarity(lines.columns["family"])[compared.family[place]]
-    caution = TWIN_CAUTION if np.any(lines.columns["sex"]) else 0.0
-    weight = _weights(logs, kind, given, family, caution=caution)
-    weight -= np.where(is_late[place], HANDICAP, 0.0)
-    weight -= np.where(_unlike_birth(lines, packed)[kind], UNLIKE_BIRTH, 0.0)
-    kept = weight >= least
-    return Scored(place=place[kept], weight=weight[kept])
+def score(
+    lines: Lines, compared: Compared, fitted: Fitted, *, is_late: Flags, least: float, threads: int = 1
+) -> Scored:
+    """The pairs that have at least ``least`` bits; in chunks side by side on ``threads``."""
+    packed, _ = _counted(compared.pattern, np.ones(len(is_late), dtype=np.bool_), threads=threads)
+    known = _Known.of(lines, packed, fitted)
+
+    def part(start: int) -> Scored:
+        chunk = slice(start, start + _AT_ONCE)
+        of_chunk = Compared(pattern=compared.pattern[chunk], given=compared.given[chunk], family=compared.family[chunk])
+        place, weight = known.weights(of_chunk, is_late[chunk], least)
+        return Scored(place=place + start, weight=weight)
+
+    with ThreadPoolExecutor(threads) as pool:
+        parts = list(pool.map(part, range(0, max(1, len(is_late)), _AT_ONCE)))
+    return Scored(
+        place=np.concatenate([each.place for each in parts]), weight=np.concatenate([each.weight for each in parts])
+    )
+
+
+_AT_ONCE: Final = 1 << 17
+"""As many as the values of which stay in the cache of a processor."""
+
+
+def _counted(
+    patterns: npt.NDArray[np.uint32], among: Flags, *, threads: int
+) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.int64]]:
+    """The distinct patterns of some pairs in ascending order, and how many have each."""
+
+    def part(start: int) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.int64]]:
+        chunk = slice(start, start + _AT_ONCE)
+        return np.unique(patterns[chunk][among[chunk]], return_counts=True)
+
+    with ThreadPoolExecutor(threads) as pool:
+        parts = list(pool.map(part, range(0, max(1, len(patterns)), _AT_ONCE)))
+    packed, which = np.unique(np.concatenate([found for found, _ in parts]), return_inverse=True)
+    counts = np.zeros(len(packed), dtype=np.int64)
+    np.add.at(counts, which, np.concatenate([counted for _, counted in parts]))
+    return packed, counts
+
+
+class _Kinds:
+    """The places of known patterns: a table for all that begin alike."""
+
+    def __init__(self, packed: npt.NDArray[np.uint32]) -> None:
+        heads = np.unique(packed >> _TAIL)
+        self._table_of = np.zeros(1 << BITS * len(COMPARISONS) - int(_TAIL), dtype=np.uint32)
+        self._table_of[heads] = np.arange(len(heads), dtype=np.uint32) << _TAIL
+        self._places = np.zeros(len(heads) << int(_TAIL), dtype=np.int32)
+        self._places[self._slots(packed)] = np.arange(len(packed), dtype=np.int32)
+
+    def of(self, patterns: npt.NDArray[np.uint32]) -> Ids:
+        """The place of each pattern; all are known."""
+        return self._places.take(self._slots(patterns))
+
+    def _slots(self, patterns: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint32]:
+        return self._table_of.take(patterns >> _TAIL) | (patterns & _IN_TAIL)
+
+
+_TAIL: Final = np.uint32(12)
+_IN_TAIL: Final = np.uint32((1 << 12) - 1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Known:
+    """What is the same for all pairs of a pattern, by its kind, and for all pairs with a name."""
+
+    kinds: _Kinds
+    logs: Matrix
+    caution: float
+    most: Weights
+    nameless: Weights
+    """The bits of a pair that agrees in no name."""
+    less: Weights
+    given: Weights
+    family: Weights
+
+    @classmethod
+    def of(cls, lines: Lines, packed: npt.NDArray[np.uint32], fitted: Fitted) -> _Known:
+        logs = weigh(fitted, [unpacked(pattern) for pattern in packed.tolist()], comparisons=COMPARISONS)
+        caution = TWIN_CAUTION if np.any(lines.columns["sex"]) else 0.0
+        no_name = np.zeros(len(packed))
+        return cls(
+            kinds=_Kinds(packed),
+            logs=logs,
+            caution=caution,
+            most=_most(logs),
+            nameless=_weights(logs, np.arange(len(packed)), no_name, no_name, caution=caution),
+            less=np.where(_unlike_birth(lines, packed), UNLIKE_BIRTH, 0.0),
+            given=_rarity(lines.columns["given"]),
+            family=_rarity(lines.columns["family"]),
+        )
+
+    def weights(self, compared: Compared, is_late: Flags, least: float) -> tuple[Places, Weights]:
+        """The places of the pairs that have at least ``least`` bits, and their bits."""
+        kinds = self.kinds.of(compared.pattern)
+        place = np.flatnonzero((self.most >= least)[kinds])
+        kind = kinds[place]
+        weight = self.nameless[kind]
+        named = np.flatnonzero(compared.given[place] | compared.family[place])
+        given, family = (
+            shift[name[place[named]]] for shift, name in ((self.given, compared.given), (self.family, compared.family))
+        )
+        weight[named] = _weights(self.logs, kind[named], given, family, caution=self.caution)
+        weight -= np.where(is_late[place], HANDICAP, 0.0)
+        weight -= self.less[kind]
+        kept = weight >= least
+        return place[kept], weight[kept]
 
 
 def found_by_keys(pairs: Pairs, scored: Scored) -> dict[int, float]:
@@ -83,7 +177,7 @@ def _most(logs: Matrix) -> Weights:
     return most
 
 
-def _weights(logs: Matrix, kind: npt.NDArray[np.int32], given: Weights, family: Weights, *, caution: float) -> Weights:
+def _weights(logs: Matrix, kind: Places | Ids, given: Weights, family: Weights, *, caution: float) -> Weights:
     """The log odds of a match, in bits; rare names speak against a coincidence, ``caution`` for twins."""
     shifts: Mapping[LatentClass, Weights | float] = {
         LatentClass.NAMESAKE: given + family,
