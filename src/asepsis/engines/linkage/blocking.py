@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import pairwise
 from math import prod
 from typing import Final
 
@@ -129,7 +130,19 @@ def find_candidates(lines: Lines, *, threads: int) -> tuple[Pairs, list[KeyUse]]
             found.append(codes)
             uses.append(use)
         del codes
-    return _united(found), uses
+        ends = [0, *_quantiles(found, threads), len(lines) << _HIGHER]
+        parts = list(pool.map(lambda within: _united(found, *within), pairwise(ends)))
+    return _joined(parts), uses
+
+
+def _quantiles(found: Sequence[npt.NDArray[np.int64]], parts: int) -> list[int]:
+    """Numbers of pairs that part all that were found into about as many each; two pairs of a line stay together."""
+    some = np.sort(np.concatenate([codes[::_SAMPLED] for codes in found]))
+    places = np.arange(1, parts) * len(some) // parts
+    return [int(code) >> _HIGHER << _HIGHER for code in some[places]] if len(some) else [0] * (parts - 1)
+
+
+_SAMPLED: Final = 64
 
 
 def _apart(lines: Lines) -> Ids:
@@ -194,10 +207,9 @@ _HIGHER: Final = _KEY + _LINE
 """Where key, higher line and lower line stand in the number of a pair."""
 
 
-def _united(found: list[npt.NDArray[np.int64]]) -> Pairs:
-    """Every pair once, with all its keys. Empties ``found``, which is large."""
-    codes = np.concatenate(found)
-    found.clear()
+def _united(found: Sequence[npt.NDArray[np.int64]], least: int, end: int) -> Pairs:
+    """Every pair from ``least`` to before ``end`` once, with all its keys."""
+    codes = np.concatenate([each[(each >= least) & (each < end)] for each in found])
     codes.sort()
     bits = np.left_shift(np.uint64(1), (codes & ((1 << _KEY) - 1)).view(np.uint64))
     codes >>= _KEY
@@ -207,6 +219,15 @@ def _united(found: list[npt.NDArray[np.int64]]) -> Pairs:
     j = (pairs & ((1 << _LINE) - 1)).astype(np.int32)
     pairs >>= _LINE
     return Pairs(i=pairs.astype(np.int32), j=j, keys=keys, is_late=(keys & _EARLY) == 0)
+
+
+def _joined(parts: Sequence[Pairs]) -> Pairs:
+    return Pairs(
+        i=np.concatenate([part.i for part in parts]),
+        j=np.concatenate([part.j for part in parts]),
+        keys=np.concatenate([part.keys for part in parts]),
+        is_late=np.concatenate([part.is_late for part in parts]),
+    )
 
 
 _EARLY: Final = np.uint64(sum(1 << number for number, key in enumerate(KEYS) if not key.is_late))

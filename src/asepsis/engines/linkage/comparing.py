@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from asepsis.engines.linkage.lines import EQUAL_ONLY, Flags, Forms, Ids, Lines
+from asepsis.engines.linkage.lines import COMPARED, EQUAL_ONLY, MARKS, Flags, Forms, Ids, Lines
 from asepsis.engines.linkage.near import NEAR, Levels, Nearness
 from asepsis.linkage.classes import COMPARISONS, MISSING
 from asepsis.linkage.stretches import Places
@@ -62,10 +62,17 @@ class _Beside:
     def __init__(self, lines: Lines, i: Ids, j: Ids, near: Nearness) -> None:
         self.lines, self._near = lines, near
         self.i, self.j = i.astype(np.intp), j.astype(np.intp)
-        left, right = (lines.rows.take(line, axis=0, mode="clip") for line in (self.i, self.j))
-        same, known = np.ascontiguousarray((left == right).T), np.ascontiguousarray(np.logical_and(left, right).T)
-        self._agree = {name: (same[at], known[at]) for at, name in enumerate(EQUAL_ONLY)}
-        self._held: dict[str, tuple[Ids, Ids]] = {}
+        self._same, self._known = (np.empty((len(COMPARED) + 1, len(i)), dtype=np.bool_) for _ in range(2))
+        self._left, self._right = (np.empty((len(COMPARED) + 1 - _VALUES, len(i)), dtype=np.int32) for _ in range(2))
+        for start in range(0, len(i), _ROWS_AT_ONCE):
+            self._turn(slice(start, start + _ROWS_AT_ONCE))
+
+    def _turn(self, chunk: slice) -> None:
+        """Make columns of the rows of two lines each."""
+        left, right = (self.lines.rows.take(line[chunk], axis=0, mode="clip") for line in (self.i, self.j))
+        self._same[:, chunk] = (left == right).T
+        self._known[:, chunk] = np.logical_and(left, right).T
+        self._left[:, chunk], self._right[:, chunk] = left[:, _VALUES:].T, right[:, _VALUES:].T
 
     def __len__(self) -> int:
         """How many pairs."""
@@ -73,31 +80,28 @@ class _Beside:
 
     def both(self, name: str) -> tuple[Ids, Ids]:
         """The two values of a column that has variants."""
-        if name not in self._held:
-            column = self.lines.columns[name]
-            self._held[name] = column.take(self.i, mode="clip"), column.take(self.j, mode="clip")
-        return self._held[name]
+        at = _AT[name] - _VALUES
+        return self._left[at], self._right[at]
 
-    def _agreement(self, name: str) -> tuple[Flags, Flags]:
-        if name not in self._agree:
-            left, right = self.both(name)
-            self._agree[name] = left == right, np.logical_and(left, right)
-        return self._agree[name]
+    def either(self, mark: str, other: str) -> Flags:
+        """Whether the first line has one mark or the second line the other."""
+        one, two = (np.int32(1 << MARKS.index(each)) for each in (mark, other))
+        either: Flags = ((self._left[-1] & one) | (self._right[-1] & two)) > 0
+        return either
 
     def known(self, name: str) -> Flags:
         """Whether both have a value."""
-        return self._agreement(name)[1]
+        known: Flags = self._known[_AT[name]]
+        return known
 
     def equal(self, name: str) -> Flags:
         """Whether both have the same value."""
-        same, known = self._agreement(name)
-        equal: Flags = same & known
+        equal: Flags = self._same[_AT[name]] & self._known[_AT[name]]
         return equal
 
     def differ(self, name: str) -> Flags:
         """Whether both have a value, and not the same."""
-        same, known = self._agreement(name)
-        differ: Flags = known > same
+        differ: Flags = self._known[_AT[name]] > self._same[_AT[name]]
         return differ
 
     def near(self, name: str, *, where: Flags | None = None) -> Levels:
@@ -117,6 +121,9 @@ class _Beside:
         return self._asked(name, left, right, where & (left != right) & np.logical_and(left, right))
 
     def _asked(self, name: str, left: Ids, right: Ids, asked: Flags) -> Levels:
+        if self._near.is_table(Domain(DOMAIN_OF[name])):
+            every: Levels = self._near(Domain(DOMAIN_OF[name]), left, right) * asked
+            return every
         places = np.flatnonzero(asked)
         levels = np.zeros(len(asked), dtype=np.int8)
         levels[places] = self._near(
@@ -185,9 +192,7 @@ def _names(pairs: _Beside) -> tuple[Levels, Levels, Flags]:
     nick = pairs.equal("given_canonical")
     initials = pairs.equal("given_initial")
     given = _name(pairs, "given", weak=initials, sound=pairs.equal("given_sound"), nick=nick)
-    is_initial = pairs.lines.is_initial
-    either = is_initial.take(pairs.i, mode="clip") | is_initial.take(pairs.j, mode="clip")
-    only_initial = either & (given >= 0) & (given < NEAR)
+    only_initial = pairs.either("is_initial", "is_initial") & (given >= 0) & (given < NEAR)
     given[only_initial] = np.where(initials[only_initial], 2, 0)
     family = _name(pairs, "family", weak=pairs.equal("family_four"), sound=pairs.equal("family_sound"), nick=None)
     one, other = pairs.crosswise("given", "family"), pairs.crosswise("family", "given")
@@ -223,8 +228,8 @@ def _share_a_form(pairs: _Beside, name: str, other: str, *, where: Flags) -> Fla
     """Whether a form of a name is one of a name of the second line, where either has more than one."""
     forms, others = (pairs.lines.forms[f"{each}_forms"] for each in (name, other))
     left, right = pairs.both(name)[0], pairs.both(other)[1]
-    several = forms.is_several.take(pairs.i, mode="clip") | others.is_several.take(pairs.j, mode="clip")
-    places = np.flatnonzero(several & where & np.logical_and(left, right))
+    several = where & pairs.either(f"{name}_forms", f"{other}_forms")
+    places = np.flatnonzero(several & np.logical_and(left, right))
     lefts = _spread(forms, pairs.i[places], left[places])
     rights = _spread(others, pairs.j[places], right[places])
     shared = np.zeros(len(pairs), dtype=np.bool_)
@@ -246,6 +251,12 @@ def _spread(forms: Forms, lines: Places, values: Ids) -> npt.NDArray[np.int64]:
 
 
 _FORM: Final = 32
+_AT: Final[Mapping[str, int]] = {name: at for at, name in enumerate(COMPARED)}
+"""Where a column stands in the rows."""
+_VALUES: Final = len(EQUAL_ONLY)
+"""From where on more than equality is asked."""
+_ROWS_AT_ONCE: Final = 1 << 11
+"""As many as stay in the cache of a processor while column after column is taken out of them."""
 
 
 def _birth(pairs: _Beside) -> Levels:

@@ -15,17 +15,24 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from asepsis.domain.names import PartyId
-from asepsis.linkage.token_fields import DOMAIN_OF, LISTS, TOKENS
+from asepsis.linkage.token_fields import DOMAIN_OF, LISTS, NUMBER_OF, TOKENS
 from asepsis.linkage.tokens import TokenTable
 
 Ids = npt.NDArray[np.int32]
 """Numbers of values; 0 is missing."""
 Flags = npt.NDArray[np.bool_]
-EQUAL_ONLY: Final = tuple(name for name in TOKENS if name not in DOMAIN_OF)
-"""Columns of which only equality is ever asked."""
-BYTES: Final = 4 * (len(TOKENS) + len(EQUAL_ONLY) + 2 * len(LISTS) + 2)
+EQUAL_ONLY: Final = tuple(
+    name for name in TOKENS if name not in {*DOMAIN_OF, "given_three", "birth_sorted_days", "postal_three"}
+)
+"""Columns of which only equality is ever asked when pairs are compared; those three are for blocking alone."""
+COMPARED: Final = (*EQUAL_ONLY, *(name for name in TOKENS if name in DOMAIN_OF))
+"""Columns in which pairs are compared."""
+MARKS: Final = ("is_initial", *LISTS)
+"""What is only true or false of a line: its given name is an initial; it has several forms of a name."""
+BYTES: Final = 4 * (len(TOKENS) + len(COMPARED) + 2 * len(LISTS) + 2)
 """Memory of one line, about."""
 
 
@@ -35,8 +42,6 @@ class Forms:
 
     starts: npt.NDArray[np.int64]
     values: Ids
-    is_several: Flags
-    """By line: whether its name has more than one form."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,9 +51,8 @@ class Lines:
     node: Ids
     columns: Mapping[str, Ids]
     rows: Ids
-    """The columns ``EQUAL_ONLY`` line by line: the values of one line lie together."""
+    """The columns ``COMPARED`` line by line, and last the bits of ``MARKS``: the values of one line lie together."""
     forms: Mapping[str, Forms]
-    is_initial: Flags
     owner_of: npt.NDArray[np.uint8]
     """By node; owners are numbered in the order of their names."""
     person_of: npt.NDArray[np.int64]
@@ -80,45 +84,64 @@ class Lines:
 
 def load(tables: Mapping[PartyId, TokenTable], *, free: frozenset[PartyId], threads: int = 1) -> Lines:
     """The lines of comparable tables, owner by owner; the domains are numbered side by side on ``threads``."""
-    records = pa.concat_tables([tables[owner].records for owner in sorted(tables)]).combine_chunks()
+    records = pa.concat_tables([tables[owner].records for owner in sorted(tables)])
     counts = [len(tables[owner].records) for owner in sorted(tables)]
-    owner = np.repeat(np.arange(len(counts), dtype=np.uint8), counts)
-    node, owner_of, person_of = _nodes(records["person_id"].to_numpy(), np.cumsum([0, *counts]))
     is_free = np.array([name in free for name in sorted(tables)], dtype=np.bool_)
     columns: dict[str, Ids] = {}
     forms: dict[str, Forms] = {}
     values: dict[str, pa.Array] = {}
-    domains = dict.fromkeys(DOMAIN_OF.get(name, name) for name in TOKENS)
     with ThreadPoolExecutor(threads) as pool:
-        numbered = pool.map(lambda domain: _of_domain(records, domain), domains)
-        for domain, (own_columns, own_forms, own_values) in zip(domains, numbered, strict=True):
+        nodes = pool.submit(_nodes, records["person_id"].to_numpy(), np.cumsum([0, *counts]))
+        numbered = pool.map(lambda domain: _of_domain(records, domain), _DOMAINS)
+        for domain, (own_columns, own_forms, own_values) in zip(_DOMAINS, numbered, strict=True):
             columns |= own_columns
             forms |= own_forms
             values[domain] = own_values
+    node, owner_of, person_of = nodes.result()
+    several = [np.diff(forms[name].starts) > 0 for name in LISTS]
     return Lines(
         node=node,
         columns=columns,
-        rows=np.stack([columns[name] for name in EQUAL_ONLY], axis=1),
+        rows=_rows(columns, [records["is_initial"].to_numpy(), *several]),
         forms=forms,
-        is_initial=_whole(records["is_initial"]).to_numpy(zero_copy_only=False),
         owner_of=owner_of,
         person_of=person_of,
-        is_free=is_free[owner_of] if len(owner) else np.array([], dtype=np.bool_),
+        is_free=is_free[owner_of] if len(owner_of) else np.array([], dtype=np.bool_),
         values=values,
     )
+
+
+def _rows(columns: Mapping[str, Ids], marks: Sequence[Flags]) -> Ids:
+    rows = np.empty((len(marks[0]), len(COMPARED) + 1), dtype=np.int32)
+    for start in range(0, len(rows), _ROWS_AT_ONCE):
+        chunk = slice(start, start + _ROWS_AT_ONCE)
+        for at, name in enumerate(COMPARED):
+            rows[chunk, at] = columns[name][chunk]
+        rows[chunk, -1] = sum(mark[chunk].astype(np.int32) << at for at, mark in enumerate(marks))
+    return rows
+
+
+_ROWS_AT_ONCE: Final = 1 << 12
+"""As many as stay in the cache of a processor while column after column is written into them."""
+_DOMAINS: Final = sorted(
+    {DOMAIN_OF.get(name, name) for name in TOKENS},
+    key=lambda domain: (-sum(DOMAIN_OF.get(name, name) == domain for name in TOKENS), domain not in NUMBER_OF, domain),
+)
+"""Those that take long first, so that no thread is left with a long one at the end."""
 
 
 def _of_domain(records: pa.Table, domain: str) -> tuple[dict[str, Ids], dict[str, Forms], pa.Array]:
     """The columns and the forms of a domain, and its distinct values."""
     names = [name for name in TOKENS if DOMAIN_OF.get(name, name) == domain]
     lists = [name for name in LISTS if DOMAIN_OF[name] == domain]
-    flat = [_whole(records[name]) for name in names] + [_whole(records[name]).flatten() for name in lists]
-    numbers, values = _numbered(flat)
+    parts = [records[name].chunks for name in names]
+    parts += [[part.flatten() for part in records[name].chunks] for name in lists]
+    numbers, values = _numbered(parts)
     forms = {}
     for name, found in zip(lists, numbers[len(names) :], strict=True):
-        lengths = _whole(records[name]).value_lengths().fill_null(0).to_numpy(zero_copy_only=False)
+        lengths = pc.fill_null(pc.list_value_length(records[name]), 0).to_numpy()
         starts = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
-        forms[name] = Forms(starts=starts, values=found, is_several=lengths > 0)
+        forms[name] = Forms(starts=starts, values=found)
     return dict(zip(names, numbers, strict=False)), forms, values
 
 
@@ -136,13 +159,10 @@ def _nodes(persons: npt.NDArray[np.int64], ends: npt.NDArray[np.int64]) -> tuple
     return node, owners, np.concatenate([np.array([], dtype=np.int64), *found])
 
 
-def _whole(column: pa.ChunkedArray | pa.Array) -> pa.Array:
-    whole = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
-    return pa.concat_arrays(whole.chunks) if isinstance(whole, pa.ChunkedArray) else whole
-
-
-def _numbered(columns: Sequence[pa.Array]) -> tuple[list[Ids], pa.Array]:
-    """The columns as numbers of their distinct values, counted from 1; and the distinct values."""
-    encoded = pa.concat_arrays(columns).dictionary_encode()
-    numbers = (encoded.indices.fill_null(-1).to_numpy() + 1).astype(np.int32, copy=False)
-    return np.split(numbers, np.cumsum([len(column) for column in columns])[:-1]), encoded.dictionary
+def _numbered(columns: Sequence[Sequence[pa.Array]]) -> tuple[list[Ids], pa.Array]:
+    """The columns, each in parts, as numbers of their distinct values, counted from 1; and the distinct values."""
+    encoded = pa.chunked_array([part for parts in columns for part in parts], pa.uint64()).dictionary_encode().chunks
+    values = encoded[-1].dictionary if encoded else pa.array([], pa.uint64())
+    numbers = np.concatenate([np.array([], np.int32), *(part.indices.fill_null(-1).to_numpy() for part in encoded)])
+    numbers += 1
+    return np.split(numbers, np.cumsum([sum(map(len, parts)) for parts in columns])[:-1]), values

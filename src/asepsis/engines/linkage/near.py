@@ -38,20 +38,34 @@ class Nearness(Protocol):
         """How many pairs are best asked for at a time."""
         ...
 
+    def is_table(self, domain: Domain) -> bool:
+        """Whether the level of any pair of a domain lies in a table: then a pair may have a missing or equal value."""
+        ...
+
     def __call__(self, domain: Domain, left: Ids, right: Ids) -> Levels:
-        """The level of every pair of values, ``NEAR`` at most; 0 where they are not near. None is missing or equal."""
+        """The level of every pair of values, ``NEAR`` at most; 0 where they are not near."""
         ...
 
 
 class NearPairs:
-    """Near pairs of one domain, for many lookups: a table of slots with one pair each, and the pairs that had none."""
+    """Near pairs of one domain, for many lookups.
+
+    A small table of bits says of most pairs that they are not here. The others are looked for in a table of slots with
+    one pair each, and among the pairs that had none.
+    """
 
     def __init__(self, keys: Keys, levels: Levels | None = None) -> None:
         """``keys`` ascend, each once; without ``levels`` all are ``NEAR``."""
         self._keys, self._levels = keys, levels
-        self._bits = slot_bits(len(keys) * _SLOTS)
-        at, number = slots(keys, bits=self._bits), np.arange(1, len(keys) + 1, dtype=np.int32)
-        self._held = np.zeros(1 << self._bits, dtype=np.int32)
+        bits = slot_bits(len(keys) * _SLOTS)
+        self._fine = slot_bits(len(keys) * _SLOTS * _FINER)
+        self._coarser = self._fine - bits
+        at, number = slots(keys, bits=self._fine), np.arange(1, len(keys) + 1, dtype=np.int32)
+        is_taken = np.zeros(1 << self._fine, dtype=np.bool_)
+        is_taken[at] = True
+        self._taken = np.packbits(is_taken, bitorder="little")
+        at >>= self._coarser
+        self._held = np.zeros(1 << bits, dtype=np.int32)
         """By slot: the place of its pair, counted from 1, negative where it is not the only one; 0 for none."""
         self._held[at] = number
         self._others = np.flatnonzero(self._held.take(at, mode="clip") != number)
@@ -60,9 +74,11 @@ class NearPairs:
 
     def levels(self, keys: Keys) -> Levels:
         """The level of every pair; 0 where it is not here."""
-        held = self._held.take(slots(keys, bits=self._bits), mode="clip")
-        possible = np.flatnonzero(held)
-        asked, held = keys.take(possible, mode="clip"), held.take(possible, mode="clip")
+        at = slots(keys, bits=self._fine)
+        taken = self._taken.take(at >> _BYTE, mode="clip") >> (at & _IN_BYTE).astype(np.uint8)
+        possible = np.flatnonzero(taken & np.uint8(1))
+        asked = keys.take(possible, mode="clip")
+        held = self._held.take(at.take(possible, mode="clip") >> self._coarser, mode="clip")
         places = np.abs(held) - 1
         others = np.flatnonzero((held < 0) & (self._keys.take(places, mode="clip") != asked))
         nearest = np.searchsorted(self._other_keys, asked[others])
@@ -71,6 +87,30 @@ class NearPairs:
         found = np.zeros(len(keys), dtype=np.int8)
         found[possible[is_here]] = NEAR if self._levels is None else self._levels[places[is_here]]
         return found
+
+
+_FINER: Final = 4
+_BYTE: Final = 3
+_IN_BYTE: Final = (1 << _BYTE) - 1
+
+
+class NearTable:
+    """Near pairs of a domain of few values: the level of every pair of numbers."""
+
+    def __init__(self, keys: Keys, ways: int) -> None:
+        """``keys`` are a smaller number times ``ways``, and a larger one."""
+        self._levels = np.zeros(ways * ways, dtype=np.int8)
+        left, right = np.divmod(keys, ways)
+        self._levels[keys] = self._levels[right * ways + left] = NEAR
+        self._ways = ways
+
+    def levels(self, left: Ids, right: Ids) -> Levels:
+        """The level of every pair, whichever way round."""
+        return self._levels.take(left.astype(np.intp) * self._ways + right, mode="clip")
+
+
+LARGEST_TABLE: Final = 1 << 24
+"""Pairs of numbers."""
 
 
 class NearByVariants:
@@ -85,13 +125,25 @@ class NearByVariants:
         """``variants`` are those of all owners (domain, value, variant); those of one value are equal in all."""
         self._lines = lines
         columns = [[table[name].to_numpy() for name in VARIANTS.names] for table in variants]
+        by_size = sorted(domains, key=lambda domain: -len(lines.values[domain]))
         with ThreadPoolExecutor(threads) as pool:
-            found = pool.map(lambda domain: NearPairs(_sharing(lines, columns, domain)), domains)
-            self._pairs = dict(zip(domains, found, strict=True))
+            found = pool.map(lambda domain: self._made(domain, _sharing(lines, columns, domain)), by_size)
+            self._pairs = dict(zip(by_size, found, strict=True))
+
+    def _made(self, domain: Domain, keys: Keys) -> NearPairs | NearTable:
+        ways = len(self._lines.values[domain]) + 1
+        return NearTable(keys, ways) if ways * ways <= LARGEST_TABLE else NearPairs(keys)
+
+    def is_table(self, domain: Domain) -> bool:
+        """See :class:`Nearness`."""
+        return isinstance(self._pairs[domain], NearTable)
 
     def __call__(self, domain: Domain, left: Ids, right: Ids) -> Levels:
         """See :class:`Nearness`."""
-        return self._pairs[domain].levels(_keys(self._lines, domain, left, right))
+        pairs = self._pairs[domain]
+        if isinstance(pairs, NearTable):
+            return pairs.levels(left, right)
+        return pairs.levels(_keys(self._lines, domain, left, right))
 
 
 def _sharing(lines: Lines, columns: Sequence[Sequence[npt.NDArray[Any]]], domain: Domain) -> Keys:
@@ -153,6 +205,10 @@ class NearByTexts:
             connection.register("texts", pa.table({"value": numbers, "text": own["text"]}))
             connection.execute(_TEXTS.format(domain=domain.value))
             connection.unregister("texts")
+
+    def is_table(self, _domain: Domain) -> bool:
+        """See :class:`Nearness`."""
+        return False
 
     def __call__(self, domain: Domain, left: Ids, right: Ids) -> Levels:
         """See :class:`Nearness`."""
