@@ -9,14 +9,15 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asepsis.domain.names import PartyId
+from asepsis.engines.linkage import comparing, near
 from asepsis.engines.linkage.blocking import KEYS, find_candidates
-from asepsis.engines.linkage.comparing import compare, unpacked
+from asepsis.engines.linkage.comparing import unpacked
 from asepsis.engines.linkage.lines import Lines, load
-from asepsis.engines.linkage.near import NearByVariants
 from asepsis.linkage.classes import COMPARISONS
 from asepsis.linkage.token_fields import DOMAIN_OF, LISTS, NUMBER_OF, RECORDS, TOKENS, VARIANTS, Domain
 from asepsis.linkage.tokens import TokenHeader, TokenTable
@@ -87,18 +88,28 @@ def shares(key: Any, one: Record, two: Record) -> bool:
     return any(None not in held and held == other for held, other in zip((right, left), crossed, strict=True))
 
 
+@pytest.mark.parametrize("size", ["small", "large"])
 @FEW
 @given(DICE)
-def test_levels_are_those_of_the_rules(dice: Random) -> None:
+def test_levels_are_those_of_the_rules(size: str, dice: Random) -> None:
+    """Where there are few values or rows and where there are many."""
+    with pytest.MonkeyPatch.context() as patch:
+        if size == "large":
+            patch.setattr(near, "LARGEST_TABLE", 0)
+            patch.setattr(comparing, "_ROWS_AT_ONCE", 3)
+        check_levels(dice)
+
+
+def check_levels(dice: Random) -> None:
     records, variants = thrown(dice), varied(dice)
     lines = [record for own in records for record in own]
     pairs = list(combinations(range(len(lines)), 2))
     of = {(domain, value): {v for d, x, v in variants if (d, x) == (domain, value)} for domain, value, _ in variants}
     tables = token_tables(records, variants)
     columns = load(tables, free=frozenset())
-    near = NearByVariants(columns, [table.variants for table in tables.values()], threads=1)
+    known = near.NearByVariants(columns, [table.variants for table in tables.values()], threads=1)
     i, j = (np.array([pair[side] for pair in pairs], dtype=np.int32) for side in (0, 1))
-    compared = compare(columns, i, j, near=near, threads=2)
+    compared = comparing.compare(columns, i, j, near=known, threads=2)
     for pattern, given_name, (one, two) in zip(compared.pattern.tolist(), compared.given.tolist(), pairs, strict=True):
         wanted = levels(lines[one], lines[two], of)
         assert dict(zip((each.name for each in COMPARISONS), unpacked(pattern), strict=True)) == wanted
@@ -109,22 +120,22 @@ def test_levels_are_those_of_the_rules(dice: Random) -> None:
 def levels(a: Record, b: Record, of: Mapping[tuple[Domain, int], set[int]]) -> dict[str, int]:
     """The rules, as the comments of ``COMPARISONS`` and the table of bad input have them."""
 
-    def near(name: str, other: str | None = None) -> bool:
+    def is_near(name: str, other: str | None = None) -> bool:
         left, right, domain = a[name], b[other or name], DOMAIN_OF[name]
         return bool(left != right and of.get((domain, left), set()) & of.get((domain, right), set()))
 
     def equal(name: str) -> bool:
         return a[name] is not None and a[name] == b[name]
 
-    def plain(name: str, *, is_near: bool) -> int:
+    def plain(name: str, *, close: bool) -> int:
         if a[name] is None or b[name] is None:
             return -1
-        return 2 if equal(name) else int(is_near)
+        return 2 if equal(name) else int(close)
 
-    given_level, family_level = name_level(a, b, "given", near, equal), name_level(a, b, "family", near, equal)
+    given_level, family_level = name_level(a, b, "given", is_near, equal), name_level(a, b, "family", is_near, equal)
     one, other = a["given"] == b["family"] is not None, a["family"] == b["given"] is not None
-    one_near = near("given", "family") or bool(forms(a, "given") & forms(b, "family"))
-    other_near = near("family", "given") or bool(forms(a, "family") & forms(b, "given"))
+    one_near = is_near("given", "family") or bool(forms(a, "given") & forms(b, "family"))
+    other_near = is_near("family", "given") or bool(forms(a, "family") & forms(b, "given"))
     crossed = (4 if one else 3 if other and one_near else 0, 4 if other else 3 if one and other_near else 0)
     if given_level < 2 and family_level < 2 and min(crossed) >= 3:
         given_level, family_level = crossed
@@ -132,19 +143,19 @@ def levels(a: Record, b: Record, of: Mapping[tuple[Domain, int], set[int]]) -> d
     line_crossed = a["street"] is not None and a["street"] == b["second_line"]
     line_crossed |= b["street"] is not None and b["street"] == a["second_line"]
     if home and a["street"] != b["street"] and None not in (a["street"], b["street"]):
-        line_crossed |= near("street", "second_line") or near("second_line", "street")
-    street = plain("street", is_near=line_crossed or (home and near("street")))
-    area = max(plain(name, is_near=near(name)) for name in ("postal_code", "city"))
+        line_crossed |= is_near("street", "second_line") or is_near("second_line", "street")
+    street = plain("street", close=line_crossed or (home and is_near("street")))
+    area = max(plain(name, close=is_near(name)) for name in ("postal_code", "city"))
     return {
         "given": given_level,
         "family": family_level,
-        "birth": birth_level(a, b, near, equal),
-        "sex": min(1, plain("sex", is_near=False)),
+        "birth": birth_level(a, b, is_near, equal),
+        "sex": min(1, plain("sex", close=False)),
         "address": address_level(street, area, equal("number")),
-        "phone": plain("phone", is_near=near("phone")),
-        "second_line": plain("second_line", is_near=line_crossed or near("second_line")),
-        "state": min(1, plain("state", is_near=False)),
-        "national_id": plain("national_id", is_near=near("national_id")),
+        "phone": plain("phone", close=is_near("phone")),
+        "second_line": plain("second_line", close=line_crossed or is_near("second_line")),
+        "state": min(1, plain("state", close=False)),
+        "national_id": plain("national_id", close=is_near("national_id")),
     }
 
 
