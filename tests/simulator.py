@@ -37,6 +37,7 @@ from asepsis.domain.contract_reading import read_contract
 from asepsis.domain.documents import encode_time
 from asepsis.domain.keydesk import GrantRequest
 from asepsis.domain.ledger import Act
+from asepsis.domain.linkage import LinkMode
 from asepsis.domain.names import PartyId
 from asepsis.domain.run import Run
 from asepsis.sealing.canonical import digest
@@ -345,9 +346,12 @@ def contribute(world: World, owner: PartyId) -> None:
 
 
 def draft(world: World, **changes: Any) -> dict[str, Any]:
-    """The document of a contract; ``changes`` replace whole top-level parts."""
+    """The document of a contract; ``changes`` replace whole top-level parts.
+
+    The rooms of these tests have identifiers to attack, and are ready sooner: they are linked in mode ``sealed``.
+    """
     room = world.room()
-    document = json.loads(json.dumps(write_contract(room, world.contract_file, now=now())))
+    document = json.loads(json.dumps(write_contract(room, world.contract_file, now=now(), linkage=LinkMode.SEALED)))
     document.update(changes)
     read_contract(document)
     world.contract_file.write_text(yaml.safe_dump(document, sort_keys=False))

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from asepsis.bootstrap.collecting import collect_referral
 from asepsis.bootstrap.continuity import make_pack, read_files
 from asepsis.bootstrap.continuity_drill import LEAD, TEAM, verify_drill
 from asepsis.bootstrap.room import now
@@ -79,10 +80,10 @@ def test_neither_room_nor_pack_holds_a_patient_level_row(ward: Ward) -> None:
     shutil.copytree(ward.folder, copied, dirs_exist_ok=True)
     room = Ward(copied).room
     [referral] = room.state.referrals()
-    path, patients = room.collect_referral(referral.id, team=TEAM)
-    collected = path.read_bytes()
-    assert patients >= 10
-    assert sum(needle in collected for needle in needles) >= patients
+    opened = collect_referral(room, referral.id, team=TEAM)
+    collected = opened.path.read_bytes()
+    assert opened.patients >= 10
+    assert sum(needle in collected for needle in needles) >= opened.patients
     document = json.loads(collected)
     assert set(document["tables"]) == {"identity", "problems", "recent_labs"}
     assert document["tables"]["problems"]

@@ -77,7 +77,9 @@ def contribute_notes(world: World) -> Contribution:
     source, mapping = look_into(f"dir:{base / 'notes'}"), mapping_of(base / "mapping")
     point = source.restore_points()[-1].id
     harmonise = harmoniser(mapping, room.keys(NORTHGATE))
-    return room.contribute(NORTHGATE).contribute(source, point, mapping=mapping, harmonise=harmonise)
+    return room.contribute(NORTHGATE, send_identifiers=True).contribute(
+        source, point, mapping=mapping, harmonise=harmonise
+    )
 
 
 def note_of(world: World, snapshot: PublishedSnapshot) -> str | None:

@@ -11,7 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
+from asepsis.bootstrap.room import create_room
+from asepsis.cli.story.agreement import TEAMS
 from asepsis.cli.story.inspection import held
 from asepsis.domain.analysis import Analysis, AnalysisKind
 from asepsis.domain.datasets import Holding
@@ -19,7 +22,14 @@ from asepsis.domain.names import Digest, PartyId, SnapshotId
 from asepsis.domain.run import RunStatus
 from asepsis.errors.contract import DocumentMalformed
 from asepsis.errors.keys import KeyDestroyed
-from asepsis.errors.linkage import EpochUnknown, IdentifiersNotAtHome, TokensMissing
+from asepsis.errors.linkage import (
+    EpochUnknown,
+    IdentifiersNotAtHome,
+    IdentifiersNotInRoom,
+    IdentifiersStayHome,
+    TokensMissing,
+)
+from asepsis.errors.room import RegisterUnreadable
 from asepsis.errors.runtime import OrderRefused
 from asepsis.runtime.linking import _tokens
 from asepsis.runtime.order import read_order
@@ -32,6 +42,7 @@ from simulator import (
     AT_NORTHGATE,
     LABORATORY,
     NORTHGATE,
+    ORIGIN,
     OWNERS,
     PERSONS,
     RARE,
@@ -49,6 +60,7 @@ from simulator import (
     sign,
 )
 
+CLINIC = PartyId("northgate-clinic")
 SHARED_PERSONS = 10
 """As the gate rounds the twelve."""
 DATASETS = {
@@ -271,18 +283,98 @@ def test_the_runtime_refuses_tokens_of_another_epoch_than_the_job_states(keyed: 
 
 
 @pytest.mark.long
-def test_a_referral_brings_rows_without_identifiers(linked: World) -> None:
-    """The hospital resolves its own ``person_id``; names and addresses never were in the room."""
+def test_a_referral_names_the_patients_at_their_own_hospital_alone(linked: World) -> None:
+    """The package has keys and no name; they open those patients in the register of their hospital, and nobody else.
+
+    Guards: name keys are a person's own; the register is none of the room's; a register of others is refused.
+    """
     room = linked.room()
     cohort = f"SELECT DISTINCT person_id FROM condition_occurrence WHERE condition_concept_id = {RARE}"
     referral = room.referrals.request(LABORATORY, cohort=cohort, reason="therapy review")
     for owner in OWNERS:
         room.approve_referral(referral.id, owner=owner)
     room.referrals.deliver(referral.id)
-    path, patients = room.collect_referral(referral.id, team=PartyId("northgate-clinic"))
-    tables = json.loads(path.read_text())["tables"]
-    assert "identity" not in tables
-    assert patients == len({row["person_id"] for row in tables["person"]}) > 0
+    sealed = json.loads(room.referrals.open_package(referral.id, team=CLINIC, keys=room.keys(CLINIC)))["tables"]
+    assert "identity" not in sealed
+    assert not [one for one in PERSONS if one.national_id in str(sealed)]
+    persons = {row["person_id"] for row in sealed["person"]}
+    assert {row["person_id"] for row in sealed["name_keys"]} == persons
+
+    home = next((linked.path / "parties" / NORTHGATE / "identities").iterdir())
+    register = (home / "register.parquet").rename(linked.folder / "register.parquet")
+    collect = linked.command("refer", "collect", referral.id, "--as", CLINIC, "--json")
+    assert call(*collect).document()["named"] is False
+    (other,) = (linked.path / "parties" / RIVERSIDE / "identities").glob("*/register.parquet")
+    assert call(*collect, "--register", str(other)).error == RegisterUnreadable.code
+    said = call(*collect, "--register", str(register)).document()
+    tables = json.loads(Path(said["file"]).read_text())["tables"]
+    assert (said["named"], said["patients"], "name_keys" in tables) == (True, len(persons), False)
+    assert {row["person_id"] for row in tables["identity"]} == persons
+    assert {row["national_id"] for row in tables["identity"]} < {one.national_id for one in AT_NORTHGATE}
+
+
+@pytest.fixture(scope="session")
+def bare_world(tmp_path_factory: pytest.TempPathFactory) -> World:
+    """Read only: an owner with keys, and no contract."""
+
+    def make(folder: Path) -> None:
+        create_room(folder / "room", origin=ORIGIN).enrol(NORTHGATE, owner=True)
+
+    return World(once(base_folder(tmp_path_factory) / "world-bare", make))
+
+
+def test_identifiers_stay_at_home_unless_they_are_sent_or_the_contract_wants_them(
+    bare_world: World, signed_world: World, keyed_world: World
+) -> None:
+    """Guard: ``keeps_identifiers``; before there is a contract nobody's identifiers enter the room unasked."""
+
+    def kept(world: World, *, send: bool | None) -> bool:
+        return world.room().contribute(NORTHGATE, send_identifiers=send).keeps_identifiers()
+
+    assert [kept(bare_world, send=send) for send in (None, False, True)] == [True, True, False]
+    assert [kept(signed_world, send=send) for send in (None, False, True)] == [False, True, False]
+    assert [kept(keyed_world, send=send) for send in (None, False)] == [True, True]
+    with pytest.raises(IdentifiersStayHome):
+        kept(keyed_world, send=True)
+
+
+def test_identifiers_that_the_contract_keeps_out_of_the_room_cannot_be_sent(keyed: World) -> None:
+    before = keyed.contents()
+    answer = call(*keyed.contribution(NORTHGATE), "--send-identifiers")
+    assert (answer.code, answer.error) == (IdentifiersStayHome.kind.exit_code, IdentifiersStayHome.code)
+    assert keyed.contents() == before
+
+
+def test_a_contract_that_links_by_identifiers_says_whose_are_at_home(unlinked: World) -> None:
+    """Guard: ``_require_identifiers``; older identifiers are not linked in place of those of the newest persons."""
+    kept = call(*unlinked.contribution(NORTHGATE), "--keep-identifiers", "--json").document()
+    assert [item["dataset"] for item in kept["snapshots"]] == ["northgate-omop-clinical"]
+    answer = call(*unlinked.command("link"))
+    assert (answer.code, answer.error) == (IdentifiersNotInRoom.kind.exit_code, IdentifiersNotInRoom.code)
+    assert "The identifiers of northgate are not in the room" in answer.err
+
+    stated = [
+        "--title",
+        "t",
+        "--purpose",
+        "p",
+        "--legal-basis",
+        "b",
+        "--label",
+        "synthetic",
+        "--researcher",
+        LABORATORY,
+    ]
+    teams = [f"--team={team}={hospital}" for team, hospital in TEAMS.items()]
+    for mode, said in {
+        "keyed": "Those of riverside are in the room: contribute again",
+        "sealed": "Those of northgate are at home: contribute again",
+    }.items():
+        file = unlinked.folder / f"{mode}.yaml"
+        chosen = [] if mode == "keyed" else ["--linkage", mode]
+        drafted = call(*unlinked.command("contract", "draft", str(file), *stated, *teams, *chosen))
+        assert said in drafted.out, drafted
+        assert yaml.safe_load(file.read_text())["linkage"] == {"mode": mode}
 
 
 def test_without_identifiers_at_home_there_are_no_tokens(keyed: World) -> None:

@@ -39,7 +39,7 @@ def test_one_command_goes_from_production_down_to_a_signed_continuity_pack(tmp_p
     assert {(one["restore_point"][:8], one["choice"]) for one in pack["inputs"]} == {("6d38efcb", "last clean")}
     assert {one["stamp"]["as_of"] for one in pack["outputs"]} == {"2013-01-31T23:30:00Z"}
     assert pack["metrics"]["coverage"] == {
-        "datasets": [2, 2],
+        "datasets": [1, 1],
         "restore_points": [5, 5],
         "objects": [28, 28],
         "outputs": [5, 5],

@@ -1,11 +1,10 @@
-"""The bundled hospitals linked by keyed tokens: the shared persons are found, and no identifier is in the room."""
+"""The demo links by keyed tokens: the shared persons are found, and no identifier is in the room."""
 
 from __future__ import annotations
 
 import csv
 import io
 import itertools
-import json
 from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
@@ -14,54 +13,26 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from asepsis.bootstrap.backups import look_into
-from asepsis.bootstrap.mappings import harmoniser, mapping_of
-from asepsis.bootstrap.room import Room, create_room, now
-from asepsis.cli.story.agreement import NORTHGATE, RIVERSIDE, enrol_everybody, write_contract
-from asepsis.cli.story.steps import GAUCHER_IN_TRUTH, PASSWORD
+from asepsis.bootstrap.room import Room, open_room
+from asepsis.cli.story.agreement import NORTHGATE, RIVERSIDE
+from asepsis.cli.story.steps import GAUCHER_IN_TRUTH, SHARED_IN_TRUTH
 from asepsis.domain.names import PartyId
 from asepsis.domain.room import PublishedSnapshot
 from asepsis.sealing.container import unseal
 from asepsis.sealing.context import manifest_context, snapshot_binding
 from asepsis.sealing.keys import file_key
 from asepsis.sealing.links import LINKS, combine
-from asepsis.services.looking import last_clean
-from simulator import ROOT, call
+from told_demo import Demo
 
 Record = tuple[str, int]
 OWNERS = (NORTHGATE, RIVERSIDE)
 GAUCHER = 2000000026
 
-pytestmark = pytest.mark.long
-
 
 @pytest.fixture(scope="module")
-def room(tmp_path_factory: pytest.TempPathFactory) -> Room:
-    """Both hospitals have contributed under a keyed contract and are linked by the one command."""
-    made = create_room(tmp_path_factory.mktemp("keyed") / "room", origin="room.example/keyed")
-    enrol_everybody(made)
-    document: dict[str, Any] = json.loads(json.dumps(write_contract(made, made.folder / "room.yaml", now=now())))
-    document["linkage"] = {"mode": "keyed"}
-    document["datasets"] = {
-        f"{owner}-omop-{holds}": {"owner": owner, "label": "synthetic", "holds": holds}
-        for owner in OWNERS
-        for holds in ("clinical", "tokens")
-    }
-    made.contracts.propose(document)
-    for party in made.contracts.status().waiting_for:
-        made.contracts.sign(party, signature=made.sign_contract(party, document))
-    hospitals = ROOT / "examples" / "two_hospitals"
-    backup = look_into(f"restic:{hospitals / 'northgate' / 'restic-repository'}", secret=lambda: PASSWORD)
-    export = look_into(f"tar:{hospitals / 'riverside'}")
-    clean = last_clean(backup).last_clean
-    assert clean is not None
-    for owner, source, point in ((NORTHGATE, backup, clean), (RIVERSIDE, export, export.restore_points()[-1].id)):
-        mapping = mapping_of(ROOT / "examples" / "mappings" / owner)
-        harmonise = harmoniser(mapping, made.keys(owner))
-        made.contribute(owner).contribute(source, point, mapping=mapping, harmonise=harmonise)
-    answer = call("link", "--room", str(made.folder), "--json")
-    assert answer.code == 0, answer
-    return made
+def room(demo: Demo) -> Room:
+    """The room of the demo; read only."""
+    return open_room(demo.room)
 
 
 def opened(room: Room, item: PublishedSnapshot, table: str, *, key: bytes) -> list[dict[str, Any]]:
@@ -116,7 +87,7 @@ def test_the_shared_persons_are_found_and_nobody_else(room: Room, shared_data: P
     made = {record: link for record, link in links(room).items() if record in known}
     true, found = pairs(known.items()), pairs(made.items())
     shared = {known[one] for one, other in true if one[0] != other[0]}
-    assert len(shared) == 90
+    assert len(shared) == SHARED_IN_TRUTH
     assert len(found & true) / len(found) >= 0.99
     assert len(found & true) / len(true) >= 0.97
 

@@ -13,7 +13,7 @@ import os
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -235,13 +235,14 @@ class Room:
         return self.linkage.link(progress=progress)
 
     def contribute(
-        self, owner: PartyId, *, vocabulary: Path | None = None, keep_identifiers: bool = False
+        self, owner: PartyId, *, vocabulary: Path | None = None, send_identifiers: bool | None = None
     ) -> Contribute:
         """The contributions of one owner, assessed with a vocabulary.
 
         Raises KeysMissing, OwnerKeyMissing or VocabularyMissing.
         """
         from asepsis.bootstrap.quality import quality_papers
+        from asepsis.engines.referral.names import seal_names
         from asepsis.engines.vocabulary.store import open_vocabulary
         from asepsis.services.contribute import Contribute
 
@@ -259,8 +260,9 @@ class Room:
             audit=self.audit,
             clock=now,
             randomness=secrets.token_bytes,
+            seal_names=partial(seal_names, randomness=secrets.token_bytes),
             assess=lambda run: quality_papers(run, vocabulary),
-            keep_identifiers=keep_identifiers,
+            send_identifiers=send_identifiers,
         )
 
     def quality(self, owner: PartyId, run: str | None, *, exact: bool) -> dict[str, object]:
@@ -291,16 +293,6 @@ class Room:
         referral = self.state.referral(referral_id)
         signature = self.desk(owner).approve_referral(referral.analysis_digest, contract=referral.contract)
         return self.referrals.approve(referral_id, owner=owner, signature=signature)
-
-    def collect_referral(self, referral_id: ReferralId, *, team: PartyId) -> tuple[Path, int]:
-        """Open a team's package in the team's home; returns the file and how many patients it holds."""
-        content = self.referrals.open_package(referral_id, team=team, keys=self.keys(team))
-        path = self.home(team) / f"{referral_id}.json"
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-        tables = json.loads(content)["tables"].values()
-        return path, len({row["person_id"] for rows in tables for row in rows})
 
     def _check_named(self, owner: PartyId, public: PublicKeys) -> None:
         try:

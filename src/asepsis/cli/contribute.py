@@ -45,13 +45,17 @@ def run(
     vocabulary: Annotated[
         Path | None, typer.Option("--vocabulary", help="What `asepsis vocabulary load` has written: check concepts.")
     ] = None,
-    keep_identifiers: Annotated[
-        bool,
+    send_identifiers: Annotated[
+        bool | None,
         typer.Option(
-            "--keep-identifiers",
-            help="Names and addresses stay in the owner's home; always so under a contract that links by keyed tokens.",
+            "--send-identifiers/--keep-identifiers",
+            help=(
+                "Seal names and addresses into the room, or keep them in the owner's home. Unless stated, the mode of "
+                "the contract in force decides; before there is one they stay at home."
+            ),
+            show_default=False,
         ),
-    ] = False,
+    ] = None,
     room: RoomOption = DEFAULT_ROOM,
     as_json: JsonOption = False,
 ) -> None:
@@ -71,7 +75,7 @@ def run(
             mapping=loaded,
             harmonise=harmoniser(loaded, opened.keys(owner)),
             judge=rejudge(loaded, opened.keys(owner)),
-            contributions=opened.contribute(owner, vocabulary=vocabulary, keep_identifiers=keep_identifiers),
+            contributions=opened.contribute(owner, vocabulary=vocabulary, send_identifiers=send_identifiers),
             progress=lambda stage, subject, done: step_line(f"{stage} {subject}", done, quiet=as_json),
         )
         contribution = _again(asked, str(earlier)) if source is None else _from(asked, source, restore_point)

@@ -36,7 +36,7 @@ def run(
     ] = False,
     linkage: Annotated[
         str, typer.Option("--linkage", help="How patients of several owners are found: keyed, sealed or rules.")
-    ] = "sealed",
+    ] = "keyed",
     days: Annotated[int, typer.Option("--days", min=1, max=3650, help="For how many days it is valid.")] = 365,
     room: RoomOption = DEFAULT_ROOM,
     as_json: JsonOption = False,
@@ -47,7 +47,7 @@ def run(
         from asepsis.bootstrap.runtimes import runtime_measurement
         from asepsis.domain.contract_reading import read_contract
         from asepsis.domain.names import PartyId
-        from asepsis.services.drafting import Terms, draft_contract
+        from asepsis.services.drafting import Terms, draft_contract, linkage_in_words
 
         opened = open_room(room)
         terms = Terms(
@@ -71,7 +71,10 @@ def run(
         emit(
             {"file": str(file), "contract": contract.to_document()},
             as_json=as_json,
-            text=f"{file}\nnext: read and edit it, then: asepsis contract plan {file}",
+            text=(
+                f"{file}\n{linkage_in_words(terms.linkage, _identifiers_in_room(opened))}\n"
+                f"next: read and edit it, then: asepsis contract plan {file}"
+            ),
         )
 
 
@@ -126,6 +129,22 @@ def _datasets(room: Room) -> Mapping[PartyId, set[str]]:
         if holds in set(Holding):
             found.setdefault(snapshot.manifest.owner, set()).add(dataset)
     return found
+
+
+def _identifiers_in_room(room: Room) -> dict[PartyId, bool]:
+    """For every owner with persons in the room, whether the identifiers of the newest ones are there, too."""
+    from asepsis.domain.datasets import Holding
+
+    erased, newest = room.state.erased(), {}
+    for item in room.state.snapshots():
+        _, _, holds = item.manifest.dataset.rpartition("-")
+        if item.manifest.snapshot not in erased:
+            newest[item.manifest.owner, holds] = item.contribution
+    return {
+        owner: newest.get((owner, Holding.IDENTITY)) == contribution
+        for (owner, holds), contribution in newest.items()
+        if holds == Holding.CLINICAL
+    }
 
 
 def write(path: Path, document: Document) -> None:

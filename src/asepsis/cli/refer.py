@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -75,20 +76,27 @@ def ls(room: RoomOption = DEFAULT_ROOM, as_json: JsonOption = False) -> None:
 def collect(
     referral: str,
     party: AsOption,
+    register: Annotated[
+        Path | None, typer.Option("--register", help="The hospital's register, if its home is not here: adds names.")
+    ] = None,
     room: RoomOption = DEFAULT_ROOM,
     as_json: JsonOption = False,
 ) -> None:
     """Open the package for one's own clinical team; it is written into the team's home, readable by it alone."""
     with reported(as_json=as_json):
+        from asepsis.bootstrap.collecting import collect_referral
         from asepsis.bootstrap.room import open_room
         from asepsis.domain.names import PartyId, ReferralId
 
-        path, patients = open_room(room).collect_referral(ReferralId(referral), team=PartyId(party))
-        emit(
-            {"file": str(path), "patients": patients},
-            as_json=as_json,
-            text=f"{patients} patients of your hospital: {path}",
-        )
+        collected = collect_referral(open_room(room), ReferralId(referral), team=PartyId(party), register=register)
+        text = f"{collected.patients} patients of your hospital: {collected.path}"
+        if collected.register is not None:
+            text += (
+                f"\nwithout names; your hospital has them in {collected.register}"
+                f"\nnext: asepsis refer collect {referral} --as {party} --register FILE"
+            )
+        document = {"file": str(collected.path), "patients": collected.patients, "named": collected.named}
+        emit(document, as_json=as_json, text=text)
 
 
 def _document(referral: Referral) -> dict[str, object]:

@@ -15,6 +15,10 @@ TEXT_COLUMN: Final = re.compile(r"[a-z][a-z0-9_]{0,62}\.[a-z][a-z0-9_]{0,62}")
 """A column of a table, as a clause names it."""
 
 
+NAME_KEYS: Final = "name_keys"
+"""The table beside clinical tables that opens, person by person, the identifiers in the owner's home."""
+
+
 class Holding(StrEnum):
     """What a dataset holds; identifiers and clinical data never travel together."""
 

@@ -132,7 +132,25 @@ class IdentifiersNotAtHome(AsepsisError):
     kind = Kind.MISSING
     code = "linkage.identifiers_not_at_home"
     message = "The identifiers of {dataset} are not kept at {owner}."
-    hint = "Contribute again under the contract in force, or with --keep-identifiers, so that they stay at home."
+    hint = "Let it run `asepsis contribute` again; unless told to send them, it keeps them at home. Then: asepsis link"
+
+
+class IdentifiersNotInRoom(AsepsisError):
+    """The contract links by identifiers in the room, and those of an owner are not there."""
+
+    kind = Kind.MISSING
+    code = "linkage.identifiers_not_in_room"
+    message = "The identifiers of {owner} are not in the room, and the contract links by them."
+    hint = "Let it run `asepsis contribute` again, under the contract in force: that seals them into the room."
+
+
+class IdentifiersStayHome(AsepsisError):
+    """An owner would send identifiers that the contract in force keeps out of the room."""
+
+    kind = Kind.CONFLICT
+    code = "linkage.identifiers_stay_home"
+    message = "Under the contract {contract} no identifier enters the room."
+    hint = "Leave out --send-identifiers; patients are linked by what each owner makes of its identifiers at home."
 
 
 class TokensNotComparable(AsepsisError):

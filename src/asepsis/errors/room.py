@@ -113,6 +113,15 @@ class CohortRefused(AsepsisError):
     hint = "{advice}"
 
 
+class RegisterUnreadable(AsepsisError):
+    """A hospital's sealed register does not open by the name keys of a referral."""
+
+    kind = Kind.CONFLICT
+    code = "room.register_unreadable"
+    message = "That is not the register of {owner} to which the name keys of this referral belong."
+    hint = "Ask the hospital for the register of the contribution that was referred from; `refer collect` names it."
+
+
 class PackageMissing(AsepsisError):
     """There is nothing to collect for this team."""
 

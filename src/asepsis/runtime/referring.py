@@ -83,7 +83,7 @@ def _package(
     if team is None or team.sealing_key is None:
         raise ContractForbids(contract=order.contract.name, what=f"a referral at {owner}")
     known = next((item for item in order.held(Holding.IDENTITY) if item.manifest.owner == owner), None)
-    # Where identifiers stay at home, the hospital knows its own patients by their person_id.
+    # Where identifiers stay at home, the clinical tables have keys that open them there.
     identity = {} if known is None else vault.unseal(known)
     rows = _rows(order, owner, people=people, files={**identity, **data.tables_of(owner)})
     info = package_info(order.agreement.digest, job=order.job_digest, owner=owner, team=team.id)

@@ -32,6 +32,7 @@ from asepsis.errors.continuity import EssentialsMissing, NothingPreApproved
 from asepsis.ports import Clock, Randomness, RoomState
 from asepsis.sealing.agreement import Agreement
 from asepsis.sealing.canonical import canonical, digest
+from asepsis.sealing.epochs import TOKENS
 from asepsis.services.analyses import Analyses, Answer
 from asepsis.services.audit import Audit
 from asepsis.services.continuity_choice import Chosen, Judged, Occasion, choose
@@ -111,7 +112,11 @@ class Continuity:
     def choose(self, judged: Mapping[PartyId, Judged]) -> Chosen:
         """Last-known-good snapshots. Raises SnapshotsMissing, NoCleanSnapshot."""
         erased = self.state.erased()
-        published = [item for item in self.state.snapshots() if item.manifest.snapshot not in erased]
+        published = [
+            item
+            for item in self.state.snapshots()
+            if item.manifest.snapshot not in erased or item.manifest.origin.source_kind == TOKENS
+        ]
         return choose(self.contracts.in_force().contract, published, self.state.runs(), judged=judged)
 
     def readiness(self, occasion: Occasion) -> list[PackedOutput]:

@@ -14,7 +14,7 @@ from typing import Final
 from asepsis.domain.analysis import AnalysisKind
 from asepsis.domain.continuity_pack import Choice, OpenFinding, PackedInput
 from asepsis.domain.contract import Contract
-from asepsis.domain.datasets import Dataset
+from asepsis.domain.datasets import Dataset, Holding
 from asepsis.domain.estate import EstateScan, Inventory
 from asepsis.domain.integrity import RestorePointVerdict
 from asepsis.domain.names import Digest, PartyId, RestorePointId, SnapshotId
@@ -70,14 +70,18 @@ def choose(
     *,
     judged: Mapping[PartyId, Judged],
 ) -> Chosen:
-    """Choose a snapshot for every dataset; ``published`` are those whose keys still exist, the oldest first.
+    """Choose a snapshot for every dataset that an analysis reads, so not of tokens, which one linkage reads.
+
+    ``published`` are the snapshots whose keys still exist, and all tokens, the oldest first.
 
     Raises:
         SnapshotsMissing: a dataset has none.
         NoCleanSnapshot: the owner's restore points were judged, and no snapshot comes from a clean one.
     """
     inputs = tuple(
-        _choose(dataset, _usable(dataset, published), judged.get(dataset.owner)) for dataset in contract.datasets
+        _choose(dataset, _usable(dataset, published), judged.get(dataset.owner))
+        for dataset in contract.datasets
+        if dataset.holds is not Holding.TOKENS
     )
     distrusted = {snapshot for item in inputs for snapshot in item.passed_over}
     return Chosen(inputs=inputs, without=frozenset(distrusted | _links_of(distrusted, published, runs)))
@@ -156,11 +160,13 @@ def _findings(chosen: RestorePointVerdict, judged: Judged) -> tuple[OpenFinding,
 def _links_of(
     distrusted: set[SnapshotId], published: Sequence[PublishedSnapshot], runs: Sequence[Run]
 ) -> set[SnapshotId]:
-    """The link maps that were made from snapshots that are not trusted."""
+    """The link maps made from contributions that are not trusted: from their identifiers, or from tokens of those."""
+    came = {item.contribution for item in published if item.manifest.snapshot in distrusted}
+    sources = {item.manifest.snapshot for item in published if item.contribution in came}
     questions = {
         run.question
         for run in runs
-        if run.job.analysis.kind is AnalysisKind.LINKAGE and distrusted & {item.snapshot for item in run.job.inputs}
+        if run.job.analysis.kind is AnalysisKind.LINKAGE and sources & {item.snapshot for item in run.job.inputs}
     }
     return {
         item.manifest.snapshot

@@ -2,9 +2,9 @@
 
 It runs at the owner. Harmonised rows, quarantine and books stay in the owner's home; what reaches the room is
 sealed, and its keys go to the owner's own desk only. Identifiers and clinical tables become two snapshots with
-two keys; where patients are linked by keyed tokens, the one with identifiers stays in the owner's home. Killed at any
-point, the same command finishes: the harmonised run is found again by its digests, a half-made snapshot is made anew,
-and the room sees both snapshots or none.
+two keys. The one with identifiers stays in the owner's home, unless the contract in force links by identifiers in the
+room, or the owner sends them. Killed at any point, the same command finishes: the harmonised run is found again by its
+digests, a half-made snapshot is made anew, and the room sees everything that it is to see or nothing.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import BinaryIO, Final, Protocol
 from asepsis.domain.asking import Principal, PrincipalKind
 from asepsis.domain.books import Books, books_from_dict
 from asepsis.domain.contract import Contract
-from asepsis.domain.datasets import Holding
+from asepsis.domain.datasets import NAME_KEYS, Holding
 from asepsis.domain.names import Digest, PartyId, RestorePointId
 from asepsis.domain.parties import Role
 from asepsis.domain.room import PublishedSnapshot
@@ -35,6 +35,7 @@ from asepsis.errors.contract import (
     NoContract,
 )
 from asepsis.errors.desk import ContractNotSignedHere
+from asepsis.errors.linkage import IdentifiersStayHome
 from asepsis.errors.room import ForeignMapping
 from asepsis.ports import Clock, OwnDesk, OwnerKeys, Randomness, RoomState, SnapshotFiles, Source
 from asepsis.sealing.canonical import digest
@@ -169,6 +170,14 @@ class Assess(Protocol):
         ...
 
 
+class SealNames(Protocol):
+    """Seals identifiers person by person."""
+
+    def __call__(self, identities: Path, *, owner: PartyId, keys: Path, register: Path) -> int:
+        """Write the keys and the register that they open; returns the number of persons."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contribution:
     """What came of it: the snapshots in the room, and the books, which balance."""
@@ -207,9 +216,10 @@ class Contribute:
     audit: Audit
     clock: Clock
     randomness: Randomness
+    seal_names: SealNames
     assess: Assess | None = None
-    keep_identifiers: bool = False
-    """Whether identifiers stay at home though no contract in force says so."""
+    send_identifiers: bool | None = None
+    """Whether identifiers go into the room, where the owner states it; else the contract in force says so."""
 
     @property
     def identities(self) -> HomeIdentities:
@@ -240,7 +250,8 @@ class Contribute:
     ) -> Contribution:
         """Harmonise, seal and publish one restore point under a mapping; done before, it is only reported again.
 
-        Raises the errors of the source, of the mapping, BooksDoNotBalance, or of the desk; nothing is then visible.
+        Raises the errors of the source, of the mapping, BooksDoNotBalance, IdentifiersStayHome, or of the desk; nothing
+        is then visible.
         """
         require_own(Access(self.state, self.clock, self.audit.host), self.owner, mapping)
         entries = [entry for entry in source.walk(point) if entry.type is EntryType.FILE]
@@ -272,10 +283,17 @@ class Contribute:
         asked = (dataset.free_text for dataset in contract.datasets_of(self.owner) if dataset.name == name)
         return mapping.free_text & frozenset().union(*asked)
 
-    def keeps_identifiers(self) -> bool:
-        """Whether identifiers stay at home: always, where the contract in force links without them."""
+    def keeps_identifiers(self, *, otherwise: bool = True) -> bool:
+        """Whether identifiers stay at home: ``otherwise``, where neither the owner nor a contract in force says so.
+
+        Raises IdentifiersStayHome where the owner would send what the contract in force keeps out of the room.
+        """
         contract = self._agreed()
-        return self.keep_identifiers or (contract is not None and contract.linkage.at_home)
+        if self.send_identifiers is None:
+            return otherwise if contract is None else contract.linkage.at_home
+        if self.send_identifiers and contract is not None and contract.linkage.at_home:
+            raise IdentifiersStayHome(contract=contract.name)
+        return not self.send_identifiers
 
     def _agreed(self) -> Contract | None:
         """The contract in force, if the owner signed it at its own desk."""
@@ -300,15 +318,17 @@ class Contribute:
         return Contribution(snapshots=known, books=books, folder=folder, repeated=True)
 
     def finish(self, work: HarmonisedWork, mapping: MappedSource) -> Contribution:
-        """Keep what stays with the owner, seal the rest, and publish both snapshots or none."""
+        """Keep what stays with the owner, seal the rest, and publish all of it or nothing."""
         run, folder = work.run, self.home / "contributions" / work.contribution[:16]
         self._forget_unpublished(mapping.dataset)
         work.progress("assess", mapping.dataset, 0)
         _keep(run, folder, reports={} if self.assess is None else self.assess(run))
-        clinical = self._seal(mapping, Holding.CLINICAL, run.tables, work=work)
-        identity = self._seal(mapping, Holding.IDENTITY, {IDENTITY: run.identity}, work=work)
+        identity = self._seal(mapping, Holding.IDENTITY, _plain({IDENTITY: run.identity}, run), work=work)
+        tables = _plain(run.tables, run)
         if work.at_home:
             self.identities.keep(identity)
+            tables[NAME_KEYS] = self._name_keys(work)
+        clinical = self._seal(mapping, Holding.CLINICAL, tables, work=work)
         sealed = (clinical,) if work.at_home else (clinical, identity)
         self.publishing.publish(sealed, facts=work.facts)
         shutil.rmtree(self.home / "work" / work.contribution[:16], ignore_errors=True)
@@ -330,25 +350,28 @@ class Contribute:
         )
 
     def _seal(
-        self, mapping: MappedSource, holding: Holding, tables: Mapping[str, Path], *, work: HarmonisedWork
+        self, mapping: MappedSource, holding: Holding, tables: Mapping[str, Plain], *, work: HarmonisedWork
     ) -> PublishedSnapshot:
         """Seal tables into the room, or identifiers that stay at home into the owner's own folder."""
         label = Label(work.run.label)
         draft = self.publishing.draft(f"{mapping.dataset}-{holding.value}", label=label, origin=work.origin)
         stays = work.at_home and holding is Holding.IDENTITY
         name = draft.manifest.snapshot
-        plain = {
-            table: Plain(opens=partial(_plain, path), rows=work.run.row_counts.get(table, 0))
-            for table, path in tables.items()
-        }
         return self.publishing.seal(
             draft,
-            plain,
+            tables,
             folder=self.identities.incoming(work.contribution) if stays else self.files.incoming(name),
             keep=lambda signed, dek: self.desk.register(signed, dek=dek),
             contribution=work.contribution,
             progress=partial(work.progress, "seal"),
         )
+
+    def _name_keys(self, work: HarmonisedWork) -> Plain:
+        """The keys of the register that this leaves in the owner's home: a referral gives them to the clinical team."""
+        keys = work.run.identity.with_name(f"{NAME_KEYS}.parquet")
+        register = self.identities.register(work.contribution)
+        persons = self.seal_names(work.run.identity, owner=self.owner, keys=keys, register=register)
+        return Plain(opens=partial(_opened, keys), rows=persons)
 
     def _forget_unpublished(self, dataset: str) -> None:
         """Remove what a killed contribution left sealed but never published."""
@@ -381,7 +404,13 @@ def _taken_at(source: Source, point: RestorePointId) -> datetime | None:
     return next((one.taken_at.astimezone(UTC) for one in source.restore_points() if one.id == point), None)
 
 
-def _plain(path: Path) -> BinaryIO:
+def _plain(tables: Mapping[str, Path], run: Harmonised) -> dict[str, Plain]:
+    return {
+        table: Plain(opens=partial(_opened, path), rows=run.row_counts.get(table, 0)) for table, path in tables.items()
+    }
+
+
+def _opened(path: Path) -> BinaryIO:
     return path.open("rb")
 
 

@@ -33,10 +33,12 @@ RETENTION_DAYS: Final = 365
 LEVELS: Final[Mapping[Label, int]] = {Label.REAL: 2, Label.SYNTHETIC: 0}
 """The level that a draft asks for; at level 0 the host can read the memory of a run."""
 
-_HOLDINGS: Final[Mapping[LinkMode, tuple[Holding, Holding]]] = {
+HOLDINGS: Final[Mapping[LinkMode, tuple[Holding, Holding]]] = {
     mode: (Holding.CLINICAL, Holding.TOKENS if mode is LinkMode.KEYED else Holding.IDENTITY) for mode in MODES
 }
 """What the two datasets of an owner hold."""
+DEFAULT_MODE: Final = LinkMode.KEYED
+"""What a draft says where nobody states a mode. A clause that says nothing means another (see ``LinkTerms``)."""
 
 _COLUMNS: Final[Mapping[str, Mapping[str, ColumnType]]] = {
     "person": {
@@ -76,7 +78,7 @@ class Terms:
     researchers: frozenset[PartyId]
     teams: Mapping[PartyId, PartyId]
     automatic: bool = False
-    linkage: LinkMode = LinkTerms().mode
+    linkage: LinkMode = DEFAULT_MODE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,7 +119,7 @@ def draft_contract(
             f"{dataset}-{holding.value}": {"owner": owner, "label": terms.label.value, "holds": holding.value}
             for owner in sorted(enrolled.owners)
             for dataset in sorted(datasets.get(owner) or (f"{owner}-omop",))
-            for holding in _HOLDINGS[terms.linkage]
+            for holding in HOLDINGS[terms.linkage]
         },
         "tables": _tables(),
         "analyses": {"queries": True, "methods": sorted(METHODS), "referrals": _refers(terms)},
@@ -125,8 +127,22 @@ def draft_contract(
         "budgets": dict.fromkeys(sorted(enrolled.owners), BUDGET),
         "runtime": {"level": LEVELS[terms.label], "measurements": [measurement]},
         "ledger": {"origin": enrolled.origin},
-        **({} if terms.linkage is LinkTerms().mode else {"linkage": {"mode": terms.linkage.value}}),
+        "linkage": {"mode": terms.linkage.value},
     }
+
+
+def linkage_in_words(mode: LinkMode, in_room: Mapping[PartyId, bool]) -> str:
+    """What a draft says about linkage, and which owners have to contribute again before patients can be linked.
+
+    ``in_room`` says of every owner that has contributed whether the identifiers of its newest persons are in the room.
+    """
+    at_home = LinkTerms(mode=mode).at_home
+    again = ", ".join(sorted(owner for owner, is_sent in in_room.items() if is_sent is at_home))
+    if at_home:
+        said = f"linkage: {mode.value}; identifiers stay in their owners' homes"
+        return f"{said}. Those of {again} are in the room: contribute again before `asepsis link`" if again else said
+    said = f"linkage: {mode.value}; identifiers are sealed in the room, and opened in the runtime alone"
+    return f"{said}. Those of {again} are at home: contribute again under this contract" if again else said
 
 
 def _refers(terms: Terms) -> bool:

@@ -23,6 +23,8 @@ from asepsis.sealing.keys import file_key
 
 IDENTITY: Final = "identity"
 """The one table of an identity snapshot."""
+REGISTER: Final = "register.parquet"
+"""The identifiers once more, each person's under a key that lies with the clinical rows: for referrals."""
 _MANIFEST: Final = "manifest.json"
 
 
@@ -56,6 +58,10 @@ class HomeIdentities:
     def folder(self, contribution: Digest) -> Path:
         """Where the sealed files lie."""
         return self.home / "identities" / contribution[:16]
+
+    def register(self, contribution: Digest) -> Path:
+        """The register of a contribution, which may be given to the clinical team of this hospital."""
+        return self.folder(contribution) / REGISTER
 
     def open(self, contribution: Digest, manifest: Manifest, *, desk: OwnDesk) -> bytes:
         """The identity table (Parquet), in memory alone.

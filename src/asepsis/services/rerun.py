@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
+from asepsis.domain.datasets import NAME_KEYS
 from asepsis.domain.names import Digest
 from asepsis.domain.room import PublishedSnapshot
 from asepsis.domain.snapshot import Manifest, Origin, SealedFile
@@ -121,9 +122,12 @@ class Rerun:
         )
 
     def _at_home(self, earlier: Sequence[PublishedSnapshot]) -> bool:
-        """Whether identifiers stay at home: those that stayed there never enter the room by a rerun."""
+        """Whether identifiers stay at home: those that stayed there never enter the room by a rerun.
+
+        Where nobody says anything, they are where those of the earlier contribution are.
+        """
         work = self.contributions
-        return work.keeps_identifiers() or work.identities.find(earlier[0].contribution) is not None
+        return work.keeps_identifiers(otherwise=False) or work.identities.find(earlier[0].contribution) is not None
 
     def _find(self, name: str) -> list[PublishedSnapshot]:
         """The snapshots of a contribution, by the beginning of its digest."""
@@ -149,6 +153,8 @@ class Rerun:
         for manifest, sealed in places:
             key = work.desk.own_key(manifest)
             for file in manifest.files:
+                if file.table == NAME_KEYS:
+                    continue  # the new snapshot has keys of its own
                 progress("open", file.table, file.rows)
                 target = tables[file.table] = folder / f"{file.table}.parquet"
                 try:

@@ -27,6 +27,7 @@ from asepsis.domain.run import Run, RunProof, RunStatus, move
 from asepsis.domain.statistic import Statistic, read_statistic
 from asepsis.errors import AsepsisError
 from asepsis.errors.desk import CheckpointStale, MemoryBehind, MemoryRolledBack
+from asepsis.errors.linkage import IdentifiersNotInRoom
 from asepsis.errors.room import LinksMissing, SnapshotsMissing, StateChanged
 from asepsis.errors.runtime import StatisticNotTrusted
 from asepsis.errors.sealing import SignatureInvalid
@@ -84,12 +85,16 @@ class Runs:
     def inputs(
         self, agreement: Agreement, kind: AnalysisKind, *, without: Collection[SnapshotId] = ()
     ) -> tuple[SnapshotInput, ...]:
-        """The newest snapshot of every dataset that this kind reads. Raises SnapshotsMissing or LinksMissing.
+        """The newest snapshot of every dataset that this kind reads.
+
+        Raises SnapshotsMissing, IdentifiersNotInRoom or LinksMissing.
 
         Left out are snapshots with free text that the contract does not ask for, and those that it must do ``without``.
         """
         contract = agreement.contract
         newest = self._newest(contract, without=without)
+        if kind is AnalysisKind.LINKAGE and not contract.linkage.at_home:
+            _require_identifiers(contract, newest)
         inputs = _held(contract, newest, holds=READS[kind])
         if kind in LINKED and len(contract.owners) > 1:
             if LINKS not in newest:
@@ -288,6 +293,22 @@ def _held(
         if name not in newest:
             raise SnapshotsMissing(dataset=name)
     return tuple(_input(newest[name]) for name in wanted)
+
+
+def _require_identifiers(contract: Contract, newest: Mapping[str, PublishedSnapshot]) -> None:
+    """The identifiers of each owner's newest persons are in the room, if the contract has them there.
+
+    Raises IdentifiersNotInRoom where they stayed in the owner's home: older ones would leave out newer persons.
+    """
+    came = {
+        (dataset.owner, dataset.holds): newest[dataset.name].contribution
+        for dataset in contract.datasets
+        if dataset.name in newest
+    }
+    for dataset in contract.datasets:
+        persons = came.get((dataset.owner, Holding.CLINICAL))
+        if dataset.holds is Holding.IDENTITY and persons not in {None, came.get((dataset.owner, Holding.IDENTITY))}:
+            raise IdentifiersNotInRoom(owner=dataset.owner)
 
 
 def _input(snapshot: PublishedSnapshot) -> SnapshotInput:

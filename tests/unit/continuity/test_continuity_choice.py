@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -28,7 +29,7 @@ DAY = datetime(2026, 1, 1, tzinfo=UTC)
 WARD = PartyId("ward")
 ZERO = Digest("0" * 64)
 KEY = "QUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUE="
-CLINICAL = "ward-omop-clinical"
+CLINICAL, TOKENS = "ward-omop-clinical", "ward-omop-tokens"
 
 
 @pytest.fixture(scope="module")
@@ -162,3 +163,20 @@ def test_a_link_map_that_was_made_from_a_snapshot_nobody_trusts_is_left_out(cont
     made = [replace(snapshot(day, dataset=LINKS), contribution=key) for day, key in ((0, ZERO), (1, question))]
     chosen = choose(contract, [snapshot(0), bad, *made], [run], judged=judged((CLEAN, HIT)))
     assert chosen.without == {bad.manifest.snapshot, made[1].manifest.snapshot}
+
+
+def test_tokens_are_no_input_of_a_pack_and_a_map_made_from_distrusted_ones_is_left_out(contract: Contract) -> None:
+    """Guards: tokens are not chosen, for none is left after a linkage; they lead to the contribution they are of."""
+    document = json.loads(json.dumps(contract.to_document()))
+    document["datasets"][TOKENS] = {"owner": "ward", "label": "synthetic", "holds": "tokens"}
+    keyed = read_contract(document | {"linkage": {"mode": "keyed"}})
+    tokens, question = snapshot(1, dataset=TOKENS), Digest("a" * 64)
+    item = SnapshotInput(owner=WARD, dataset=TOKENS, snapshot=tokens.manifest.snapshot, manifest=ZERO)
+    analysis = Analysis(kind=AnalysisKind.LINKAGE, author=PartyId("room"), arguments={"epoch": 1})
+    job = Job(run=RunId("run-1"), contract=ZERO, analysis=analysis, inputs=(item,))
+    run = Run(id=job.run, job=job, question=question, status=RunStatus.FINISHED, submitted_at=DAY)
+    made = replace(snapshot(1, dataset=LINKS), contribution=question)
+    bad = snapshot(1)
+    chosen = choose(keyed, [snapshot(0), bad, tokens, made], [run], judged=judged((CLEAN, HIT)))
+    assert [one.dataset for one in chosen.inputs] == [CLINICAL]
+    assert chosen.without == {bad.manifest.snapshot, made.manifest.snapshot}

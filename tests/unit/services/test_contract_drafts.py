@@ -13,7 +13,7 @@ from asepsis.cli.main import app
 from asepsis.domain.contract import Contract
 from asepsis.domain.contract_reading import read_contract
 from asepsis.domain.keydesk import PublicKeys
-from asepsis.domain.link_terms import MODES
+from asepsis.domain.link_terms import MODES, LinkTerms
 from asepsis.domain.linkage import LinkMode
 from asepsis.domain.names import Digest, PartyId
 from asepsis.domain.parties import Role
@@ -21,7 +21,7 @@ from asepsis.domain.snapshot import Label
 from asepsis.errors.contract import DocumentMalformed
 from asepsis.errors.drafting import RoleRefused
 from asepsis.services.contracts import read_proposal
-from asepsis.services.drafting import Enrolled, Terms, draft_contract
+from asepsis.services.drafting import Enrolled, Terms, draft_contract, linkage_in_words
 
 HOSPITAL, LABORATORY, CLINIC, HOST = map(PartyId, ("northgate", "lab", "clinic", "room"))
 AT = datetime(2026, 5, 4, 12, tzinfo=UTC)
@@ -85,8 +85,39 @@ def test_real_data_need_the_highest_level(label: Label, level: int) -> None:
 
 
 def test_the_datasets_are_the_contributed_ones_or_named_after_the_owner() -> None:
-    assert {d.name for d in drafted().datasets} == {"northgate-omop-clinical", "northgate-omop-identity"}
-    assert {d.name for d in drafted(northgate={"old"}).datasets} == {"old-clinical", "old-identity"}
+    assert {d.name for d in drafted().datasets} == {"northgate-omop-clinical", "northgate-omop-tokens"}
+    assert {d.name for d in drafted(northgate={"old"}).datasets} == {"old-clinical", "old-tokens"}
+
+
+def test_a_draft_links_by_keyed_tokens_unless_asked_otherwise_and_says_the_mode() -> None:
+    assert drafted().linkage.mode is LinkMode.KEYED
+    sealed = draft_contract(replace(TERMS, linkage=LinkMode.SEALED), ENROLLED, datasets={}, measurement=MEASUREMENT)
+    assert (sealed["linkage"], read_contract(sealed).linkage) == ({"mode": "sealed"}, LinkTerms())
+
+
+def test_what_a_signed_contract_means_that_says_nothing_about_linkage_stays() -> None:
+    """Guard: the clause's own default, by which contracts were signed before drafts wrote another mode."""
+    sealed = draft_contract(replace(TERMS, linkage=LinkMode.SEALED), ENROLLED, datasets={}, measurement=MEASUREMENT)
+    silent = read_contract({key: value for key, value in sealed.items() if key != "linkage"})
+    assert (silent, silent.linkage.mode) == (read_contract(sealed), LinkMode.SEALED)
+
+
+@pytest.mark.parametrize(
+    ("mode", "in_room", "again"),
+    [
+        (LinkMode.KEYED, {HOSPITAL: False, CLINIC: False}, None),
+        (LinkMode.KEYED, {HOSPITAL: True, CLINIC: False}, "Those of northgate are in the room: contribute again"),
+        (LinkMode.SEALED, {HOSPITAL: True}, None),
+        (LinkMode.RULES, {HOSPITAL: False}, "Those of northgate are at home: contribute again under this contract"),
+        (LinkMode.KEYED, {}, None),
+    ],
+)
+def test_a_draft_says_who_has_to_contribute_again_for_its_mode(
+    mode: LinkMode, in_room: dict[PartyId, bool], again: str | None
+) -> None:
+    said = linkage_in_words(mode, in_room)
+    assert said.startswith(f"linkage: {mode.value}; identifiers ")
+    assert again in said if again else "again" not in said
 
 
 @pytest.mark.parametrize("mode", MODES)

@@ -9,8 +9,10 @@ from typing import Final
 from asepsis.bootstrap.room import HOST, Room
 from asepsis.bootstrap.runtimes import runtime_measurement
 from asepsis.domain.documents import Document, encode_bytes, encode_time
+from asepsis.domain.linkage import LinkMode
 from asepsis.domain.names import PartyId
 from asepsis.methods.kaplan_meier import NAME as KAPLAN_MEIER
+from asepsis.services.drafting import DEFAULT_MODE, HOLDINGS
 from asepsis.yaml_files import to_yaml
 
 NORTHGATE: Final = PartyId("northgate")
@@ -60,7 +62,7 @@ def enrol_everybody(room: Room) -> None:
         room.enrol(party, owner=False)
 
 
-def write_contract(room: Room, path: Path, *, now: datetime) -> Document:
+def write_contract(room: Room, path: Path, *, now: datetime, linkage: LinkMode = DEFAULT_MODE) -> Document:
     """Write ``room.yaml`` with everybody's public keys and the measurement of the runtime that is installed here."""
     document: Document = {
         "version": 1,
@@ -72,9 +74,9 @@ def write_contract(room: Room, path: Path, *, now: datetime) -> Document:
         "retention_days": 365,
         "parties": {party: _party(room, party) for party in _NAMES},
         "datasets": {
-            f"{owner}-omop-{holds}": {"owner": owner, "label": "synthetic", "holds": holds}
+            f"{owner}-omop-{holds}": {"owner": owner, "label": "synthetic", "holds": holds.value}
             for owner in (NORTHGATE, RIVERSIDE)
-            for holds in ("clinical", "identity")
+            for holds in HOLDINGS[linkage]
         },
         "tables": TABLES,
         "analyses": {"queries": True, "methods": [KAPLAN_MEIER], "referrals": True},
@@ -82,6 +84,7 @@ def write_contract(room: Room, path: Path, *, now: datetime) -> Document:
         "budgets": {NORTHGATE: 50, RIVERSIDE: 50},
         "runtime": {"level": 0, "measurements": [runtime_measurement()]},
         "ledger": {"origin": room.origin},
+        "linkage": {"mode": linkage.value},
     }
     path.write_text(to_yaml(document), encoding="utf-8")
     return document

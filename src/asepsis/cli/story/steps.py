@@ -9,6 +9,7 @@ from typing import Final
 
 from asepsis.bootstrap.backups import look_into
 from asepsis.bootstrap.bundles import verify_release_bundle
+from asepsis.bootstrap.collecting import collect_referral
 from asepsis.bootstrap.mappings import harmoniser, mapping_of
 from asepsis.bootstrap.room import Room, now
 from asepsis.cli.report import table
@@ -75,7 +76,7 @@ class Story:
         return chosen.id
 
     def contribute(self, point: RestorePointId) -> None:
-        """Step 2: both hospitals harmonise and seal."""
+        """Step 2: both hospitals harmonise and seal; names and addresses stay where they are."""
         self.account.step(2, "Both hospitals contribute: every record is accounted for, then sealed")
         enrol_everybody(self.room)
         riverside = look_into(f"tar:{self.examples / 'two_hospitals' / 'riverside'}")
@@ -83,6 +84,7 @@ class Story:
         self._contribute(RIVERSIDE, riverside, riverside.restore_points()[-1].id)
         sealed = list((self.room.folder / "host" / "snapshots").rglob("*.sealed"))
         size = sum(path.stat().st_size for path in sealed)
+        self.account.happened("Names, numbers and addresses stay in each hospital's own home, sealed.")
         self.account.host(f"{len(sealed)} sealed files ({size:,} bytes), row counts and digests; it holds no key")
 
     def sign(self) -> None:
@@ -107,8 +109,12 @@ class Story:
     def link(self) -> None:
         """Step 4: the same patient in two hospitals."""
         self.account.step(4, "Linkage finds the patients whom both hospitals know")
-        statistic = self.room.linkage.link(progress=step_line)
+        statistic = self.room.link(progress=step_line)
         end_steps()
+        self.account.happened(
+            "The two key desks agreed on a key that the room never had, each hospital made keyed tokens of its\n"
+            "identifiers at home, and the runtime compared tokens. Key and tokens are destroyed by now."
+        )
         shown = {} if statistic.table is None else {str(row[0]): row[1] for row in statistic.table.rows}
         self.account.happened(
             f"protected counts: {shown.get('records')} records, {shown.get('persons')} persons, "
@@ -118,7 +124,9 @@ class Story:
             f"The data are synthetic: {SHARED_IN_TRUTH} persons really are in both hospitals.\nWhom the "
             "linkage misses counts once per hospital, and who is linked with whom is shown to nobody."
         )
-        self.account.host("a sealed link map that opens only when both hospitals grant; no identifier, no key")
+        self.account.host(
+            "a sealed link map that opens only when both hospitals grant; no identifier, no token, no key"
+        )
         self.account.fact("linkage", shown)
 
     def ask(self) -> None:
@@ -158,16 +166,19 @@ class Story:
             self.room.approve_referral(referral.id, owner=owner)
         delivered = self.room.referrals.deliver(referral.id, progress=step_line)
         end_steps()
-        opened = {team: self.room.collect_referral(referral.id, team=team) for team in TEAMS}
-        for team, (_, patients) in opened.items():
-            self.account.saw(team, f"the rows of {patients} patients of {TEAMS[team]}")
+        opened = {team: collect_referral(self.room, referral.id, team=team) for team in TEAMS}
+        for team, collected in opened.items():
+            self.account.saw(team, f"the rows and names of {collected.patients} patients of {TEAMS[team]}")
+        self.account.happened(
+            "Names never were in the room: the packages brought keys to these patients in the hospital's own register."
+        )
         self.account.saw(LABORATORY, f"'{delivered.status.value}', and not how many")
-        needles = identifiers(path for path, _ in opened.values())
+        needles = identifiers(collected.path for collected in opened.values())
         files, hits = search(self.room.folder / "host", needles)
         self.account.host(
             f"two padded, sealed packages. {files} of its files searched for {len(needles)} identifiers: {hits} found"
         )
-        self.account.fact("referred", {str(TEAMS[team]): patients for team, (_, patients) in opened.items()})
+        self.account.fact("referred", {str(TEAMS[team]): collected.patients for team, collected in opened.items()})
         self.account.fact("host_hits", hits)
 
     def verify(self) -> None:

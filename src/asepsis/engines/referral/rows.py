@@ -16,6 +16,7 @@ from typing import Final
 import duckdb
 import pyarrow as pa
 
+from asepsis.domain.datasets import NAME_KEYS, Holding
 from asepsis.domain.documents import encode_time
 from asepsis.domain.names import PartyId
 from asepsis.domain.sealed import Sealed
@@ -49,15 +50,14 @@ def essential_rows(
 ) -> Sealed[bytes]:
     """One JSON document: identity records and the essential lists of the owner's own patients, as of an instant.
 
-    ``files`` are the owner's tables, with ``identity`` where it is in the room. A list of which no table was
-    contributed is named as missing.
+    ``files`` are the owner's tables, with ``identity`` where it is in the room, and name keys where it is at home. A
+    list of which no table was contributed is named as missing.
     Raises ReferralRowsFailed.
     """
     found: dict[str, Records] = {}
     missing: list[str] = []
     with _chosen(people, owner) as connection:
-        if "identity" in files:
-            found["identity"] = _records(connection, files["identity"])
+        found |= {who: _records(connection, files[who]) for who in (Holding.IDENTITY.value, NAME_KEYS) if who in files}
         for one in lists:
             present = [part for part in one.parts if part.table in files]
             missing += [] if present else [one.name]
