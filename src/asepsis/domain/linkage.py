@@ -115,7 +115,7 @@ class QualityReport:
     weak: Mapping[float, int]
     """Persons in several owners at each minimum posterior of ``LEVELS``."""
     refused: Mapping[str, int]
-    """Links not made: ``duplicate_free``, ``contradiction``, ``tie``."""
+    """Links not made: ``duplicate_free``, ``twice``, ``contradiction``, ``tie``."""
     impossible: Mapping[str, int]
     """Linked pairs with different sexes, or with different national ids."""
     canaries_planted: int

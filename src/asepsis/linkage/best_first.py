@@ -2,7 +2,8 @@
 
 Invariants: an owner that lists each person once has at most one record in a cluster; clusters with a pair between them
 that contradicts (fewer bits than ``CONTRADICTION``) become one only where all pairs between them together outweigh it,
-so that a chain of good pairs does not tie two persons together; a record whose best partners at one such owner are
+so that a chain of good pairs does not tie two persons together; any other owner gets a second record into one only by a
+pair with so many bits as that is rare; a record whose best partners at one such owner are
 nearly equal gets none of them. Best first, then by node number: the result does not depend on the order of the pairs.
 """
 
@@ -11,7 +12,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from math import log2
+from math import inf, log2
 from typing import Final
 
 import numpy as np
@@ -93,7 +94,9 @@ class Partition:
     """By cluster, those of ``lone`` aside."""
     joined: list[Edge] = field(default_factory=list)
     """The other edges that joined two clusters; components of those above a weight are the clusters at that weight."""
-    refused: dict[str, int] = field(default_factory=lambda: {"duplicate_free": 0, "contradiction": 0, "tie": 0})
+    refused: dict[str, int] = field(
+        default_factory=lambda: {"duplicate_free": 0, "twice": 0, "contradiction": 0, "tie": 0}
+    )
 
     def of(self, node: int) -> list[int]:
         """All nodes of the cluster of ``node``."""
@@ -240,8 +243,13 @@ def cluster_pairs(
     owners: Sequence[int],
     free: frozenset[int],
     weights: Mapping[tuple[int, int], float],
+    twice: float = -inf,
 ) -> Partition:
-    """Join the acceptable ``edges`` best first. ``weights`` has the bits of pairs (smaller node first) known at all."""
+    """Join the acceptable ``edges`` best first. ``weights`` has the bits of pairs (smaller node first) known at all.
+
+    ``twice`` are the bits that a pair needs where by it an owner comes to hold a person twice; a pair inside that owner
+    needs no more than others, for its own bits say how rare that is.
+    """
     is_alone = edges.alone()
     partition = Partition(lone=edges.where(is_alone))
     ordered = sorted(edges.where(~is_alone), key=lambda edge: (-edge[2], edge[0], edge[1]))
@@ -253,7 +261,7 @@ def cluster_pairs(
         left, right, _ = edge
         if partition.cluster_of.get(left, left) == partition.cluster_of.get(right, right):
             continue
-        reason = _refusal(partition, edge, owners, free, weights)
+        reason = _refusal(partition, edge, owners, free, weights, twice=twice)
         if reason is None and _is_tied(partition, edge, owners, free, rivals):
             reason = "tie"
         if reason is None:
@@ -287,10 +295,15 @@ def _refusal(
     owners: Sequence[int],
     free: frozenset[int],
     weights: Mapping[tuple[int, int], float],
+    *,
+    twice: float,
 ) -> str | None:
     lefts, rights = partition.of(edge[0]), partition.of(edge[1])
-    if {owners[node] for node in lefts} & {owners[node] for node in rights} & free:
+    doubled = {owners[node] for node in lefts} & {owners[node] for node in rights}
+    if doubled & free:
         return "duplicate_free"
+    if edge[2] < twice and doubled - ({owners[edge[0]]} & {owners[edge[1]]}):
+        return "twice"
     across = [weights.get((min(left, right), max(left, right)), 0.0) for left in lefts for right in rights]
     if min(across) < CONTRADICTION and sum(across) < OUTWEIGHED:
         return "contradiction"

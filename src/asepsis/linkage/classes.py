@@ -47,16 +47,14 @@ class Comparison:
     """One comparison: how many levels of agreement it has, and the prior over them by class, lowest level first."""
 
     name: str
-    prior: Mapping[LatentClass, tuple[float, ...]]
-
-    @property
-    def levels(self) -> int:
-        """How many levels there are besides ``MISSING``."""
-        return len(self.prior[LatentClass.MATCH])
+    levels: int
+    """How many levels there are besides ``MISSING``."""
+    prior: Mapping[LatentClass, tuple[float, ...]] | None = None
+    """``None`` where nothing is believed: the levels are then as common in every class as among all pairs."""
 
 
 def _comparison(name: str, *rows: tuple[float, ...]) -> Comparison:
-    return Comparison(name=name, prior=dict(zip(CLASSES, rows, strict=True)))
+    return Comparison(name=name, levels=len(rows[0]), prior=dict(zip(CLASSES, rows, strict=True)))
 
 
 COMPARISONS: Final = (
@@ -136,6 +134,9 @@ COMPARISONS: Final = (
         (0.998, 0.001, 0.001),
         (0.998, 0.001, 0.001),
     ),
+    Comparison(
+        name="list", levels=2
+    ),  # 0 of two owners, 1 of one: how often a list holds a person twice, it says itself
 )
 
 MOST_TWINS: Final = 0.005

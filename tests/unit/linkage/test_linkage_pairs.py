@@ -111,7 +111,7 @@ def check_levels(dice: Random) -> None:
     i, j = (np.array([pair[side] for pair in pairs], dtype=np.int32) for side in (0, 1))
     compared = comparing.compare(columns, i, j, near=known, threads=2)
     for pattern, given_name, (one, two) in zip(compared.pattern.tolist(), compared.given.tolist(), pairs, strict=True):
-        wanted = levels(lines[one], lines[two], of)
+        wanted = levels(lines[one], lines[two], of) | {"list": int((one < len(records[0])) == (two < len(records[0])))}
         assert dict(zip((each.name for each in COMPARISONS), unpacked(pattern), strict=True)) == wanted
         agreed = wanted["given"] == 4 and lines[one]["given"] == lines[two]["given"]
         assert (given_name > 0) == agreed

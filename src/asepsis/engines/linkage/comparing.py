@@ -131,6 +131,13 @@ class _Beside:
         )
         return levels
 
+    @property
+    def is_of_one_owner(self) -> Flags:
+        """Whether both lines are one owner's."""
+        left, right = (self.lines.owner_of[self.lines.node.take(each, mode="clip")] for each in (self.i, self.j))
+        same: Flags = left == right
+        return same
+
     @cached_property
     def is_at_home(self) -> Flags:
         """Whether any part of the address but the street is equal."""
@@ -164,6 +171,7 @@ def _compare(pairs: _Beside, found: Compared, chunk: slice) -> None:
         "second_line": second,
         "state": _yes_or_no(pairs, "state"),
         "national_id": _levels(pairs, "national_id"),
+        "list": pairs.is_of_one_owner.astype(np.int8),
     }
     pattern = np.zeros(len(pairs), dtype=np.uint32)
     for at, comparison in enumerate(COMPARISONS):

@@ -32,7 +32,7 @@ from asepsis.linkage.best_first import (
     cluster_pairs,
     telling_from,
 )
-from asepsis.linkage.classes import LatentClass
+from asepsis.linkage.classes import CLASSES, LatentClass
 from asepsis.linkage.stretches import starts
 
 _LARGEST_COMPONENT: Final = 200
@@ -77,7 +77,17 @@ def _joined(judge: Judge, edges: Edges, threshold: float) -> tuple[Acceptable, P
     cross = np.array(list(_cross_pairs(found.edges)), dtype=np.int32).reshape(-1, 2)
     weights = {(left, right): weight for left, right, weight in judge.edges(cross[:, 0], cross[:, 1], least=-1000.0)}
     free = frozenset(np.unique(lines.owner_of[lines.is_free]).tolist())
-    return found, cluster_pairs(found.edges, owners=lines.owner_of.tolist(), free=free, weights=weights)
+    twice = threshold + _bits_of_one_list(judge.fitted)
+    owners = lines.owner_of.tolist()
+    return found, cluster_pairs(found.edges, owners=owners, free=free, weights=weights, twice=twice)
+
+
+def _bits_of_one_list(fitted: Fitted) -> float:
+    """By how many bits the odds of a match are lower between two records of one list than of two lists."""
+    levels, shares = fitted.levels["list"], fitted.shares
+    others = [sum(shares[name] * levels[name][at] for name in CLASSES if name != LatentClass.MATCH) for at in (0, 1)]
+    two, one = levels[LatentClass.MATCH]
+    return log2(two / one * others[1] / others[0])
 
 
 def _residual(judge: Judge, pairs: Pairs, partition: Partition) -> Edges:

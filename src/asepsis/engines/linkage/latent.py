@@ -49,11 +49,11 @@ def fit(patterns: Sequence[Sequence[int]], counts: Sequence[int], *, comparisons
     weights = np.zeros(parts.shape[0] * parts.shape[1])
     weights[: len(counts)] = counts
     starts = np.cumsum([0, *(comparison.levels for comparison in comparisons)])
-    prior = np.array([[p for each in comparisons for p in each.prior[name]] for name in CLASSES]).T
-    strength = PRIOR_SHARE * weights.sum() / len(CLASSES) + PRIOR_FLOOR
+    seen = (parts.transpose(0, 2, 1) @ weights.reshape(*parts.shape[:2], 1)).sum(axis=0)[:, 0]
+    believed = _believed(seen, comparisons, pairs=float(weights.sum()))
     sex = [comparison.name for comparison in comparisons].index("sex")
     is_sexless = all(pattern[sex] == MISSING for pattern in patterns)
-    shares, theta = np.asarray(STARTING_SHARES, dtype=np.float64), prior.copy()
+    shares, theta = np.asarray(STARTING_SHARES, dtype=np.float64), _normalised(believed, starts)
     before, iterations, joint = -np.inf, 0, np.zeros((len(weights), len(CLASSES)))
     while iterations < _ITERATIONS:
         iterations += 1
@@ -70,7 +70,7 @@ def fit(patterns: Sequence[Sequence[int]], counts: Sequence[int], *, comparisons
         if is_sexless:
             shares = _few_twins(shares)
         levels = parts.transpose(0, 2, 1) @ expected.reshape(*parts.shape[:2], len(CLASSES))
-        theta = _normalised(levels.sum(axis=0) + strength * prior, starts)
+        theta = _normalised(levels.sum(axis=0) + believed, starts)
     return Fitted(
         shares=dict(zip(CLASSES, shares.tolist(), strict=True)),
         levels=_levels(theta, starts, comparisons),
@@ -86,6 +86,20 @@ def weigh(fitted: Fitted, patterns: Sequence[Sequence[int]], *, comparisons: Seq
     shares = np.log([fitted.shares[name] for name in CLASSES])
     joint: Matrix = _indicator(patterns, comparisons) @ np.log(theta) + shares
     return joint
+
+
+def _believed(seen: Matrix, comparisons: Sequence[Comparison], *, pairs: float) -> Matrix:
+    """The pseudo-counts of each level by class, where ``pairs`` have the levels as often as ``seen``."""
+    starts = np.cumsum([comparison.levels for comparison in comparisons])[:-1]
+    strength = PRIOR_SHARE * pairs / len(CLASSES) + PRIOR_FLOOR
+    counts = []
+    for comparison, often in zip(comparisons, np.split(seen, starts), strict=True):
+        if comparison.prior is not None:
+            counts.append(strength * np.array([comparison.prior[name] for name in CLASSES]).T)
+        else:
+            share = (often + 1) / (often.sum() + len(often))
+            counts.append(np.repeat(PRIOR_FLOOR * share[:, None], len(CLASSES), axis=1))
+    return np.concatenate(counts)
 
 
 def _few_twins(shares: Matrix) -> Matrix:
