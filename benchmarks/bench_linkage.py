@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 import secrets
-import subprocess
 import sys
 import tempfile
 import time
@@ -21,6 +20,7 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
+from linkage_peers import run_peers
 from linkage_synth import generate
 
 from asepsis.domain.linkage import LinkMode
@@ -78,7 +78,7 @@ def main() -> None:
             ("exact rules, cms-style", ruled),
         ):
             _timed(what, run, truth, base)
-        _peers(tables, truth, Path(name))
+    run_peers(tables, truth)
 
 
 def _timed(what: str, run: Callable[[], Pairs], truth: set[tuple[int, int]], base: float = 0.0) -> float:
@@ -124,22 +124,6 @@ def _linked(output: Path) -> Pairs:
             "WHERE a.owner = $2 AND b.owner = $3",
             [str(output), *owners],
         ).fetchall()
-
-
-def _peers(tables: Tables, truth: set[tuple[int, int]], folder: Path) -> None:
-    python = os.environ.get("ASEPSIS_LINK_PEERS", "")
-    if not python:
-        print(
-            "peers: not measured; name the Python of an environment with splink and recordlinkage in ASEPSIS_LINK_PEERS"
-        )
-        return
-    for owner, table in tables.items():
-        pq.write_table(table, folder / f"{owner}.parquet")
-    pq.write_table(pa.table({"a": [a for a, _ in truth], "b": [b for _, b in truth]}), folder / "truth.parquet")
-    files = [str(folder / f"{owner}.parquet") for owner in sorted(tables)]
-    subprocess.run(
-        [python, str(Path(__file__).with_name("peers_linkage.py")), *files, str(folder / "truth.parquet")], check=False
-    )
 
 
 if __name__ == "__main__":

