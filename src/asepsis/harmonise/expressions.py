@@ -9,7 +9,7 @@ it except names that were looked up and literals that are quoted. Every expressi
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from typing import Any, ClassVar, Final
 
@@ -112,6 +112,11 @@ class Expressions:
 def quote_text(text: str) -> str:
     """A SQL string literal."""
     return "'" + text.replace("'", "''").replace("\0", "") + "'"
+
+
+def enum_of(words: Iterable[str]) -> str:
+    """The SQL type of texts that are one of these words; the engine keeps, sorts and writes a number for each."""
+    return f"ENUM({', '.join(quote_text(word) for word in words)})"
 
 
 def quote_name(name: str) -> str:

@@ -22,6 +22,8 @@ from asepsis.harmonise.views.compile import compile_for_one
 
 IS_JSON: Final = "is_json"
 """Whether the text of a landed record is one JSON object."""
+CONTENT: Final = "content"
+"""The hash of what two records must have in common to be one."""
 _ENDS: Final = "chr(13) || chr(10)"
 
 
@@ -41,7 +43,13 @@ def taken_fields(entry: FileEntry) -> dict[str, str]:
     """The columns that the engine takes out of the text while records are landed, like ``landed_fields``."""
     if entry.reader is not Reader.NDJSON or entry.view is not None:
         return {}
-    return {name: f"f.{name} VARCHAR" for name in entry.field_names} | {IS_JSON: f"{IS_JSON} BOOLEAN"}
+    content = {CONTENT: f"{CONTENT} UBIGINT"} if has_content(entry) else {}
+    return {name: f"f.{name} VARCHAR" for name in entry.field_names} | {IS_JSON: f"{IS_JSON} BOOLEAN"} | content
+
+
+def has_content(entry: FileEntry) -> bool:
+    """Whether records are landed with the hash of their text, by which repeated ones are found."""
+    return entry.reader is Reader.NDJSON and entry.view is None and entry.duplicates == ("raw",)
 
 
 def take(entry: FileEntry, source: str) -> str:
@@ -69,7 +77,8 @@ def _take(entry: FileEntry, source: str, tried: Callable[[str], str]) -> str:
     view = compile_paths(entry.paths, file="source.yaml")
     found = f"SELECT *, {tried(view.taken)} AS j FROM ({source})"
     fields = "".join(f", {sql} AS {quote_name(f'f.{name}')}" for name, sql in view.columns.items())
-    return f"SELECT * EXCLUDE (j){fields}, j IS NOT NULL AS {IS_JSON} FROM ({found})"
+    content = f", hash(text) AS {CONTENT}" if has_content(entry) else ""
+    return f"SELECT * EXCLUDE (j){fields}, j IS NOT NULL AS {IS_JSON}{content} FROM ({found})"
 
 
 def extract(entry: FileEntry) -> str:

@@ -7,12 +7,16 @@ that is emitted, ``spec>id`` the person, ``spec?emit`` whether a row comes of th
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
 
 from asepsis.harmonise.entries import FileEntry
-from asepsis.harmonise.expressions import Expressions, quote_name, quote_text
-from asepsis.harmonise.mapping import Column, Join, OnFail, Rule, TableSpec
+from asepsis.harmonise.expressions import Expressions, enum_of, quote_name, quote_text
+from asepsis.harmonise.mapping import Column, Grade, Join, OnFail, Rule, TableSpec
 from asepsis.harmonise.query import Query
 from asepsis.harmonise.said import Reason
+
+GRADE: Final = enum_of(Grade)
+"""The SQL type of the grade of a code."""
 
 
 def code_table(name: str) -> str:
@@ -92,7 +96,7 @@ class SpecColumns:
         spec = self._spec
         person = (f"{spec.name}>person", "VARCHAR") if self._defines_persons else (f"{spec.name}>id", "BIGINT")
         values = {f"{spec.name}={column.name}": spec.target.columns[column.name] for column in spec.fields}
-        return dict([person]) | {f"{spec.name}>grade": "VARCHAR", f"{spec.name}?emit": "BOOLEAN"} | values
+        return dict([person]) | {f"{spec.name}>grade": GRADE, f"{spec.name}?emit": "BOOLEAN"} | values
 
     def _add_joins(self) -> None:
         """Look up the joined fields; a key that stands for different values gives none, and a reason."""
@@ -270,7 +274,7 @@ class SpecColumns:
             self._query.add(name, sql)
         required = [f"{quote_name(f'{spec.name}={name}')} IS NOT NULL" for name in spec.target.required]
         self._query.add(f"{spec.name}?emit", " AND ".join(required) or "TRUE")
-        self._query.add(f"{spec.name}>grade", f"coalesce({', '.join([*self._grades, 'NULL::VARCHAR'])})")
+        self._query.add(f"{spec.name}>grade", f"coalesce({', '.join([*self._grades, f'NULL::{GRADE}'])})")
 
 
 def _source_names(entry: FileEntry) -> tuple[dict[str, str], dict[str, str]]:

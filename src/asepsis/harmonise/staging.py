@@ -17,12 +17,13 @@ from typing import Final
 
 from asepsis.harmonise.by_value import SAMPLE, divide, recurring
 from asepsis.harmonise.entries import FileEntry
-from asepsis.harmonise.expressions import quote_name
-from asepsis.harmonise.extraction import extract, landed_fields, landed_table, taken_fields
+from asepsis.harmonise.expressions import enum_of, quote_name
+from asepsis.harmonise.extraction import extract, has_content, landed_fields, landed_table, taken_fields
 from asepsis.harmonise.mapping import Mapping, TableSpec
 from asepsis.harmonise.partners import UNREAD, landed_partners
 from asepsis.harmonise.query import Query
 from asepsis.harmonise.said import Kind, Reason, any_of, said, said_besides
+from asepsis.harmonise.settling import FIRST, Settling
 from asepsis.harmonise.several_rows import ROW, records_of
 from asepsis.harmonise.spec_columns import (
     SpecColumns,
@@ -43,7 +44,8 @@ _DEFECTS: Final = {
     "left_out": "d[1] = '-' OR d = 'deleted'",
 }
 """The kinds of defects that settle a record, as conditions on the word ``d``."""
-_FIRST: Final = "STRUCT(file_id INTEGER, rec_no BIGINT)"
+_TEXT: Final = "VARCHAR"
+_STATE: Final = enum_of(("accepted", "excluded", "merged", "quarantined"))
 
 Asked = tuple[bool, ...]
 """Which of the table files with a condition ask for a record."""
@@ -72,6 +74,7 @@ class EntryPlan:
         self._specs = mapping.specs_of(entry.name)
         self._codes = tuple(mapping.codes)
         self._writes = mapping.writes
+        self._free_text = mapping.free_text
         self._conditional = tuple(spec for spec in self._specs if spec.where is not None)
         self._staged = quote_name(f"staged_{entry.name}")
         self._settled = settled_table(entry.name)
@@ -125,8 +128,8 @@ class EntryPlan:
         asked = tuple(bool(answer) for answer in row[:answers])
         return asked, recurring(self._used_fields, row[answers], row[answers + 1 :])
 
-    def settle(self, asked: Asked, by_value: Sequence[str] = ()) -> tuple[str, ...]:
-        """Settle the records with these answers; what depends on one field ``by_value`` alone is judged once a value.
+    def settling(self, asked: Asked, by_value: Sequence[str] = ()) -> Settling:
+        """How to settle the records with these answers; what depends on one field ``by_value`` is judged once a value.
 
         Raises:
             ExpressionRefused: an expression is outside the subset or names something unknown.
@@ -139,12 +142,12 @@ class EntryPlan:
         types = self._columns()
         wanted = [name for name in types if name in kept]
         query, tables = divide(query, records, by_value, wanted=wanted, prefix=f"values_{self._entry.name}_")
-        columns = ", ".join(f"{quote_name(name)}::{types[name]} AS {quote_name(name)}" for name in wanted)
-        settled = f"SELECT {columns}, NULL::{_FIRST} AS first FROM ({query.sql})"
-        return (
-            *(f"CREATE OR REPLACE TEMP TABLE {table} AS {sql}" for table, sql in tables.items()),
-            f"CREATE OR REPLACE TABLE {self._next_part(wanted)} AS {settled}",
-            *(f"DROP TABLE {table}" for table in tables),
+        return Settling(
+            query=query,
+            values=tables,
+            types={name: types[name] for name in wanted},
+            texts=tuple(name for name in self._texts() if name in wanted and query.nodes[name].table in tables),
+            part=self._next_part(wanted),
         )
 
     def unite(self) -> tuple[str, ...]:
@@ -260,10 +263,19 @@ class EntryPlan:
         columns = _PLACE | ({ROW: "INTEGER"} if self._entry.several_rows else {})
         for spec in self._specs:
             columns |= self._spec_columns(spec, Query("")).settled()
-        columns |= {"said": "VARCHAR", "state": "VARCHAR", "first": _FIRST}
+        columns |= {"said": "VARCHAR", "state": _STATE, "first": FIRST}
         if self._entry.duplicates:
             columns |= {"content": "UBIGINT"} | dict.fromkeys(self._compared_fields(), "VARCHAR")
         return columns
+
+    def _texts(self) -> tuple[str, ...]:
+        """The columns of emitted text; free text is not among them."""
+        return tuple(
+            f"{spec.name}={column.name}"
+            for spec in self._specs
+            for column in spec.fields
+            if spec.target.columns[column.name] == _TEXT and f"{spec.table}.{column.name}" not in self._free_text
+        )
 
     def _spec_columns(self, spec: TableSpec, query: Query) -> SpecColumns:
         return SpecColumns(spec, query, self._entry, self._codes, defines_persons=self.defines_persons)
@@ -292,7 +304,8 @@ class EntryPlan:
         return query.sql
 
     def _extracted(self) -> str:
-        content = f", {self._content()} AS content" if self._entry.duplicates else ""
+        is_hashed = self._entry.duplicates and not has_content(self._entry)
+        content = f", {self._content()} AS content" if is_hashed else ""
         return f"SELECT *{content} FROM ({extract(self._entry)})" if content else extract(self._entry)
 
     def _records(self, asked: Asked) -> str:
@@ -330,8 +343,8 @@ class EntryPlan:
         query.add("said", said(found))
         query.add(
             "state",
-            "CASE WHEN is_excluded THEN 'excluded' WHEN is_named OR is_incomplete THEN 'quarantined' "
-            "ELSE 'accepted' END",
+            f"CASE WHEN is_excluded THEN 'excluded'::{_STATE} "
+            f"WHEN is_named OR is_incomplete THEN 'quarantined'::{_STATE} ELSE 'accepted'::{_STATE} END",
         )
 
     def _content(self) -> str:
@@ -408,6 +421,9 @@ class EntryPlan:
 
 
 def _absent(sql_type: str) -> str:
+    """What stands for a column that a part has not; where it is text, other parts may have words of any type."""
+    if sql_type == _TEXT:
+        return "NULL"
     return "FALSE" if sql_type == "BOOLEAN" else f"NULL::{sql_type}"
 
 
@@ -415,7 +431,8 @@ def _emitted(spec: TableSpec, name: str, *, is_filled: bool) -> str:
     value = f"s.{quote_name(f'{spec.name}={name}')}" if is_filled else "NULL"
     if name in spec.target.zero:
         value = f"coalesce({value}, 0)"
-    return f"({value})::{spec.target.columns[name]} AS {name}"
+    sql_type = spec.target.columns[name]
+    return f"{value} AS {name}" if sql_type == _TEXT else f"({value})::{sql_type} AS {name}"
 
 
 def _set_aside(reason: str) -> str:

@@ -16,6 +16,7 @@ from asepsis.engines.harmonise.kept import KeptRun
 from asepsis.engines.harmonise.rerun import rerun
 from asepsis.engines.harmonise.result import HarmonisedRun
 from asepsis.errors.harmonise import IdentifierColumn, MappingMalformed
+from asepsis.harmonise import by_value
 
 KEY = bytes(range(32))
 SOURCE = """
@@ -96,6 +97,16 @@ def test_a_text_is_scrubbed_by_the_identifiers_of_its_own_person_only(folder: Pa
         "Mr [NAME] (MRN [ID]) met Jana Novák; born [DATE]",
         None,
     ]
+
+
+def test_a_text_that_recurs_is_scrubbed_like_any_other(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Guard: what is judged once for each value may be a word of a closed list, and a scrubbed text is none of it."""
+    expected = column(run(folder, tmp_path, ASKED, "one by one"), "note_text")
+    monkeypatch.setattr(by_value, "LEAST_RECORDS", 0)
+    monkeypatch.setattr(by_value, "LEAST_REPEATS", 0)
+    assert column(run(folder, tmp_path, ASKED, "by value"), "note_text") == expected
 
 
 def test_a_person_without_a_name_gets_no_text_into_the_tables(folder: Path, tmp_path: Path) -> None:

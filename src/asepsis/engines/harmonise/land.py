@@ -26,7 +26,7 @@ from asepsis.engines.harmonise.reading import read_batches
 from asepsis.engines.transcripts.transcribing import transcribe
 from asepsis.errors.harmonise import BooksDoNotBalance
 from asepsis.harmonise.entries import FileEntry
-from asepsis.harmonise.expressions import quote_name
+from asepsis.harmonise.expressions import enum_of, quote_name
 from asepsis.harmonise.extraction import landed_fields, landed_table, take, take_objects, taken_fields
 from asepsis.harmonise.readers.batch import Batch
 from asepsis.harmonise.readers.gunzip import gunzip
@@ -36,6 +36,7 @@ _CHUNK: Final = 1 << 20
 _ROW_GROUP: Final = 122_880
 _MOST_WAITING: Final = 48 << 20
 _KINDS: Final = tuple(RecordKind)
+_KIND: Final = enum_of(_KINDS)
 _OBJECT: Final = ord("{")
 
 Opener = Callable[[], BinaryIO]
@@ -93,7 +94,7 @@ def create_landed(connection: duckdb.DuckDBPyConnection, entry: FileEntry) -> No
     with guarded("land"):
         connection.execute(
             f"CREATE OR REPLACE TABLE {landed_table(entry.name)} (file_id INTEGER, rec_no BIGINT, byte_off BIGINT, "
-            f"byte_len BIGINT, kind VARCHAR, defects VARCHAR[], {', '.join(['raw BLOB', *columns])})"
+            f"byte_len BIGINT, kind {_KIND}, defects VARCHAR[], {', '.join(['raw BLOB', *columns])})"
         )
 
 

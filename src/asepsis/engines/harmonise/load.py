@@ -43,7 +43,7 @@ def load_mapping(folder: Path) -> Mapping:
     for entry in mapping.entries:
         plan = EntryPlan(mapping, entry)
         plan.begin()
-        plan.settle(plan.everything())
+        plan.settling(plan.everything())
     _check_types(mapping)
     return mapping
 

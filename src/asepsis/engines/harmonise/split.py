@@ -22,12 +22,13 @@ from asepsis.engines.harmonise.owner_tables import owner_tables
 from asepsis.engines.harmonise.standing import Standing
 from asepsis.engines.harmonise.texts import treat_texts
 from asepsis.errors.harmonise import HarmoniseFailed
-from asepsis.harmonise.expressions import quote_text
+from asepsis.harmonise.expressions import enum_of, quote_text
 from asepsis.harmonise.mapping import Mapping
 from asepsis.harmonise.omop import IDENTITY, PERIOD, TARGETS, Target
 from asepsis.harmonise.partners import all_partners
 from asepsis.harmonise.said import Kind, list_of
 from asepsis.harmonise.several_rows import ROW
+from asepsis.harmonise.spec_columns import GRADE
 from asepsis.harmonise.staging import EntryPlan, code_table, final_table
 
 NOTED: Final = f"{list_of(Kind.FLAGGED)} AS flags, {list_of(Kind.REPAIRED)} AS repairs"
@@ -35,6 +36,7 @@ NOTED: Final = f"{list_of(Kind.FLAGGED)} AS flags, {list_of(Kind.REPAIRED)} AS r
 _PERSON_BATCH: Final = 50_000
 _ID_BYTES: Final = 8
 _DROPPED_BITS: Final = 2
+_MOST_WORDS: Final = 100
 _ORIGIN: Final = ("file_id", "rec_no", "byte_off", ROW, "grade", "said")
 
 
@@ -42,6 +44,7 @@ def create_code_tables(connection: duckdb.DuckDBPyConnection, mapping: Mapping) 
     """Load the code maps and an empty table of persons."""
     with guarded("codes"):
         connection.execute("CREATE OR REPLACE TABLE persons (person_key VARCHAR, person_id BIGINT)")
+        graded = f"SELECT * REPLACE (grade::{GRADE} AS grade) FROM batch"
         for name, codes in mapping.codes.items():
             rows = pa.table(
                 {
@@ -51,7 +54,7 @@ def create_code_tables(connection: duckdb.DuckDBPyConnection, mapping: Mapping) 
                 }
             )
             connection.register("batch", rows)
-            connection.execute(f"CREATE OR REPLACE TABLE {code_table(name)} AS SELECT * FROM batch")
+            connection.execute(f"CREATE OR REPLACE TABLE {code_table(name)} AS {graded}")
             connection.unregister("batch")
 
 
@@ -65,7 +68,10 @@ def settle(connection: duckdb.DuckDBPyConnection, plan: EntryPlan, *, twins: str
         found = connection.execute(plan.survey()).fetchall()
         _execute(connection, plan.divide(len(found)))
         for row in found:
-            _execute(connection, plan.settle(*plan.surveyed(row)))
+            settling = plan.settling(*plan.surveyed(row))
+            _execute(connection, settling.look_up())
+            few = [table for table, question in settling.has_few().items() if _answer(connection, question)]
+            _execute(connection, settling.settle(few))
         _execute(connection, plan.unite())
         if twins is not None:
             _execute(connection, plan.merge_into_earlier(twins))
@@ -86,7 +92,8 @@ def settle_nothing(connection: duckdb.DuckDBPyConnection, plan: EntryPlan) -> No
     """Let the engine judge every statement of an entry on an empty table."""
     with guarded("stage"):
         _execute(connection, (*plan.begin(), *plan.divide(2)))
-        _execute(connection, plan.settle(plan.everything()))
+        settling = plan.settling(plan.everything())
+        _execute(connection, (*settling.look_up(), *settling.settle()))
         _execute(connection, (*plan.unite(), *plan.finish()))
 
 
@@ -134,7 +141,7 @@ def write_outputs(
         if mapping.spans:
             connection.execute(periods(mapping))
             outputs[PERIOD] = clinical(PERIOD, tuple(TARGETS[PERIOD].columns))
-        outputs |= owner_tables(mapping, run, standing) | {"provenance": _provenance(tables, mapping, run)}
+        outputs |= owner_tables(mapping, run, standing) | {"provenance": _provenance(tables, mapping, landed, run)}
         outputs["partners"] = all_partners(mapping)
         return copy_all(connection, outputs, folder)
 
@@ -224,16 +231,30 @@ def _cell(target: Target, name: str, filled: Sequence[str]) -> str:
     return f"coalesce({value}, 0)" if name in target.zero else value
 
 
-def _provenance(tables: Sequence[str], mapping: Mapping, run: str) -> str:
+def _provenance(tables: Sequence[str], mapping: Mapping, landed: Sequence[Landed], run: str) -> str:
+    """Where every row comes from; what is the same for many rows is a word, which the engine writes as a number."""
     parts = " UNION ALL ".join(
-        f"SELECT {quote_text(table)} AS target_table, {'n' if TARGETS[table].counted else 'person_id'} AS target_id, "
-        f"{', '.join(_ORIGIN)} FROM final_{table}"
+        f"SELECT {_word(table, tables)} AS target_table, "
+        f"{'n' if TARGETS[table].counted else 'person_id'} AS target_id, {', '.join(_ORIGIN)} FROM final_{table}"
         for table in tables
     )
     return (
-        f"SELECT target_table, target_id::BIGINT AS target_id, {quote_text(run)} AS run, f.file, rec_no, byte_off, "
-        f"{ROW}, grade, {NOTED}, {quote_text(mapping.digest)} AS mapping FROM ({parts}) JOIN files f USING (file_id)"
+        f"SELECT target_table, target_id::BIGINT AS target_id, {_word(run)} AS run, f.file, rec_no, byte_off, "
+        f"{ROW}, grade, {NOTED}, {_word(mapping.digest)} AS mapping FROM ({parts}) "
+        f"JOIN ({_named_files(landed)}) f USING (file_id)"
     )
+
+
+def _named_files(landed: Sequence[Landed]) -> str:
+    """The names of files as words, unless there are many: the words are written with each group of rows."""
+    if not 0 < len(landed) <= _MOST_WORDS:
+        return "FROM files"
+    return f"SELECT file_id, file::{enum_of(item.path for item in landed)} AS file FROM files"
+
+
+def _word(text: str, words: Sequence[str] = ()) -> str:
+    """A text that is one of these words, or always the same."""
+    return f"{quote_text(text)}::{enum_of(words or (text,))}"
 
 
 def _copy(connection: duckdb.DuckDBPyConnection, sql: str, path: Path) -> int:
