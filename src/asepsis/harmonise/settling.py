@@ -2,7 +2,7 @@
 
 Texts of few values are kept as words of a type of their own: a record carries a number through the sort and not the
 text. Invariant: a column of words has the same texts as without; free text is no word, since it is scrubbed later.
-Words become texts again as they are written: a type also knows the words of records that were not accepted.
+Words become texts again as clinical tables are written.
 """
 
 # ruff: noqa: S608 - the SQL is written here from checked names and quoted literals; no data enters it
