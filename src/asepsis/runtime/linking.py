@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 from dataclasses import replace
 from datetime import datetime
@@ -39,7 +40,8 @@ from asepsis.sealing.envelope import seal_to
 from asepsis.sealing.epochs import epoch_of
 from asepsis.sealing.links import LINKS, combine, share_info
 
-MEMORY_LIMIT: Final = 2 << 30
+MOST_MEMORY: Final = 4 << 30
+"""Bytes for a linkage, where the machine has twice as much: two lists of a million patients need nearly all of it."""
 THREADS: Final = 2
 
 
@@ -53,7 +55,7 @@ def link_patients(order: Order, vault: Vault, *, now: datetime) -> Statistic:
         may_be_one=True,
         reviews=draws_lists(order.job.analysis),
     )
-    engine = Engine(randomness=secrets.token_bytes, threads=THREADS, memory_limit=MEMORY_LIMIT)
+    engine = Engine(randomness=secrets.token_bytes, threads=THREADS, memory_limit=_memory_limit())
     if terms.mode is LinkMode.KEYED:
         report: QualityReport | RulesReport = link_tokens(
             _tokens(order, vault), output=plain, options=options, engine=engine
@@ -82,6 +84,10 @@ def link_patients(order: Order, vault: Vault, *, now: datetime) -> Statistic:
         estimates=report.estimates(),
         reviews=review_lists(order, vault, report.pools) if isinstance(report, QualityReport) else (),
     )
+
+
+def _memory_limit() -> int:
+    return min(MOST_MEMORY, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2)
 
 
 def _identities(order: Order, vault: Vault) -> dict[PartyId, pa.Table]:

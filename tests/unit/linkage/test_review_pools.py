@@ -74,8 +74,8 @@ def person(number: int, **changed: Any) -> dict[str, Any]:
     row |= {
         "person_id": number,
         "family_name": names[number % 10] + names[number // 10 % 10].lower(),
-        "given_name": names[number * 7 % 10],
-        "birth_date": date(1930 + number % 60, 1 + number % 12, 1 + number * 3 % 28),
+        "given_name": names[(number * 7 + number // 10 * 3) % 10],
+        "birth_date": date(1930 + number * 37 % 61, 1 + number * 5 % 11, 1 + number * 3 % 28),
         "sex": "FM"[number % 2],
         "address": f"{number} {names[number // 3 % 10]} STREET",
         "city": "BOSTON",
