@@ -42,6 +42,8 @@ def test_one_command_goes_from_production_down_to_a_signed_continuity_pack(tmp_p
         "datasets": [1, 1],
         "restore_points": [5, 5],
         "objects": [28, 28],
+        "bytes": [5_905_781, 5_905_781],
+        "bytes_checked": [3_881_112, 5_905_781],
         "outputs": [5, 5],
     }
     assert pack["metrics"]["time_to_verdict_seconds"] <= pack["metrics"]["time_to_pack_seconds"] <= 15 * 60
