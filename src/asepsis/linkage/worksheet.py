@@ -40,6 +40,8 @@ FIELDS: Final = tuple(name for name in IDENTITY_COLUMNS if name not in {"person_
 _BIRTH: Final = "birth_date"
 _SEX: Final = "sex"
 _LONGEST: Final = 200
+_LOST: Final = "\N{REPLACEMENT CHARACTER}"
+"""What stands where a file was not UTF-8: other cells may have it, a value that is published must not."""
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 """What a spreadsheet would compute (OWASP, CSV injection)."""
 
@@ -140,6 +142,8 @@ def _value(line: int, field: str, value: str) -> Cell:
             raise WorksheetRefused(line=line, problem="a birth date is written YYYY-MM-DD") from None
     if field == _SEX and value not in {"F", "M"}:
         raise WorksheetRefused(line=line, problem="a sex is F or M, or doubtful")
+    if _LOST in value:
+        raise WorksheetRefused(line=line, problem="a letter of the value was lost: save the worksheet as UTF-8")
     if len(value) > _LONGEST or not value.isprintable():
         raise WorksheetRefused(line=line, problem=f"a value has at most {_LONGEST} printable characters")
     return value

@@ -19,11 +19,11 @@ from asepsis.sql.affiliations import Affiliation, Slot, affiliated, slots
 from asepsis.sql.canonical import disjunction, flatten_and, rows_of
 from asepsis.sql.dialects import DUCKDB, Dialect
 from asepsis.sql.plan import (
+    EVERYTHING,
     Cohort,
     Grouping,
     Measure,
     Predicate,
-    Truth,
     Value,
 )
 from asepsis.sql.printer import OWNERS, UNIT, Bound, Printer
@@ -79,7 +79,7 @@ def cells_sql(
         inner += columns
         outer.append(found)
     for place, where in enumerate(populations):
-        condition = "" if where == Truth(value=True) else f" FILTER (WHERE b{place})"
+        condition = "" if where == EVERYTHING else f" FILTER (WHERE b{place})"
         inner += [f"bool_or({printer.predicate(where)}) AS b{place}"] if condition else []
         outer.append(f"{dialect.gathered.format(value=UNIT)}{condition} AS l{place}")
     return _grouped(printer, grouping, inner, body, outer)
@@ -133,9 +133,9 @@ def _cell_columns(dialect: Dialect, measure: Measure, place: int, *, largest: in
     """Persons, rows, total, absolute, the largest, squares: the fields of a contribution, in this order."""
     kind = measure.spec.kind
     if kind is MeasureKind.PERSONS:
-        persons = "count(*)" if measure.where == Truth(value=True) else f"count(nullif(n{place}, 0))"
+        persons = "count(*)" if measure.where == EVERYTHING else f"count(nullif(n{place}, 0))"
         return [persons, "0", "0", "0", "NULL", "0"]
-    everybody = kind is MeasureKind.ROWS and measure.where == Truth(value=True)
+    everybody = kind is MeasureKind.ROWS and measure.where == EVERYTHING
     persons = "count(*)" if everybody else f"count(nullif(n{place}, 0))"
     rows = f"CAST(sum(n{place}) AS BIGINT)"
     if kind is MeasureKind.ROWS:

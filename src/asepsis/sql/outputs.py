@@ -31,7 +31,7 @@ from asepsis.domain.cells import (
 from asepsis.domain.release import Cell
 from asepsis.sql.aggregates import Call, Function, aggregate_of, has_aggregate
 from asepsis.sql.canonical import conjunction, negation, rows_of
-from asepsis.sql.plan import Literal, Measure, Predicate, Scalar, Truth
+from asepsis.sql.plan import EVERYTHING, Literal, Measure, Predicate, Scalar
 from asepsis.sql.predicates import bind_predicate, conjuncts, missing
 from asepsis.sql.refusals import RefusedError
 from asepsis.sql.scalars import bind_scalar
@@ -40,7 +40,6 @@ from asepsis.sql.scope import RELATIONS, Context, Scope, Typed
 LOWEST_LEVEL: Final = 0.05
 HIGHEST_LEVEL: Final = 0.95
 MOST_DIGITS: Final = 6
-_EVERYTHING: Final = Truth(value=True)
 _OPERATORS: Final[dict[type[exp.Expr], Operator]] = {
     exp.Add: Operator.ADD,
     exp.Sub: Operator.SUBTRACT,
@@ -178,7 +177,7 @@ class Outputs:
         raise RefusedError("sql.literal_out_of_range", node)
 
     def _call(self, call: Call) -> Output:
-        where = _EVERYTHING if call.where is None else bind_predicate(call.where, self.scope, self.context)
+        where = EVERYTHING if call.where is None else bind_predicate(call.where, self.scope, self.context)
         if call.function is Function.COUNT:
             return self._count(call, where)
         if call.function in {Function.MIN, Function.MAX}:
@@ -192,7 +191,7 @@ class Outputs:
             kind = MeasureKind.PERSONS if self.single else MeasureKind.ROWS
             return self._measure(kind, None, where)
         argument, where = self._unwrapped(call.argument, where)
-        present = negation(missing(argument, self.scope, call.node)) if not argument.is_literal else _EVERYTHING
+        present = negation(missing(argument, self.scope, call.node)) if not argument.is_literal else EVERYTHING
         where = conjunction([where, present])
         if argument.is_unit:
             kind = MeasureKind.PERSONS if call.distinct or self.single else MeasureKind.ROWS
@@ -274,7 +273,7 @@ def with_parts(measures: Sequence[Measure]) -> tuple[Measure, ...]:
 
 
 def _beside(part: Measure, other: Measure) -> bool:
-    if part.where in {_EVERYTHING, other.where}:
+    if part.where in {EVERYTHING, other.where}:
         return False
     if other.argument is None:
         return True

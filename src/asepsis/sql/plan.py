@@ -126,6 +126,10 @@ class Truth:
     value: bool
 
 
+EVERYTHING: Final = Truth(value=True)
+"""The condition that every row satisfies."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Compare:
     """A comparison; unknown where a side is missing."""
@@ -272,7 +276,7 @@ class Source:
     relation: Relational
     outer: bool = False
     key: Scalar | None = None
-    matches: Predicate = Truth(value=True)
+    matches: Predicate = EVERYTHING
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,6 +14,7 @@ from typing import Final
 from asepsis.sql.affiliations import Affiliation
 from asepsis.sql.dialects import DUCKDB, Dialect
 from asepsis.sql.plan import (
+    EVERYTHING,
     LISTED,
     And,
     Appended,
@@ -131,7 +132,7 @@ class Printer:
 
     def filter(self, where: Predicate) -> str:
         """The clause that limits an aggregate to some rows."""
-        return "" if where == Truth(value=True) else f" FILTER (WHERE {self.predicate(where)})"
+        return "" if where == EVERYTHING else f" FILTER (WHERE {self.predicate(where)})"
 
     def rows(self, rows: Rows, *, tie: tuple[int, int] | None = None, nested: bool = False) -> str:
         """FROM and WHERE of some rows.
@@ -142,7 +143,7 @@ class Printer:
         first, *others = rows.sources
         parts = [f"FROM {self._source(first)}"]
         parts += [self._join(source, first) for source in others]
-        conditions = [] if rows.where == Truth(value=True) else [self.predicate(rows.where)]
+        conditions = [] if rows.where == EVERYTHING else [self.predicate(rows.where)]
         if tie is not None:
             conditions.append(f"{self.unit(tie[0])} = {self.unit(tie[1])}")
         if not nested:
@@ -186,7 +187,7 @@ class Printer:
     def _listed(self, value: Listed) -> str:
         """Membership in a public list: the list is computed once, whatever the rows around it are."""
         argument, alias = self.scalar(value.argument), self._alias(LISTED)
-        where = "" if value.where == Truth(value=True) else f" WHERE {self.predicate(value.where)}"
+        where = "" if value.where == EVERYTHING else f" WHERE {self.predicate(value.where)}"
         table = self.dialect.named(value.table)
         body = f"SELECT {self._column(LISTED, value.column)} FROM {table} AS {alias}{where}"
         return f"({argument} {'NOT ' if value.negated else ''}IN ({body}))"
@@ -217,7 +218,7 @@ class Printer:
             condition = f"{self.unit(source.number)} = {self.unit(first.number)}"
             if source.outer and self.persons is not None:
                 condition += f" AND {self._within(source)}"
-        if source.matches != Truth(value=True):
+        if source.matches != EVERYTHING:
             condition += f" AND {self.predicate(source.matches)}"
         return f"{kind} {printed} ON {condition}"
 
@@ -225,7 +226,7 @@ class Printer:
         relation = source.relation
         self.units[source.number] = relation.unit if isinstance(relation, TableScan) else UNIT
         printed = self._relation(relation)
-        if isinstance(relation, PerPerson) and relation.having != Truth(value=True):
+        if isinstance(relation, PerPerson) and relation.having != EVERYTHING:
             alias = self._alias(source.number)
             printed = f"(SELECT * FROM {printed} AS {alias} WHERE {self.predicate(relation.having)})"
         return f"{printed} AS {self._alias(source.number)}"

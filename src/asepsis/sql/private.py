@@ -19,6 +19,7 @@ from asepsis.domain.private import Histogram, MeasureSource, PrivateBranch, Priv
 from asepsis.domain.release import Cell
 from asepsis.sql.canonical import conjunction, digest, rows_of
 from asepsis.sql.plan import (
+    EVERYTHING,
     Bin,
     ColumnRef,
     Compare,
@@ -29,7 +30,6 @@ from asepsis.sql.plan import (
     Predicate,
     QueryPlan,
     Scalar,
-    Truth,
 )
 from asepsis.sql.private_rows import PersonRows
 from asepsis.sql.private_values import PublicValues
@@ -43,8 +43,6 @@ MOST_BINS: Final = 256
 
 MOST_FILTERED: Final = 64
 """Up to so many public values of a key are a condition on rows; of more, other groups are dropped at the end."""
-
-_EVERYTHING: Final = Truth(value=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -220,7 +218,7 @@ class _Builder:
         if listed and not self._privacy.least_persons:
             return None
         spec = dataclasses.replace(self._spec(VectorKind.PERSONS, self._cells), coarse=not listed)
-        return self._add(Vector(spec=spec, where=_EVERYTHING))
+        return self._add(Vector(spec=spec, where=EVERYTHING))
 
     def _measure(self, measure: Measure) -> MeasureSource:
         match measure.spec.kind:
@@ -273,7 +271,7 @@ class _Builder:
         grouping = Grouping(rows=rows, keys=keys, measures=())
         if all(len(values) <= MOST_FILTERED for values in domains):
             grouping = _within(grouping, (*domains, bins))
-        vector = Vector(spec=self._spec(VectorKind.RECORDS, self._most_records), where=_EVERYTHING)
+        vector = Vector(spec=self._spec(VectorKind.RECORDS, self._most_records), where=EVERYTHING)
         branch = PrivateBranch(
             vectors=(vector.spec,), measures=(), outputs=(), domains=(*domains, bins), presence=None, hidden=True
         )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from asepsis.domain.private import VectorKind
 from asepsis.sql.duckdb import Generated
-from asepsis.sql.plan import Truth
+from asepsis.sql.plan import EVERYTHING
 from asepsis.sql.printer import UNIT, Printer
 from asepsis.sql.private import PrivateGrouping, Vector
 
@@ -33,7 +33,7 @@ def parts_sql(private: PrivateGrouping, *, persons: tuple[int, int] | None = Non
 
 def counted(private: PrivateGrouping, *, reduced: bool) -> tuple[int, ...]:
     """The places of the vectors that have a column; in the others every row counts for one."""
-    everywhere = [vector.argument is None and vector.where == Truth(value=True) for vector in private.vectors]
+    everywhere = [vector.argument is None and vector.where == EVERYTHING for vector in private.vectors]
     persons = [vector.spec.kind is VectorKind.PERSONS for vector in private.vectors]
     return tuple(
         place
@@ -52,7 +52,7 @@ def _reduced(printer: Printer, vector: Vector) -> str:
 
 def _part(printer: Printer, vector: Vector) -> str:
     steps = "1" if vector.argument is None else _steps(printer, vector)
-    if vector.where == Truth(value=True):
+    if vector.where == EVERYTHING:
         return steps
     return f"CASE WHEN {printer.predicate(vector.where)} THEN {steps} END"
 

@@ -5,10 +5,9 @@ Only catalogue and plan are asked; no data are looked at.
 
 from __future__ import annotations
 
-from typing import Final
-
 from asepsis.domain.catalogue import Catalogue
 from asepsis.sql.plan import (
+    EVERYTHING,
     Appended,
     LookupScan,
     PerPerson,
@@ -18,11 +17,8 @@ from asepsis.sql.plan import (
     Scalar,
     Source,
     TableScan,
-    Truth,
 )
 from asepsis.sql.references import sources_of
-
-_EVERYTHING: Final = Truth(value=True)
 
 
 class PersonRows:
@@ -49,7 +45,7 @@ class PersonRows:
         """Whether a source has at most one row of a person (a look-up table: of the row that it is joined to)."""
         if isinstance(source.relation, LookupScan):
             return source.key is not None and self.share(source.key)
-        if source.matches != _EVERYTHING:  # other rows of the person may find no partner
+        if source.matches != EVERYTHING:  # other rows of the person may find no partner
             return False
         return self._is_single(source.relation)
 

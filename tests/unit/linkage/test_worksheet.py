@@ -138,6 +138,7 @@ REFUSED: Mapping[str, tuple[Callable[[], str], str]] = {
     "no correct value": (lambda: text(answer("city", "corrected")), "belongs to the answer corrected"),
     "a long value": (lambda: text(answer("city", "corrected", "Q" * 201)), "at most 200"),
     "a value with a control": (lambda: text(answer("city", "corrected", "A\x07B")), "printable"),
+    "a lost letter": (lambda: text(answer("city", "corrected", "K\ufffdLN")), "UTF-8"),
     "a corrected record": (lambda: text(answer(WHOLE, "corrected", "X")), "not whole records"),
     "another date": (lambda: text(answer("birth_date", "corrected", "10.12.1975")), "YYYY-MM-DD"),
     "another sex": (lambda: text(answer("sex", "corrected", "X")), "F or M"),
