@@ -11,6 +11,7 @@ from enum import Enum
 
 from asepsis.domain.cells import Relation
 from asepsis.sql.plan import (
+    EVERYTHING,
     And,
     Compare,
     Exists,
@@ -80,7 +81,7 @@ def conjunction(items: Iterable[Predicate]) -> Predicate:
     merged = _listed(parts.values(), excluded=True)
     ordered = tuple(merged[key] for key in sorted(merged))
     if not ordered:
-        return Truth(value=True)
+        return EVERYTHING
     return ordered[0] if len(ordered) == 1 else And(items=ordered)
 
 
@@ -152,7 +153,7 @@ def _values(part: Predicate, *, excluded: bool) -> tuple[Scalar | None, tuple[Va
 
 def flatten_and(item: Predicate) -> tuple[Predicate, ...]:
     """The conjuncts of a predicate."""
-    return item.items if isinstance(item, And) else () if item == Truth(value=True) else (item,)
+    return item.items if isinstance(item, And) else () if item == EVERYTHING else (item,)
 
 
 def rows_of(measure: Measure) -> Predicate:

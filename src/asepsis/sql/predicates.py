@@ -10,7 +10,7 @@ from sqlglot import exp
 from asepsis.domain.cells import Relation
 from asepsis.sql.canonical import conjunction, disjunction, negation
 from asepsis.sql.comparisons import compare, member
-from asepsis.sql.plan import Exists, Literal, Missing, Predicate, Rows, Source, Truth, UnitRef, Value
+from asepsis.sql.plan import EVERYTHING, Exists, Literal, Missing, Predicate, Rows, Source, Truth, UnitRef, Value
 from asepsis.sql.refusals import RefusedError
 from asepsis.sql.scalars import bind_scalar, not_allowed
 from asepsis.sql.scope import RELATIONS, Context, Scope, Typed
@@ -131,7 +131,7 @@ def _in_subquery(argument: Typed, query: exp.Expr, scope: Scope, context: Contex
     related = context.relation(query, Scope(names=scope.names), context)
     if len(related.columns) != 1:
         raise RefusedError("sql.union_columns", query)
-    rows = Rows(sources=(Source(number=related.number, relation=related.relation),), where=Truth(value=True))
+    rows = Rows(sources=(Source(number=related.number, relation=related.relation),), where=EVERYTHING)
     return Exists(rows=rows, inner=related.number, outer=argument.scalar.source)
 
 

@@ -14,6 +14,7 @@ from asepsis.sql.aggregates import Call, Function, aggregate_of, has_aggregate
 from asepsis.sql.canonical import conjunction, disjunction, negation
 from asepsis.sql.comparisons import compare
 from asepsis.sql.plan import (
+    EVERYTHING,
     Appended,
     ColumnRef,
     Exists,
@@ -23,7 +24,6 @@ from asepsis.sql.plan import (
     PerPerson,
     Predicate,
     Projection,
-    Truth,
     UnitRef,
 )
 from asepsis.sql.predicates import bind_predicate, conjuncts, missing
@@ -253,7 +253,7 @@ class _Stage:
         kind = _FEATURES.get(call.function)
         if kind is None or (call.distinct and kind is not FeatureKind.COUNT):
             raise RefusedError("sql.function_not_allowed", call.node)
-        where = Truth(value=True) if call.where is None else bind_predicate(call.where, self.scope, self.context)
+        where = EVERYTHING if call.where is None else bind_predicate(call.where, self.scope, self.context)
         argument = None if call.argument is None else bind_scalar(call.argument, self.scope, self.context)
         if argument is not None:
             kind, argument, where = self._argument(kind, argument, where, call)
@@ -337,7 +337,7 @@ def _stage(query: exp.Select, bound: Bound, context: Context) -> Related:
     if unit is None:
         raise RefusedError("sql.no_person_in_subquery", query)
     having = query.args.get("having")
-    condition = Truth(value=True) if having is None else stage.predicate(having.this)
+    condition = EVERYTHING if having is None else stage.predicate(having.this)
     number = context.number()
     relation = PerPerson(
         rows=bound.rows,

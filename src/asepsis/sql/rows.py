@@ -12,6 +12,7 @@ from asepsis.domain.catalogue import ColumnType, Table, Use
 from asepsis.sql.canonical import conjunction, flatten_and, negation
 from asepsis.sql.domains import domain_of
 from asepsis.sql.plan import (
+    EVERYTHING,
     ColumnRef,
     Exists,
     LookupScan,
@@ -22,7 +23,6 @@ from asepsis.sql.plan import (
     Scalar,
     Source,
     TableScan,
-    Truth,
     UnitRef,
 )
 from asepsis.sql.predicates import conjuncts
@@ -256,7 +256,7 @@ def _look_up(node: exp.Join, source: Source, entry: Entry, joining: _Joining) ->
         raise RefusedError("sql.lookup_key", node)
     joining.linked.add(entry.source)
     joining.extras += [] if source.outer else extras
-    return replace(source, key=key, matches=conjunction(extras) if source.outer else Truth(value=True))
+    return replace(source, key=key, matches=conjunction(extras) if source.outer else EVERYTHING)
 
 
 def _key_pair(node: exp.Expr, entry: Entry, key: str, joining: _Joining) -> Scalar | None:
@@ -321,7 +321,7 @@ def _without_anti_joins(rows: Rows) -> Rows:
         used = sources_of(others) | sources_of([(other.key, other.matches) for other in sources if other is not source])
         if not source.outer or source.key is not None or test not in wheres or source.number in used:
             continue
-        inner = Rows(sources=(replace(source, outer=False, matches=Truth(value=True)),), where=source.matches)
+        inner = Rows(sources=(replace(source, outer=False, matches=EVERYTHING),), where=source.matches)
         exists = Exists(rows=inner, inner=source.number, outer=rows.sources[0].number)
         sources.remove(source)
         wheres = [*others, negation(exists)]

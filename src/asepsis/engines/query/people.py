@@ -14,7 +14,7 @@ from asepsis.disclosure.contributors import WHOLE, Population
 from asepsis.engines.query.answers import Raw, cell_keys
 from asepsis.engines.query.splits import Splits
 from asepsis.sql.identity import Identities, plain_keys
-from asepsis.sql.plan import Grouping, Predicate, Truth
+from asepsis.sql.plan import EVERYTHING, Grouping, Predicate
 
 Links = NDArray[np.int64]
 
@@ -38,7 +38,7 @@ def tokens(links: Links, persons: Links, owners: Sequence[str]) -> tuple[Links, 
 def populations_of(grouping: Grouping) -> tuple[tuple[Predicate, tuple[int, ...]], ...]:
     """The distinct conditions of the measures of a grouping, each with its measures."""
     if not grouping.measures:
-        return ((Truth(value=True), (WHOLE,)),)
+        return ((EVERYTHING, (WHOLE,)),)
     found: dict[Predicate, list[int]] = {}
     for place, measure in enumerate(grouping.measures):
         found.setdefault(measure.where, []).append(place)
