@@ -43,6 +43,7 @@ def connect(path: Path, *, scratch: Path, memory: str, threads: int) -> duckdb.D
         )
         connection.execute("SET errors_as_json = false")
         connection.execute("SET enable_progress_bar = false")
+        connection.execute("SET checkpoint_threshold = '1TB'")
         connection.execute("SET TimeZone = 'UTC'")
         # The work database lives for one run: writing and reading it fast is worth more than keeping it small.
         connection.execute("PRAGMA force_compression = 'uncompressed'")
