@@ -17,6 +17,8 @@ from asepsis.harmonise.expressions import quote_name
 from asepsis.harmonise.said import Findings
 
 _WORD: Final = re.compile(r'"((?:[^"]|"")*)"|\b([a-z_]+)\b')
+_LOOKED_UP: Final = re.compile(r'\bt\.(?:"(?:[^"]|"")*"|\w+)')
+"""A column of the looked-up table: a record may have another one of that name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +33,9 @@ class Node:
 
     @property
     def uses(self) -> frozenset[str]:
-        """Every name that occurs."""
-        return frozenset(a or b for a, b in _WORD.findall(f"{self.sql} {self.value}"))
+        """Every name of the record that occurs."""
+        sql = _LOOKED_UP.sub("", self.sql) if self.table else self.sql
+        return frozenset(a or b for a, b in _WORD.findall(f"{sql} {self.value}"))
 
 
 class Query:

@@ -168,6 +168,16 @@ def test_what_depends_on_one_field_moves_to_its_values_and_the_rest_stays() -> N
     assert '"f.other"' not in tables['"v_f.day"']
 
 
+def test_what_is_looked_up_by_one_field_moves_to_its_values_whatever_it_is_called() -> None:
+    query = Query("SELECT * FROM r")
+    query.look_up({"name": 't."f.name"'}, table="joined", key="join_key", value='"f.code"')
+    query.add("short", "trim(name)")
+    divided, tables = divide(query, "SELECT * FROM r", ["f.code"], wanted=["short"], prefix="v_")
+    assert set(divided.nodes) == {"short"}
+    assert "JOIN joined" in tables['"v_f.code"']
+    assert "f.name" not in query.uses
+
+
 def test_values_recur_where_each_occurs_often_in_enough_records() -> None:
     enough = by_value.LEAST_RECORDS
     assert recurring(["a", "b"], enough, [enough // by_value.LEAST_REPEATS, enough // 2]) == ("a",)
