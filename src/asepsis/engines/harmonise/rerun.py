@@ -26,13 +26,13 @@ from asepsis.engines.harmonise.owner_tables import owner_tables
 from asepsis.engines.harmonise.result import HarmonisedRun, file_digest, read_result, write_result
 from asepsis.engines.harmonise.run import Resources, choose_files, make_partial, publish, seal_of
 from asepsis.engines.harmonise.split import (
-    NOTED,
     clinical,
     copy_all,
     create_code_tables,
     create_files,
     emitted,
     identify,
+    list_noted,
     order_of,
     periods,
     settle,
@@ -190,6 +190,7 @@ class _Rerun:
         if self.mapping.spans:
             self._connection.execute(periods(self.mapping))
             outputs[PERIOD] = clinical(PERIOD, tuple(TARGETS[PERIOD].columns))
+        self._connection.execute(list_noted(tables))
         outputs |= self._owner_tables(standing) | {"provenance": _provenance(tables)}
         return copy_all(self._connection, outputs, self.folder)
 
@@ -259,8 +260,8 @@ def _provenance(tables: Sequence[str]) -> str:
         for table in tables
     )
     return (
-        f"SELECT target_table, target_id::BIGINT AS target_id, run, f.file, rec_no, byte_off, {ROW}, grade, {NOTED}, "
-        f"mapping FROM ({parts}) JOIN files f USING (file_id)"
+        f"SELECT target_table, target_id::BIGINT AS target_id, run, f.file, rec_no, byte_off, {ROW}, grade, flags, "
+        f"repairs, mapping FROM ({parts}) JOIN files f USING (file_id) LEFT JOIN noted USING (said)"
     )
 
 

@@ -31,8 +31,6 @@ from asepsis.harmonise.several_rows import ROW
 from asepsis.harmonise.spec_columns import GRADE
 from asepsis.harmonise.staging import EntryPlan, code_table, final_table
 
-NOTED: Final = f"{list_of(Kind.FLAGGED)} AS flags, {list_of(Kind.REPAIRED)} AS repairs"
-"""What provenance shows of what is said about the record of a row."""
 _PERSON_BATCH: Final = 50_000
 _ID_BYTES: Final = 8
 _DROPPED_BITS: Final = 2
@@ -141,6 +139,7 @@ def write_outputs(
         if mapping.spans:
             connection.execute(periods(mapping))
             outputs[PERIOD] = clinical(PERIOD, tuple(TARGETS[PERIOD].columns))
+        connection.execute(list_noted(tables))
         outputs |= owner_tables(mapping, run, standing) | {"provenance": _provenance(tables, mapping, landed, run)}
         outputs["partners"] = all_partners(mapping)
         return copy_all(connection, outputs, folder)
@@ -231,6 +230,13 @@ def _cell(target: Target, name: str, filled: Sequence[str]) -> str:
     return f"coalesce({value}, 0)" if name in target.zero else value
 
 
+def list_noted(tables: Sequence[str]) -> str:
+    """What provenance shows of what is said: few different texts are taken apart, and many rows look theirs up."""
+    texts = " UNION ".join(f"SELECT said FROM {final_table(table)}" for table in tables)
+    lists = f"{list_of(Kind.FLAGGED)} AS flags, {list_of(Kind.REPAIRED)} AS repairs"
+    return f"CREATE OR REPLACE TEMP TABLE noted AS SELECT said, {lists} FROM ({texts})"
+
+
 def _provenance(tables: Sequence[str], mapping: Mapping, landed: Sequence[Landed], run: str) -> str:
     """Where every row comes from; what is the same for many rows is a word, which the engine writes as a number."""
     parts = " UNION ALL ".join(
@@ -240,8 +246,8 @@ def _provenance(tables: Sequence[str], mapping: Mapping, landed: Sequence[Landed
     )
     return (
         f"SELECT target_table, target_id::BIGINT AS target_id, {_word(run)} AS run, f.file, rec_no, byte_off, "
-        f"{ROW}, grade, {NOTED}, {_word(mapping.digest)} AS mapping FROM ({parts}) "
-        f"JOIN ({_named_files(landed)}) f USING (file_id)"
+        f"{ROW}, grade, flags, repairs, {_word(mapping.digest)} AS mapping FROM ({parts}) "
+        f"JOIN ({_named_files(landed)}) f USING (file_id) LEFT JOIN noted USING (said)"
     )
 
 
