@@ -20,9 +20,6 @@ from asepsis.harmonise.readers.record import Limits
 _BRACKET_BIT: Final = ord("[") ^ ord("{")
 _WINDOW: Final = 128
 _PIECE: Final = 1 << 17
-_ONES: Final = np.uint64(0x0101010101010101)
-_TOP: Final = np.uint64(56)
-"""Eight counts in one word, each below 2^8: times ``_ONES``, their sum stands in the top byte."""
 _TOKENS: Final = re.compile(rb'"(?:[^"\\]|\\.)*"?|[\[{]|[\]}]', re.DOTALL)
 
 
@@ -59,7 +56,7 @@ def _suspects(lines: Lines, nesting: int) -> list[int]:
     return [index for index in np.flatnonzero(most > nesting).tolist() if _opened(lines.line(index)) > nesting]
 
 
-def _brackets(numbers: NDArray[np.uint8]) -> NDArray[np.uint64]:
+def _brackets(numbers: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """How many brackets open in each window; ``[`` and ``{`` differ in one bit. In pieces that stay in the cache."""
     folded, found = np.empty(_PIECE, np.uint8), np.zeros(_PIECE, np.bool_)
     counts = []
@@ -68,8 +65,8 @@ def _brackets(numbers: NDArray[np.uint8]) -> NDArray[np.uint64]:
         np.bitwise_or(piece, _BRACKET_BIT, out=folded[: len(piece)])
         np.equal(folded[: len(piece)], ord("{"), out=found[: len(piece)])
         found[len(piece) :] = False
-        words = found.view(np.uint64).reshape(-1, _WINDOW // 8)
-        counts.append(np.add.reduce(words, axis=1) * _ONES >> _TOP)
+        bits = np.bitwise_count(np.packbits(found).view(np.uint64))
+        counts.append(bits[::2] + bits[1::2])  # two words of 64 bits are a window
     return np.concatenate(counts)
 
 
