@@ -114,7 +114,7 @@ def check_written(folder: Path, books: Books, row_counts: MappingOf[str, int]) -
 def _traced(provenance: Path) -> dict[str, int]:
     """How many rows of each table have an origin."""
     traced: Counter[str] = Counter()
-    with pq.ParquetFile(provenance, read_dictionary=["target_table"]) as written:
+    with pq.ParquetFile(provenance) as written:
         for batch in written.iter_batches(columns=["target_table"]):
             found = pc.value_counts(batch.column("target_table")).to_pylist()
             traced.update({item["values"]: item["counts"] for item in found})
