@@ -35,7 +35,7 @@ from asepsis.integrity import reasons
 from asepsis.integrity.judgement import COMPROMISING
 from asepsis.integrity.reasons import severity
 from asepsis.methods.registry import METHODS
-from asepsis.sources.registry import PASSWORD, PASSWORD_FILE
+from asepsis.sources.registry import BORG_KEY_FILE, PASSWORD, PASSWORD_FILE
 from asepsis.sql.refusals import REASONS
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
@@ -486,6 +486,7 @@ def settings_page() -> str:
     for tool, words in (("BORG", "a Borg repository"), ("VEEAM", "the Veeam server's account")):
         read[f"ASEPSIS_{tool}_PASSWORD"] = ("", f"The password of {words}.")
         read[f"ASEPSIS_{tool}_PASSWORD_FILE"] = ("", f"A file with the password of {words}; it is asked first.")
+    read[BORG_KEY_FILE] = ("", "A file with the key of a Borg repository that does not hold it (`keyfile` modes).")
     read["ASEPSIS_VEEAM_USER"] = ("", "The account on the Veeam server (Restore Operator).")
     read["ASEPSIS_VEEAM_TARGET"] = ("", "The server that mounts published disks.")
     read["ASEPSIS_VEEAM_CREDENTIALS"] = ("", "The id of the credentials that Veeam uses on it.")

@@ -158,7 +158,7 @@ CASES: dict[str, tuple[int, str, Arguments]] = {
     "repository without a password": (3, "source.password_missing", contribution(source=lambda _: RESTIC)),
     "restore point that is not there": (
         4,
-        "room.record_missing",
+        "source.restore_point_missing",
         plain("source", "ls", lambda p: f"dir:{p.world.source(NORTHGATE)}", "--restore-point", "zzz"),
     ),
     "room that is not there": (4, "room.missing", plain("contract", "status", "--room", "/nonexistent")),

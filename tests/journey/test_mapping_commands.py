@@ -78,6 +78,11 @@ def test_check_counts_the_codes_of_files_that_no_code_map_has(tmp_path: Path) ->
     assert listed[0] == "source_code,count"
     assert listed[1].startswith(f"{lost},")
     assert document(*words)["unmapped"][0]["codes"] == 1
+    files = Path(shutil.copytree(example / "zaloha", tmp_path / "zaloha"))
+    (files / "lekarna.csv").write_text("x\n")
+    words[-1] = files
+    assert "no entry reads: lekarna.csv" in told(*words).output
+    assert document(*words)["unread"] == ["lekarna.csv"]
     assert told("mapping", "check", mapping, "--files", tmp_path / "none").exit_code == 4
 
 

@@ -12,7 +12,7 @@ from asepsis.engines.harmonise.rerun import rerun
 from asepsis.engines.harmonise.result import HarmonisedRun
 from asepsis.engines.harmonise.run import Resources, harmonise
 from asepsis.engines.harmonise.trial import Trial, run_mapping_tests
-from asepsis.engines.harmonise.unmapped import Unmapped, unmapped_codes
+from asepsis.engines.harmonise.unmapped import Unknown, unknown_of
 from asepsis.engines.importing.folder import read_document, read_headers, write_folder
 from asepsis.engines.vocabulary.files import write_counts
 from asepsis.harmonise.account import page_of
@@ -35,13 +35,13 @@ def mapping_remarks(folder: Path) -> tuple[MappingRemark, ...]:
     return check_mapping(folder)
 
 
-def mapping_unmapped(folder: Path, *, files: Path, out: Path | None) -> tuple[Unmapped, ...]:
-    """Which codes of these files the mapping does not know; with ``out`` they are listed in files there.
+def mapping_unknown(folder: Path, *, files: Path | None, out: Path | None) -> Unknown:
+    """Which of these files, if any, and which codes in them the mapping does not know; ``out`` gets lists of the codes.
 
     Raises what reading a mapping and harmonising raise.
     """
-    found = unmapped_codes(load_mapping(folder), files)
-    for one in found if out is not None else ():
+    found = Unknown() if files is None else unknown_of(load_mapping(folder), files)
+    for one in found.codes if out is not None else ():
         write_counts((out or folder) / f"{one.table}.{one.column}.csv", one.codes)
     return found
 

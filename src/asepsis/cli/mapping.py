@@ -21,7 +21,10 @@ FolderArgument = Annotated[Path, typer.Argument(help="The mapping folder, with s
 def check(
     folder: FolderArgument,
     files: Annotated[
-        Path | None, typer.Option("--files", help="Files of the source: count the codes that no code map has.")
+        Path | None,
+        typer.Option(
+            "--files", help="Files of the source: name those that no entry reads, count codes that no code map has."
+        ),
     ] = None,
     list_codes: Annotated[
         Path | None, typer.Option("--list-codes", help="Write these codes to files in this folder.")
@@ -30,7 +33,7 @@ def check(
 ) -> None:
     """Read the folder as a contribution would, and say what is wrong and what it may lack."""
     with reported(as_json=as_json):
-        from asepsis.bootstrap.mappings import mapping_remarks, mapping_unmapped
+        from asepsis.bootstrap.mappings import mapping_remarks, mapping_unknown
         from asepsis.errors import Kind
 
         remarks = mapping_remarks(folder)
@@ -41,19 +44,21 @@ def check(
             if remarks
             else f"{folder}: nothing is wrong, nothing is missing"
         )
-        unmapped = () if wrong or files is None else mapping_unmapped(folder, files=files, out=list_codes)
+        unknown = mapping_unknown(folder, files=None if wrong else files, out=list_codes)
+        lines += [f"no entry reads: {name}" for name in unknown.files]
         lines += [
             f"not in a code map: {one.table}.{one.column}: {len(one.codes):,} codes, {one.rows:,} rows"
-            for one in unmapped
+            for one in unknown.codes
         ]
         if not wrong:
             lines.append(f"next: asepsis mapping test {folder}")
         document = {
             "folder": str(folder),
             "remarks": [{"code": one.code, "text": one.text, "is_error": one.is_error} for one in remarks],
+            "unread": list(unknown.files),
             "unmapped": [
                 {"table": one.table, "column": one.column, "codes": len(one.codes), "rows": one.rows}
-                for one in unmapped
+                for one in unknown.codes
             ],
         }
         emit(document, as_json=as_json, text="\n".join(lines))

@@ -24,7 +24,7 @@ UriArgument = Annotated[
     typer.Argument(help="restic:FOLDER-OR-URL, borg:FOLDER, pgdump:FILE-OR-FOLDER, tar:FILE-OR-FOLDER, dir:FOLDER …"),
 ]
 PointOption = Annotated[
-    str, typer.Option("--restore-point", help="A restore point's id or its beginning, or 'latest'.")
+    str, typer.Option("--restore-point", help="A restore point's id, its beginning or its label; or 'latest'.")
 ]
 
 
@@ -40,7 +40,8 @@ def ls(uri: UriArgument, restore_point: PointOption = "", as_json: JsonOption = 
             points = source.restore_points()
             for remark in source.remarks():
                 sys.stderr.write(f"asepsis: {_said(remark)}\n")
-            rows = [[point.id[:16], point.taken_at.isoformat(), point.label] for point in points]
+            short = _short([point.id for point in points])
+            rows = [[short[point.id], point.taken_at.isoformat(), point.label] for point in points]
             document: object = [
                 {"id": point.id, "taken_at": point.taken_at.isoformat(), "label": point.label} for point in points
             ]
@@ -156,6 +157,13 @@ def reap(uri: UriArgument, as_json: JsonOption = False) -> None:
 
 
 _STEP = 64 << 20
+_SHORT = 16
+
+
+def _short(ids: list[str]) -> dict[str, str]:
+    """Ids as they are shown: their beginnings, where these tell them apart."""
+    length = _SHORT if len({each[:_SHORT] for each in ids}) == len(ids) else None
+    return {each: each[:length] for each in ids}
 
 
 def _counted(step: str, *, quiet: bool) -> Reading:

@@ -83,6 +83,33 @@ class WrongPasswordError(SourceError):
     hint: ClassVar = "Check the password; nothing was read or changed."
 
 
+class KeyFileMissingError(SourceError):
+    """The key of the repository lies in a file of its own, which was not given or belongs to another repository."""
+
+    kind: ClassVar = Kind.DENIED
+    code: ClassVar = "source.key_file_missing"
+    message: ClassVar = "The key of {uri} is not kept in it, and no file with it was found."
+    hint: ClassVar = "Set ASEPSIS_BORG_KEY_FILE to the key file, such as `borg key export` writes; it is only read."
+
+
+class RepositoryUnreadableError(SourceError):
+    """The tool that made a repository cannot open it, for another reason than the password."""
+
+    kind: ClassVar = Kind.UNTRUSTED
+    code: ClassVar = "source.repository_unreadable"
+    message: ClassVar = "{tool} cannot open {uri}: it is damaged or not whole."
+    hint: ClassVar = "Copy it again from the backup storage, or run `{tool} check` on a copy to learn what is damaged."
+
+
+class RemoteRepositoryError(SourceError):
+    """The address names a repository on another machine, which this kind of source does not read."""
+
+    kind: ClassVar = Kind.INVALID
+    code: ClassVar = "source.remote_repository"
+    message: ClassVar = "{tool} repositories are read on this machine only."
+    hint: ClassVar = "Copy the repository here, or mount its folder read-only, and give that path."
+
+
 class ObjectMissingError(SourceError):
     """A part that the source itself refers to is not there."""
 

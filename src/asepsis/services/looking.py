@@ -8,7 +8,7 @@ from typing import Final
 from asepsis.domain.integrity import HistoryVerdict, ObjectFacts
 from asepsis.domain.names import RestorePointId
 from asepsis.domain.source import Entry, RestorePoint
-from asepsis.errors.room import RecordMissing
+from asepsis.errors.source import RestorePointMissingError
 from asepsis.integrity.last_clean import Listing, assess_history
 from asepsis.integrity.observation import observe
 from asepsis.ports import Source
@@ -18,9 +18,11 @@ LAST_CLEAN: Final = "last-clean"
 
 
 def find_point(source: Source, wanted: str) -> RestorePoint:
-    """The restore point with that id or beginning of an id; 'latest' and 'last-clean' are names too.
+    """The restore point with that id, beginning of an id or label; 'latest' and 'last-clean' are names too.
 
-    Raises RecordMissing if there is none, or more than one.
+    An id goes before a label, because whoever writes backups chooses labels.
+
+    Raises RestorePointMissingError if there is none, or more than one.
     """
     points = source.restore_points()
     if wanted == LATEST and points:
@@ -29,9 +31,10 @@ def find_point(source: Source, wanted: str) -> RestorePoint:
         clean = last_clean(source).last_clean
         points = [point for point in points if point.id == clean]
     else:
-        points = [point for point in points if point.id.startswith(wanted)]
+        by_id = [point for point in points if point.id.startswith(wanted)]
+        points = by_id or [point for point in points if point.label == wanted]
     if len(points) != 1:
-        raise RecordMissing(subject="restore point", id=wanted)
+        raise RestorePointMissingError(point=wanted)
     return points[0]
 
 

@@ -36,9 +36,11 @@ class Jail:
 
     @contextmanager
     def running(
-        self, arguments: Sequence[str | bytes], *, environment: Mapping[str, str]
+        self, arguments: Sequence[str | bytes], *, environment: Mapping[str, str], complaints: Path | None = None
     ) -> Generator[tuple[subprocess.Popen[bytes], IO[bytes]]]:
         """The program at work and what it writes; killed with the context.
+
+        What it writes to standard error goes into the file ``complaints``, or nowhere.
 
         Raises:
             ToolMissingError: it is not installed.
@@ -53,15 +55,16 @@ class Jail:
             "HOME": str(self.scratch),
         }
         late = False
-        process = subprocess.Popen(  # noqa: S603  a program by its full path, arguments as a list
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env={**variables, **environment},
-            cwd="/",
-            start_new_session=True,
-        )
+        with (complaints or Path(os.devnull)).open("wb") as errors:
+            process = subprocess.Popen(  # noqa: S603  a program by its full path, arguments as a list
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                env={**variables, **environment},
+                cwd="/",
+                start_new_session=True,
+            )
 
         def stop() -> None:
             nonlocal late

@@ -10,20 +10,27 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from asepsis.errors.source import PasswordMissingError, SourceUnavailableError, UnknownSchemeError
+from asepsis.errors.source import (
+    PasswordMissingError,
+    SourceUnavailableError,
+    UnknownSchemeError,
+    WrongPasswordError,
+)
 
 if TYPE_CHECKING:
     from asepsis.ports import Source
 
 PASSWORD: Final = "ASEPSIS_RESTIC_PASSWORD"  # noqa: S105  the name of a variable
 PASSWORD_FILE: Final = "ASEPSIS_RESTIC_PASSWORD_FILE"  # noqa: S105  the name of a variable
+BORG_KEY_FILE: Final = "ASEPSIS_BORG_KEY_FILE"
 
 
 def open_source(uri: str, *, secret: Callable[[], str] | None = None) -> Source:
     """The source at ``uri``, opened for reading.
 
     ``secret`` gives the password of an encrypted source; without it the environment is asked
-    (``ASEPSIS_RESTIC_PASSWORD_FILE``, then ``ASEPSIS_RESTIC_PASSWORD``; likewise ``BORG`` and ``VEEAM``).
+    (``ASEPSIS_RESTIC_PASSWORD_FILE``, then ``ASEPSIS_RESTIC_PASSWORD``; likewise ``BORG`` and ``VEEAM``). A repository
+    that needs none opens without one.
 
     Raises:
         UnknownSchemeError: no adapter serves the scheme.
@@ -52,7 +59,7 @@ def password_of(tool: str, *, uri: str, environment: Mapping[str, str]) -> str:
         try:
             return Path(file).read_text("utf-8").rstrip("\r\n")
         except (OSError, ValueError):
-            raise SourceUnavailableError(name="the password file") from None
+            raise SourceUnavailableError(name=f"the file that ASEPSIS_{tool}_PASSWORD_FILE names") from None
     if password := environment.get(f"ASEPSIS_{tool}_PASSWORD"):
         return password
     raise PasswordMissingError(uri=uri, tool=tool)
@@ -61,15 +68,38 @@ def password_of(tool: str, *, uri: str, environment: Mapping[str, str]) -> str:
 def _restic(path: str, secret: Callable[[], str] | None) -> Source:
     from asepsis.sources.restic.source import ResticSource  # noqa: PLC0415  lazy: needs cryptography and zstd
 
-    password = secret() if secret else restic_password(f"restic:{path}", environment=os.environ)
-    return ResticSource.unlock(path, password=password)
+    def unlock(password: str) -> Source:
+        return ResticSource.unlock(path, password=password)
+
+    return _unlocked(unlock, secret or (lambda: restic_password(f"restic:{path}", environment=os.environ)))
 
 
 def _borg(path: str, secret: Callable[[], str] | None) -> Source:
     from asepsis.sources.borg.source import BorgSource  # noqa: PLC0415  lazy, as all adapters
 
-    passphrase = secret() if secret else password_of("BORG", uri=f"borg:{path}", environment=os.environ)
-    return BorgSource.unlock(path, passphrase=passphrase)
+    key_file = os.environ.get(BORG_KEY_FILE)
+    if key_file and not os.access(key_file, os.R_OK):
+        raise SourceUnavailableError(name=f"the file that {BORG_KEY_FILE} names")
+
+    def unlock(passphrase: str) -> Source:
+        return BorgSource.unlock(path, passphrase=passphrase, key_file=key_file)
+
+    return _unlocked(unlock, secret or (lambda: password_of("BORG", uri=f"borg:{path}", environment=os.environ)))
+
+
+def _unlocked(unlock: Callable[[str], Source], secret: Callable[[], str]) -> Source:
+    """A repository opened with the password, or with the empty one where none is given.
+
+    So what is not there is said before a password is asked for, and what is not encrypted needs none.
+    """
+    try:
+        password = secret()
+    except PasswordMissingError as missing:
+        try:
+            return unlock("")
+        except WrongPasswordError:
+            raise missing from None
+    return unlock(password)
 
 
 def _veeam(path: str, secret: Callable[[], str] | None) -> Source:

@@ -11,8 +11,10 @@ import pytest
 
 from asepsis.domain.names import RestorePointId
 from asepsis.errors import AsepsisError, Kind
+from asepsis.sources.borg.command import refusal
 from asepsis.sources.borg.source import BorgSource
 from asepsis.sources.jail import Jail
+from asepsis.sources.registry import open_source
 
 pytestmark = pytest.mark.skipif(shutil.which("borg") is None, reason="the borg command is not installed")
 NOISE = random.Random(1).randbytes(300_000)
@@ -99,6 +101,56 @@ def test_a_wrong_passphrase_is_denied(repository: Path) -> None:
         opened(repository, "canary")
     assert caught.value.code == "source.wrong_password"
     assert "canary" not in str(caught.value.as_dict())
+
+
+@pytest.mark.parametrize(
+    ("kind", "code"),
+    [
+        ("PassphraseWrong", "source.wrong_password"),
+        ("KeyfileNotFoundError", "source.key_file_missing"),
+        ("KeyfileMismatchError", "source.key_file_missing"),
+        ("UnsupportedManifestError", "source.unsupported_format"),
+        ("Repository.CheckNeeded", "source.repository_unreadable"),
+        ("", "source.repository_unreadable"),
+    ],
+)
+def test_why_borg_does_not_open_a_repository_is_told_by_the_kind_of_its_error(kind: str, code: str) -> None:
+    error = refusal(f'{{"message": "canary", "name": "borg.archiver", "msgid": "{kind}"}}'.encode(), uri="borg:r")
+    assert error.code == code
+    assert "canary" not in str(error.as_dict())
+
+
+def test_a_repository_that_lost_its_data_is_not_called_a_wrong_password(repository: Path) -> None:
+    shutil.rmtree(repository / "data")
+    with pytest.raises(AsepsisError) as caught:
+        opened(repository)
+    assert caught.value.code == "source.repository_unreadable"
+
+
+def made(root: Path, mode: str) -> Path:
+    environment = {**os.environ, "BORG_PASSPHRASE": "pw", "BORG_BASE_DIR": str(root / "base")}
+    environment["BORG_KEY_FILE"] = str(root / "key")
+    subprocess.run(["borg", "init", "-e", mode, str(root / "r")], check=True, env=environment, capture_output=True)
+    return root / "r"
+
+
+def test_what_is_not_encrypted_needs_no_password(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable in ("ASEPSIS_BORG_PASSWORD", "ASEPSIS_BORG_PASSWORD_FILE"):
+        monkeypatch.delenv(variable, raising=False)
+    assert open_source(f"borg:{made(tmp_path, 'none')}").restore_points() == []
+
+
+@pytest.mark.long
+def test_a_key_that_lies_in_a_file_is_asked_for_and_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ASEPSIS_BORG_PASSWORD", "pw")
+    address = f"borg:{made(tmp_path, 'keyfile')}"
+    with pytest.raises(AsepsisError) as caught:
+        open_source(address)
+    assert caught.value.code == "source.key_file_missing"
+    before = state_of(tmp_path)
+    monkeypatch.setenv("ASEPSIS_BORG_KEY_FILE", str(tmp_path / "key"))
+    assert open_source(address).restore_points() == []
+    assert state_of(tmp_path) == before
 
 
 def test_what_is_no_repository_is_refused_by_name(tmp_path: Path) -> None:

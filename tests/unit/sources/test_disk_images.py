@@ -68,6 +68,28 @@ def test_a_vmdk_that_names_other_files_is_refused_by_name(tmp_path: Path) -> Non
     assert code_of_walking_one(image) == "source.unsupported_format"
 
 
+def test_a_container_that_ends_too_early_is_called_damaged(tmp_path: Path) -> None:
+    """The Sleuth Kit wraps the failure of the library below it into an error of another class."""
+    if shutil.which("qemu-img") is None or shutil.which("mkfs.ext4") is None:
+        pytest.skip("qemu-img and mkfs.ext4 make this image and are not installed")
+    (tmp_path / "tree").mkdir()
+    (tmp_path / "tree" / "a").write_bytes(bytes(range(256)) * 4096)
+    disk, whole, cut = tmp_path / "d.raw", tmp_path / "d.vmdk", tmp_path / "cut.vmdk"
+    subprocess.run(["mkfs.ext4", "-q", "-d", str(tmp_path / "tree"), str(disk), "8M"], check=True)
+    subprocess.run(["qemu-img", "convert", "-O", "vmdk", str(disk), str(whole)], check=True)
+    source = ImageSource.at(str(whole))
+    assert list(source.verify(source.restore_points()[0].id)) == []
+    content, codes = whole.read_bytes(), set()
+    for end in range(1 << 17, len(content) - (1 << 16), 1 << 16):
+        cut.write_bytes(content[:end])
+        source = ImageSource.at(str(cut))
+        try:
+            codes |= {fault.code for fault in source.verify(source.restore_points()[0].id)}
+        except SourceError as error:
+            codes.add(error.code)
+    assert codes == {"source.archive_damaged"}
+
+
 def test_noise_is_no_disk(tmp_path: Path) -> None:
     (tmp_path / "x.raw").write_bytes(b"noise " * 10_000)
     assert code_of_walking_one(tmp_path / "x.raw") == "source.not_a_repository"

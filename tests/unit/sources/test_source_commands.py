@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -11,8 +12,24 @@ from restic_writer import Writer, seal
 from typer.testing import CliRunner
 
 from asepsis.cli.source import app
+from asepsis.domain.names import RestorePointId
+from asepsis.domain.source import RestorePoint
+from asepsis.errors import AsepsisError
+from asepsis.services.looking import find_point
+from asepsis.sources.directory import DirectorySource
 
 DUMP = "COPY public.t (a, b) FROM stdin;\n1\tx\n2\t\\N\n\\.\n"
+
+
+class Points(DirectorySource):
+    """A folder whose restore points are given."""
+
+    def __init__(self, path: str, *, listed: list[RestorePoint]) -> None:
+        super().__init__(f"dir:{path}", root=path)
+        self.listed = listed
+
+    def restore_points(self) -> list[RestorePoint]:
+        return self.listed
 
 
 @pytest.fixture
@@ -34,6 +51,30 @@ def answer(*arguments: str, code: int = 0) -> object:
 def test_a_difference_tells_what_changed(repository: Writer) -> None:
     points = [point["id"] for point in answer("ls", f"restic:{repository.root}")]  # type: ignore[attr-defined]
     assert answer("diff", f"restic:{repository.root}", *points) == [{"kind": "modified", "path": "/f", "was": None}]
+
+
+def test_a_restore_point_is_named_by_its_id_or_by_a_label_that_only_it_has(tmp_path: Path) -> None:
+    """An id goes before a label: whoever writes a backup chooses its label."""
+    points = [
+        RestorePoint(id=RestorePointId(number), taken_at=datetime(2013, 1, 1, tzinfo=UTC), label=label)
+        for number, label in (("aa11", "monday"), ("bb22", "aa"), ("cc33", "ehr"), ("dd44", "ehr"))
+    ]
+    source = Points(str(tmp_path), listed=points)
+    assert [find_point(source, name).id for name in ("bb", "monday", "aa")] == ["bb22", "aa11", "aa11"]
+    for wanted in ("ehr", "no", ""):
+        with pytest.raises(AsepsisError) as caught:
+            find_point(source, wanted)
+        assert caught.value.code == "source.restore_point_missing"
+
+
+def test_ids_that_begin_alike_are_shown_whole(tmp_path: Path) -> None:
+    for day in ("01", "02"):
+        (tmp_path / f"ehr-backup-2013-01-{day}.sql").write_text(DUMP)
+    shown = CliRunner().invoke(app, ["ls", f"pgdump:{tmp_path}"]).stdout.splitlines()[2:]
+    ids = [line.split()[0] for line in shown]
+    assert len(set(ids)) == len(ids) == 2
+    listed = answer("ls", f"pgdump:{tmp_path}", "--restore-point", ids[0])
+    assert [entry["path"] for entry in listed] == ["/public", "/public/t.tsv"]  # type: ignore[attr-defined]
 
 
 def test_locks_are_told_beside_the_list_and_in_the_report(repository: Writer) -> None:

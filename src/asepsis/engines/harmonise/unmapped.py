@@ -1,6 +1,7 @@
-"""Which codes of real files a mapping does not know: a run in a place of its own, of which only the counts stay.
+"""What of real files a mapping does not know: a run in a place of its own, of which only names and counts stay.
 
-Invariant: what is returned are codes and how often they occur; every other output of the run is deleted again.
+Invariant: what is returned are names of files, and codes and how often they occur; every other output of the run is
+deleted again.
 """
 
 # ruff: noqa: S608 - the SQL is written here from the names of columns; no data enters it
@@ -20,7 +21,7 @@ from asepsis.engines.harmonise.guard import connect, guarded
 from asepsis.engines.harmonise.land import Opener
 from asepsis.engines.harmonise.result import HarmonisedRun
 from asepsis.engines.harmonise.run import harmonise
-from asepsis.errors.harmonise import MappingMissing
+from asepsis.errors.source import SourceMissingError
 from asepsis.harmonise.mapping import Mapping as SourceMapping
 from asepsis.harmonise.omop import TARGETS
 
@@ -42,17 +43,25 @@ class Unmapped:
         return sum(self.codes.values())
 
 
-def unmapped_codes(mapping: SourceMapping, files: Path) -> tuple[Unmapped, ...]:
-    """Run the files of a folder through a mapping and count the codes that stay without concept.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unknown:
+    """What a mapping does not know of some files: those that no entry reads, and codes that no code map has."""
+
+    files: tuple[str, ...] = ()
+    codes: tuple[Unmapped, ...] = ()
+
+
+def unknown_of(mapping: SourceMapping, files: Path) -> Unknown:
+    """Run the files of a folder through a mapping; name those that no entry reads and count unknown codes.
 
     A column is looked at where the mapping also fills its ``_source_value``.
 
     Raises:
-        MappingMissing: the folder of the files is not there.
+        SourceMissingError: the folder of the files is not there.
         HarmoniseFailed: what ``harmonise`` raises.
     """
     if not files.is_dir():
-        raise MappingMissing(file=str(files))
+        raise SourceMissingError(uri=str(files))
     openers: dict[str, Opener] = {
         path.relative_to(files).as_posix(): partial(_open, path)
         for path in sorted(files.rglob("*"))
@@ -62,7 +71,7 @@ def unmapped_codes(mapping: SourceMapping, files: Path) -> tuple[Unmapped, ...]:
         run = harmonise(mapping, openers, workdir=Path(scratch), run="check", person_key=_NOBODYS_KEY)
         connection = connect(Path(":memory:"), scratch=Path(scratch), memory="256MB", threads=1)
         try:
-            return tuple(_columns(connection, mapping, run))
+            return Unknown(files=run.books.uncovered, codes=tuple(_columns(connection, mapping, run)))
         finally:
             connection.close()
 

@@ -2,36 +2,51 @@
 
 ``--bypass-lock`` needs no writing; cache and security folder lie in the jail's own folder. Names come out escaped
 (``unicode_escape``), because borg 1.2 prints a question mark for every byte that is no UTF-8. Messages of borg are
-dropped: they quote names. The passphrase travels by environment only.
+dropped: they quote names; of an error only its kind is kept. The passphrase travels by environment only.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Generator, Sequence
+from pathlib import Path
 from typing import Any, Final
 
 from asepsis.errors.source import (
+    KeyFileMissingError,
     LimitExceededError,
     NotARepositoryError,
     ObjectDamagedError,
+    RepositoryUnreadableError,
+    SourceError,
     UnsupportedFormatError,
     WrongPasswordError,
 )
 from asepsis.sources.jail import Jail
 from asepsis.sources.limits import Limits
+from asepsis.sources.paths import absolute
 
 FIELDS: Final = ("mode", "size", "isomtime", "bpath", "source")
 _FORMAT: Final = "{NUL}".join(f"{{{field}}}" for field in FIELDS) + "{NUL}"
 _SECONDS: Final = 6 * 3600.0
 _PIECE: Final = 1 << 20
 _WARNING: Final = 1
+_COMPLAINTS: Final = 1 << 16
+_KIND: Final = re.compile(rb'"msgid": "([A-Za-z.]{1,60})"')
+_WRONG: Final = frozenset({b"PassphraseWrong", b"PasswordRetriesExceeded"})
+_KEYLESS: Final = frozenset(
+    {b"KeyfileNotFoundError", b"KeyfileMismatchError", b"KeyfileInvalidError", b"RepoKeyNotFoundError"}
+)
+_UNKNOWN: Final = frozenset({b"UnsupportedManifestError", b"UnsupportedPayloadError", b"MandatoryFeatureUnsupported"})
 
 
 class Borg:
     """Asks borg about one local repository."""
 
-    def __init__(self, repository: str, *, uri: str, passphrase: str, limits: Limits) -> None:
+    def __init__(
+        self, repository: str, *, uri: str, passphrase: str, limits: Limits, key_file: str | None = None
+    ) -> None:
         self._repository = repository
         self._uri = uri
         self._limits = limits
@@ -43,18 +58,23 @@ class Borg:
             "BORG_UNKNOWN_UNENCRYPTED_REPO_ACCESS_IS_OK": "yes",
             "BORG_CHECK_I_KNOW_WHAT_I_AM_DOING": "NO",
             "PYTHONIOENCODING": "unicode_escape",
+            **({"BORG_KEY_FILE": absolute(key_file)} if key_file else {}),
         }
 
     def archives(self) -> list[dict[str, Any]]:
         """Every archive as borg lists it.
 
         Raises:
-            WrongPasswordError: borg does not open the repository, for which the passphrase is the ordinary reason.
-            NotARepositoryError: borg does not know what lies there.
+            WrongPasswordError: the passphrase does not open the repository.
+            KeyFileMissingError: its key lies in a file that borg was not given.
+            RepositoryUnreadableError: it is damaged, or parts of it are missing.
+            UnsupportedFormatError: borg does not know what lies there.
         """
-        answer = self._answer(["list", "--bypass-lock", "--json", self._repository])
+        complaints = self._jail.scratch / "complaints"
+        answer = self._answer(["list", "--bypass-lock", "--log-json", "--json", self._repository], complaints)
         if answer is None:
-            raise WrongPasswordError(uri=self._uri)
+            with complaints.open("rb") as file:
+                raise refusal(file.read(_COMPLAINTS), uri=self._uri)
         try:
             found = json.loads(answer.decode("unicode_escape"))["archives"]
         except (ValueError, KeyError, TypeError):
@@ -119,10 +139,11 @@ class Borg:
         arguments = ["extract", "--bypass-lock", "--dry-run", f"{self._repository}::{archive}"]
         return self._answer(arguments) is not None
 
-    def _answer(self, arguments: Sequence[str | bytes]) -> bytes | None:
+    def _answer(self, arguments: Sequence[str | bytes], complaints: Path | None = None) -> bytes | None:
         """All that borg writes, ``None`` when it ends with an error."""
         parts, size = [], 0
-        with self._jail.running(arguments, environment=self._environment) as (process, output):
+        running = self._jail.running(arguments, environment=self._environment, complaints=complaints)
+        with running as (process, output):
             while piece := output.read(_PIECE):
                 parts.append(piece)
                 size += len(piece)
@@ -132,6 +153,18 @@ class Borg:
                     )
             status = process.wait()
         return None if status > _WARNING or status < 0 else b"".join(parts)
+
+
+def refusal(complaints: bytes, *, uri: str) -> SourceError:
+    """Why borg does not open a repository, by the kind of error that it names in its log (``--log-json``)."""
+    kinds = set(_KIND.findall(complaints))
+    if kinds & _WRONG:
+        return WrongPasswordError(uri=uri)
+    if kinds & _KEYLESS:
+        return KeyFileMissingError(uri=uri)
+    if kinds & _UNKNOWN:
+        return UnsupportedFormatError(name=uri)
+    return RepositoryUnreadableError(uri=uri, tool="borg")
 
 
 def _is_certain(change: dict[str, Any]) -> bool:

@@ -17,6 +17,7 @@ from asepsis.domain.names import RestorePointId
 from asepsis.domain.source import Capability, Change, Entry, EntryType, RestorePoint
 from asepsis.errors.source import (
     NotARepositoryError,
+    RemoteRepositoryError,
     RestorePointMissingError,
     SourceError,
     SourceMissingError,
@@ -66,15 +67,19 @@ class BorgSource(ReadOnlySource):
         self._names: dict[str, str] = {}
 
     @classmethod
-    def unlock(cls, path: str, *, passphrase: str, limits: Limits = DEFAULT) -> BorgSource:
-        """The repository at a local path.
+    def unlock(cls, path: str, *, passphrase: str, limits: Limits = DEFAULT, key_file: str | None = None) -> BorgSource:
+        """The repository at a local path; ``key_file`` holds its key where the repository does not.
 
         Raises:
+            RemoteRepositoryError: the path is an address of another machine.
             SourceMissingError: nothing lies there.
             NotARepositoryError: it is no Borg repository of the versions that are read (1.x).
-            WrongPasswordError: the passphrase does not open it.
+            WrongPasswordError, KeyFileMissingError: passphrase or key do not open it.
+            RepositoryUnreadableError: it is damaged.
             ToolMissingError: the borg command is not installed.
         """
+        if "://" in path:
+            raise RemoteRepositoryError(tool="borg")
         uri, place = f"borg:{path}", Path(absolute(path))
         if not place.exists():
             raise SourceMissingError(uri=uri)
@@ -86,7 +91,8 @@ class BorgSource(ReadOnlySource):
             raise SourceUnavailableError(name=uri) from None
         if not is_repository:
             raise NotARepositoryError(uri=uri, tool="borg")
-        source = cls(uri, borg=Borg(str(place), uri=uri, passphrase=passphrase, limits=limits), limits=limits)
+        borg = Borg(str(place), uri=uri, passphrase=passphrase, limits=limits, key_file=key_file)
+        source = cls(uri, borg=borg, limits=limits)
         source.restore_points()
         return source
 

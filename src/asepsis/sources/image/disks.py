@@ -13,6 +13,8 @@ from typing import Any, BinaryIO, Final
 
 from asepsis.errors.source import ArchiveDamagedError, ToolMissingError, UnsupportedFormatError
 
+FAILURES: Final = (OSError, RuntimeError)
+"""How the libraries fail; The Sleuth Kit wraps what the container's library raised below it."""
 _QCOW: Final = b"QFI\xfb"
 _VMDK: Final = b"KDMV"
 _VHDX: Final = b"vhdxfile"
@@ -50,7 +52,7 @@ def opened(file: BinaryIO, *, path: Path) -> Any:
     try:
         handle = _handle(file, beginning, end)
         return _external(handle) if handle is not None else library("pytsk3").Img_Info(str(path))
-    except OSError:
+    except FAILURES:
         raise ArchiveDamagedError(name=path.name) from None
 
 

@@ -23,7 +23,7 @@ from asepsis.errors.source import (
     SourceUnavailableError,
 )
 from asepsis.sources.history import Container, HistorySource
-from asepsis.sources.image.disks import library, opened
+from asepsis.sources.image.disks import FAILURES, library, opened
 from asepsis.sources.listing import Listing
 from asepsis.sources.paths import checked_name, from_bytes
 
@@ -60,9 +60,7 @@ class DiskImage(Container[Node]):
         except OSError:
             raise SourceUnavailableError(name=self.path.name) from None
         self._disk = opened(self._file, path=self.path)
-        found = list(_file_systems(tsk, self._disk))
-        if not found:
-            raise NotARepositoryError(uri=self.path.name, tool="disk image")
+        found = self._found(tsk)
         self._systems = tuple(system for _, system in found)
         listing: Listing[Node] = Listing(limits=self.limits)
         try:
@@ -71,14 +69,23 @@ class DiskImage(Container[Node]):
                     listing.put(Entry(path=prefix, type=EntryType.DIRECTORY, size=0))
                 for entry, inode in _Walk(tsk, system, self.limits.depth).entries(prefix):
                     listing.put(entry, place=Node(volume=volume, inode=inode))
-        except OSError:
+        except FAILURES:
             raise ArchiveDamagedError(name=self.path.name) from None
         return listing
+
+    def _found(self, tsk: Any) -> list[tuple[str, Any]]:
+        try:
+            found = list(_file_systems(tsk, self._disk))
+        except RuntimeError:  # the container's library failed; an OSError only says that no file system is there
+            raise ArchiveDamagedError(name=self.path.name) from None
+        if not found:
+            raise NotARepositoryError(uri=self.path.name, tool="disk image")
+        return found
 
     def _open(self, entry: Entry, place: Node) -> BinaryIO:
         try:
             file = self._systems[place.volume].open_meta(inode=place.inode)
-        except OSError:
+        except FAILURES:
             raise ArchiveDamagedError(name=self.path.name) from None
         raw = _Content(file, size=entry.size, name=self.path.name)
         return cast("BinaryIO", io.BufferedReader(raw, _BUFFER))
@@ -183,7 +190,7 @@ class _Content(io.RawIOBase):
             return 0
         try:
             piece = self._file.read_random(self._position, len(target))
-        except OSError:
+        except FAILURES:
             raise ArchiveDamagedError(name=self._name) from None
         if not piece:
             raise ArchiveDamagedError(name=self._name)
