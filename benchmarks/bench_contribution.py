@@ -36,6 +36,7 @@ LAB_ROWS = 800_000
 FIXED_ROWS = 800_000
 MESSAGES = 60_000
 OBSERVATIONS = 400_000
+LARGE = 4
 PATIENTS = 1_000
 CARROT_ROWS = 50_000
 ROUNDS = 4
@@ -43,8 +44,8 @@ ROUNDS = 4
 
 def main() -> None:
     """Measure and print."""
-    with tempfile.TemporaryDirectory(prefix="asepsis-bench-") as name:
-        folder = Path(name)
+    with tempfile.TemporaryDirectory(prefix="asepsis-bench-") as temporary:
+        folder = Path(temporary)
         northgate, riverside = load_mapping(MAPPINGS / "northgate"), load_mapping(MAPPINGS / "riverside")
         files = {"PATMAST.DAT": master(), "DXHIST.DBF": diagnoses()}
         labs = write(folder / "LAB_RESULTS.CSV", lab_results())
@@ -57,10 +58,11 @@ def main() -> None:
             compare("fixed width", FIXED_ROWS, mapping, given, "read_csv", partial(read_lines, fixed))
         messages = write(folder / "adt_oru.hl7", hl7_messages())
         compare("HL7 v2", MESSAGES, northgate, files | {"adt_oru.hl7": messages}, "split", partial(split_hl7, messages))
-        observed = write(folder / "Observation.ndjson", observations())
-        resources = {"Patient.ndjson": people(), "Observation.ndjson": observed}
-        resources |= dict.fromkeys(("Condition.ndjson", "Encounter.ndjson"), write(folder / "none", b""))
-        compare("FHIR", OBSERVATIONS, riverside, resources, "read_ndjson", partial(read_ndjson, observed))
+        for name, count in (("FHIR", OBSERVATIONS), ("FHIR, large", LARGE * OBSERVATIONS)):
+            observed = write(folder / "Observation.ndjson", b"".join(observations(count)))
+            resources = {"Patient.ndjson": people(), "Observation.ndjson": observed}
+            resources |= dict.fromkeys(("Condition.ndjson", "Encounter.ndjson"), write(folder / "none", b""))
+            compare(name, count, riverside, resources, "read_ndjson", partial(read_ndjson, observed))
         peers(folder, labs=labs, messages=messages)
 
 
@@ -246,10 +248,10 @@ def hl7_messages() -> bytes:
     ).encode("latin-1")
 
 
-def observations() -> bytes:
-    """FHIR Observations with a quantity."""
+def observations(count: int = OBSERVATIONS) -> Iterator[bytes]:
+    """FHIR Observations with a quantity, a line each."""
     codes = ["2339-0", "2951-2", "6298-4", "718-7", "38483-4"]
-    return b"".join(
+    return (
         json.dumps(
             {
                 "resourceType": "Observation",
@@ -264,7 +266,7 @@ def observations() -> bytes:
             separators=(",", ":"),
         ).encode()
         + b"\n"
-        for n in range(OBSERVATIONS)
+        for n in range(count)
     )
 
 
