@@ -7,6 +7,8 @@ import pwd
 import shutil
 import sqlite3
 import subprocess
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -47,8 +49,11 @@ FORMATS = {
 
 
 @pytest.fixture(scope="module")
-def dumps(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One dump of one database in every format."""
+def dumps() -> Iterator[Path]:
+    """One dump of one database in every format.
+
+    It lies outside of pytest's folders: every session that starts makes these private, and the server is another user.
+    """
     if not (PROGRAMS / "initdb").exists():
         pytest.skip("PostgreSQL 15 makes these dumps and is not installed")
     if os.geteuid() == 0:
@@ -56,12 +61,15 @@ def dumps(tmp_path_factory: pytest.TempPathFactory) -> Path:
             pwd.getpwnam("postgres")
         except KeyError:
             pytest.skip("PostgreSQL does not start as root and there is no user postgres")
-    folder = tmp_path_factory.mktemp("pg")
+    with tempfile.TemporaryDirectory(prefix="asepsis-pg-") as folder:
+        _make_dumps(Path(folder))
+        yield Path(folder)
+
+
+def _make_dumps(folder: Path) -> None:
     user = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
     if user:
         shutil.chown(folder, "postgres")
-        for parent in folder.parents[: len(folder.parents) - 2]:
-            parent.chmod(parent.stat().st_mode | 0o055)
 
     def run(program: str, *arguments: str) -> None:
         command = [*user, str(PROGRAMS / program), *arguments]
@@ -91,7 +99,6 @@ def dumps(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 shutil.copyfileobj(process.stdout, out)  # type: ignore[arg-type]
     finally:
         run("pg_ctl", "-D", str(folder / "data"), "-m", "immediate", "stop")
-    return folder
 
 
 @pytest.mark.long
