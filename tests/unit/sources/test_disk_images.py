@@ -90,6 +90,24 @@ def test_a_container_that_ends_too_early_is_called_damaged(tmp_path: Path) -> No
     assert codes == {"source.archive_damaged"}
 
 
+def test_an_image_that_ends_before_a_partition_begins_is_called_damaged(tmp_path: Path) -> None:
+    if shutil.which("mkfs.ext4") is None:
+        pytest.skip("mkfs.ext4 makes this image and is not installed")
+    volume = tmp_path / "volume"
+    subprocess.run(["mkfs.ext4", "-q", str(volume), "4M"], check=True)
+    start, length = 2048, volume.stat().st_size // 512
+    first, third = (struct.pack("<B3xB3xII", 0, 0x83, begin, length) for begin in (start, start + length))
+    table = first + bytes(16) + third + bytes(16)
+    content = bytes(446) + table + b"\x55\xaa" + bytes(512 * (start - 1)) + volume.read_bytes()
+    whole, cut = tmp_path / "2020-01-02-whole.raw", tmp_path / "2020-01-02-cut.raw"
+    whole.write_bytes(content + volume.read_bytes())
+    cut.write_bytes(content)
+    source = ImageSource.at(str(whole))
+    found = {entry.path.split("/")[1] for entry in source.walk(source.restore_points()[0].id)}
+    assert found == {"volume-001", "volume-002"}
+    assert code_of_walking(cut) == "source.archive_damaged"
+
+
 def test_noise_is_no_disk(tmp_path: Path) -> None:
     (tmp_path / "x.raw").write_bytes(b"noise " * 10_000)
     assert code_of_walking_one(tmp_path / "x.raw") == "source.not_a_repository"

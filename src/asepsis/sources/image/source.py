@@ -76,7 +76,7 @@ class DiskImage(Container[Node]):
     def _found(self, tsk: Any) -> list[tuple[str, Any]]:
         try:
             found = list(_file_systems(tsk, self._disk))
-        except RuntimeError:  # the container's library failed; an OSError only says that no file system is there
+        except RuntimeError:  # a cut image, or the container's library failed; an OSError says: no file system is there
             raise ArchiveDamagedError(name=self.path.name) from None
         if not found:
             raise NotARepositoryError(uri=self.path.name, tool="disk image")
@@ -214,7 +214,11 @@ def _target(item: Any, meta: Any) -> str:
 
 
 def _file_systems(tsk: Any, disk: Any) -> Iterator[tuple[str, Any]]:
-    """Each file system and the folder that it is shown in."""
+    """Each file system and the folder that it is shown in.
+
+    Raises:
+        RuntimeError: the disk ends before a partition begins, or its container cannot be read.
+    """
     with suppress(OSError):
         yield "", tsk.FS_Info(disk)
         return
@@ -225,5 +229,7 @@ def _file_systems(tsk: Any, disk: Any) -> Iterator[tuple[str, Any]]:
     for part in volumes:
         if int(part.flags) & int(tsk.TSK_VS_PART_FLAG_ALLOC):
             number += 1
+            if part.start * volumes.info.block_size >= disk.get_size():
+                raise RuntimeError  # the image ends before the partition begins
             with suppress(OSError):  # swap space, a reserved partition, or a file system that is not known
                 yield f"/volume-{number:03}", tsk.FS_Info(disk, offset=part.start * volumes.info.block_size)
