@@ -12,9 +12,10 @@ import random
 import re
 import shutil
 import subprocess
+import tempfile
 import zlib
 from base64 import b64decode
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from io import BytesIO
 from pathlib import Path
 
@@ -141,19 +142,23 @@ def test_what_is_no_page_is_not_called_one(content: bytes) -> None:
 
 
 @pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Callable[..., str]]:
-    """The data directory of a stopped server with checksums, tables and indexes; and how to run its programs."""
+def cluster() -> Iterator[tuple[Path, Callable[..., str]]]:
+    """The data directory of a stopped server with checksums, tables and indexes; and how to run its programs.
+
+    It lies outside of pytest's folders: every session that starts makes these private, and the server is another user.
+    """
     if not (PROGRAMS / "pg_checksums").exists():
         pytest.skip("PostgreSQL 15 is not installed")
-    folder = tmp_path_factory.mktemp("pg")
-    user: list[str] = []
-    if os.geteuid() == 0:
-        if "postgres" not in {entry.pw_name for entry in pwd.getpwall()}:
-            pytest.skip("PostgreSQL does not start as root and there is no user postgres")
-        user = ["runuser", "-u", "postgres", "--"]
+    if os.geteuid() == 0 and "postgres" not in {entry.pw_name for entry in pwd.getpwall()}:
+        pytest.skip("PostgreSQL does not start as root and there is no user postgres")
+    with tempfile.TemporaryDirectory(prefix="asepsis-pg-") as folder:
+        yield _make_cluster(Path(folder))
+
+
+def _make_cluster(folder: Path) -> tuple[Path, Callable[..., str]]:
+    user = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
+    if user:
         shutil.chown(folder, "postgres")
-        for parent in folder.parents[: len(folder.parents) - 2]:
-            parent.chmod(parent.stat().st_mode | 0o055)
 
     def run(program: str, *arguments: str, status: int = 0, text: str | None = None) -> str:
         command = [*user, str(PROGRAMS / program), *arguments]
