@@ -43,8 +43,9 @@ def connect(path: Path, *, scratch: Path, memory: str, threads: int) -> duckdb.D
         )
         connection.execute("SET errors_as_json = false")
         connection.execute("SET enable_progress_bar = false")
-        connection.execute("SET checkpoint_threshold = '1TB'")
         connection.execute("SET TimeZone = 'UTC'")
-        # The work database lives for one run: writing and reading it fast is worth more than keeping it small.
+        # The work database lives for one run: writing and reading it fast is worth more than keeping it small, and a
+        # checkpoint would write all of its tables anew.
         connection.execute("PRAGMA force_compression = 'uncompressed'")
+        connection.execute("SET checkpoint_threshold = '1TB'")
     return connection
