@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
+import duckdb
 import pyarrow.parquet as pq
 import pytest
 
@@ -22,6 +24,16 @@ def test_a_record_without_its_place_with_the_owner_is_noticed(northgate_run: Har
     check_written(folder, run.books, run.row_counts)
     with pytest.raises(BooksDoNotBalance):
         check_written(folder, run.books, {**run.row_counts, table: run.row_counts[table] - 1})
+
+
+def test_origins_are_counted_over_several_groups_of_rows(northgate_run: HarmonisedRun, tmp_path: Path) -> None:
+    """Each group has its own words: what large contributions write, in small."""
+    select = f"SELECT * REPLACE (target_table::VARCHAR AS target_table) FROM read_parquet('{northgate_run.provenance}')"
+    options = "FORMAT parquet, PARQUET_VERSION v2, ROW_GROUP_SIZE 2048"
+    with duckdb.connect() as connection:
+        connection.execute(f"COPY ({select}) TO '{tmp_path / 'provenance.parquet'}' ({options})")
+    assert pq.ParquetFile(tmp_path / "provenance.parquet").num_row_groups > 1
+    check_written(tmp_path, northgate_run.books, northgate_run.row_counts)
 
 
 def test_the_tables_of_a_run_without_any_fault_have_the_same_columns(
