@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
 import duckdb
 
 from asepsis.errors.harmonise import HarmoniseFailed
+
+IN_MEMORY: Final = Path(":memory:")
+"""Where a work database stands that is never written to a disk; what has no room in memory is spilled."""
 
 
 @contextmanager
@@ -44,8 +48,8 @@ def connect(path: Path, *, scratch: Path, memory: str, threads: int) -> duckdb.D
         connection.execute("SET errors_as_json = false")
         connection.execute("SET enable_progress_bar = false")
         connection.execute("SET TimeZone = 'UTC'")
-        # The work database lives for one run: writing and reading it fast is worth more than keeping it small, and a
-        # checkpoint would write all of its tables anew.
+        # The work database lives for one run: writing and reading it fast is worth more than keeping it small.
         connection.execute("PRAGMA force_compression = 'uncompressed'")
-        connection.execute("SET checkpoint_threshold = '1TB'")
+        if path == IN_MEMORY:
+            connection.execute("SET checkpoint_threshold = '1TB'")  # a checkpoint would write all tables anew
     return connection

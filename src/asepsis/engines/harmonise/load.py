@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import yaml
 
-from asepsis.engines.harmonise.guard import connect
+from asepsis.engines.harmonise.guard import IN_MEMORY, connect
 from asepsis.engines.harmonise.land import create_landed
 from asepsis.engines.harmonise.split import create_code_tables, settle_nothing
 from asepsis.errors.harmonise import HarmoniseFailed, MappingMalformed, MappingMissing
@@ -68,7 +68,7 @@ def read_yaml(folder: Path, name: str) -> Any:
 
 def _check_types(mapping: Mapping) -> None:
     """Stage no records at all: the engine then judges the types of every expression."""
-    connection = connect(Path(":memory:"), scratch=Path(), memory="256MB", threads=1)
+    connection = connect(IN_MEMORY, scratch=Path(), memory="256MB", threads=1)
     try:
         create_code_tables(connection, mapping)
         for entry in mapping.entries:

@@ -19,7 +19,7 @@ import duckdb
 from asepsis.domain.books import Books
 from asepsis.domain.names import RunId
 from asepsis.engines.harmonise import accounts
-from asepsis.engines.harmonise.guard import connect, guarded
+from asepsis.engines.harmonise.guard import IN_MEMORY, connect, guarded
 from asepsis.engines.harmonise.kept import KeptRun, write_reading
 from asepsis.engines.harmonise.land import Landed, create_landed
 from asepsis.engines.harmonise.owner_tables import owner_tables
@@ -118,7 +118,7 @@ class _Rerun:
         """Everything between what is kept and the Parquet files of the rerun."""
         scratch = self.folder / "scratch"
         limits = self.resources
-        self._connection = connect(Path(":memory:"), scratch=scratch, memory=limits.memory, threads=limits.threads)
+        self._connection = connect(IN_MEMORY, scratch=scratch, memory=limits.memory, threads=limits.threads)
         try:
             self._fill(person_key)
         finally:

@@ -18,7 +18,7 @@ import duckdb
 from asepsis.domain.names import RunId
 from asepsis.engines.harmonise import accounts
 from asepsis.engines.harmonise.companions import heed
-from asepsis.engines.harmonise.guard import connect
+from asepsis.engines.harmonise.guard import IN_MEMORY, connect
 from asepsis.engines.harmonise.kept import key_check, write_reading
 from asepsis.engines.harmonise.land import HashedStream, Landed, Opener, create_landed, land
 from asepsis.engines.harmonise.result import HarmonisedRun, Progress, read_result, write_result
@@ -149,14 +149,12 @@ class _Work:
 
     def make(self, chosen: list[tuple[FileEntry, str]], folder: Path) -> list[Landed]:
         """Everything between the opened files and the Parquet files in ``folder``; the work database goes away."""
-        database, scratch = Path(":memory:"), folder / "scratch"
-        connection = connect(database, scratch=scratch, memory=self.resources.memory, threads=self.resources.threads)
+        scratch = folder / "scratch"
+        connection = connect(IN_MEMORY, scratch=scratch, memory=self.resources.memory, threads=self.resources.threads)
         try:
             landed = self._fill(connection, chosen, folder)
         finally:
             connection.close()
-        for path in (database, folder / "work.duckdb.wal"):
-            path.unlink(missing_ok=True)
         shutil.rmtree(scratch, ignore_errors=True)
         return landed
 

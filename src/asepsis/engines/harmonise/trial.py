@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import duckdb
 
-from asepsis.engines.harmonise.guard import connect, guarded
+from asepsis.engines.harmonise.guard import IN_MEMORY, connect, guarded
 from asepsis.engines.harmonise.land import create_landed, insert
 from asepsis.engines.harmonise.load import load_mapping, read_yaml
 from asepsis.engines.harmonise.reading import read_batches
@@ -81,7 +81,7 @@ def _trial(mapping: Mapping, entry: FileEntry, case: Section, file: str) -> Tria
     _check_expected(mapping, entry, case, expected)
     case.close()
     with tempfile.TemporaryDirectory(prefix="asepsis-trial-") as scratch:
-        connection = connect(Path(":memory:"), scratch=Path(scratch), memory="256MB", threads=1)
+        connection = connect(IN_MEMORY, scratch=Path(scratch), memory="256MB", threads=1)
         try:
             _land(connection, mapping, [(entry, given), *joined])
             outcome = _run(connection, mapping, entry, persons)

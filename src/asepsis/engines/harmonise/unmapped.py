@@ -17,7 +17,7 @@ from typing import BinaryIO, Final
 
 import duckdb
 
-from asepsis.engines.harmonise.guard import connect, guarded
+from asepsis.engines.harmonise.guard import IN_MEMORY, connect, guarded
 from asepsis.engines.harmonise.land import Opener
 from asepsis.engines.harmonise.result import HarmonisedRun
 from asepsis.engines.harmonise.run import harmonise
@@ -69,7 +69,7 @@ def unknown_of(mapping: SourceMapping, files: Path) -> Unknown:
     }
     with tempfile.TemporaryDirectory(prefix="asepsis-check-") as scratch:
         run = harmonise(mapping, openers, workdir=Path(scratch), run="check", person_key=_NOBODYS_KEY)
-        connection = connect(Path(":memory:"), scratch=Path(scratch), memory="256MB", threads=1)
+        connection = connect(IN_MEMORY, scratch=Path(scratch), memory="256MB", threads=1)
         try:
             return Unknown(files=run.books.uncovered, codes=tuple(_columns(connection, mapping, run)))
         finally:

@@ -15,7 +15,7 @@ from typing import Any, Final
 import duckdb
 
 from asepsis.domain.books import Books
-from asepsis.engines.harmonise.guard import connect, guarded
+from asepsis.engines.harmonise.guard import IN_MEMORY, connect, guarded
 from asepsis.engines.quality.accounts import table_accounts
 from asepsis.engines.quality.concepts import concept_results
 from asepsis.engines.quality.tables import OmopTables
@@ -72,7 +72,7 @@ def assess_quality(
     """
     limits = limits or Limits()
     with tempfile.TemporaryDirectory(prefix="asepsis-quality-") as scratch:
-        connection = connect(Path(":memory:"), scratch=Path(scratch), memory=limits.memory, threads=limits.threads)
+        connection = connect(IN_MEMORY, scratch=Path(scratch), memory=limits.memory, threads=limits.threads)
         try:
             _plan_quickly(connection)
             version = None if vocabulary is None else attach_vocabulary(connection, vocabulary)

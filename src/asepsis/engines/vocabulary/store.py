@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import duckdb
 
-from asepsis.engines.harmonise.guard import connect, guarded
+from asepsis.engines.harmonise.guard import IN_MEMORY, connect, guarded
 from asepsis.engines.vocabulary.load import MANIFEST
 from asepsis.errors.harmonise import HarmoniseFailed
 from asepsis.errors.vocabulary import VocabularyMissing
@@ -88,7 +88,7 @@ def open_vocabulary(place: Path) -> Iterator[VocabularyStore]:
     if not place.exists():
         raise VocabularyMissing(file="vocabulary", path=str(place))
     with tempfile.TemporaryDirectory(prefix="asepsis-vocabulary-") as scratch:
-        connection = connect(Path(":memory:"), scratch=Path(scratch), memory="1GB", threads=2)
+        connection = connect(IN_MEMORY, scratch=Path(scratch), memory="1GB", threads=2)
         try:
             yield VocabularyStore(connection, _attach(connection, place))
         finally:
