@@ -248,7 +248,7 @@ def hl7_messages() -> bytes:
     ).encode("latin-1")
 
 
-def observations(count: int = OBSERVATIONS) -> Iterator[bytes]:
+def observations(count: int) -> Iterator[bytes]:
     """FHIR Observations with a quantity, a line each."""
     codes = ["2339-0", "2951-2", "6298-4", "718-7", "38483-4"]
     return (

@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 import duckdb
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asepsis.engines.harmonise import Resources, harmonise
+from asepsis.engines.harmonise import HarmonisedRun, Resources, harmonise
 from asepsis.engines.harmonise import land as landing
 from asepsis.engines.harmonise.guard import connect
 from asepsis.engines.harmonise.land import HashedStream, create_landed, land
@@ -137,6 +138,22 @@ def test_paths_give_the_same_alone_and_beside_one_with_a_condition(resources: li
     system = 2 + list(PATHS).index("system")
     rows = [(*row[:system], *row[system + 1 :]) for row in fields_at_once(data)]
     assert [comparable(row) for row in rows] == [comparable(row) for row in fields_at_once(data, SIMPLE)]
+
+
+@pytest.mark.parametrize("paths", [PATHS, SIMPLE])
+def test_of_two_members_of_one_name_the_first_is_read(paths: dict[str, str]) -> None:
+    """As the reference says."""
+    [row] = fields_at_once(b'{"id":"first","status":"final","id":"second"}\n', paths)
+    assert row[:4] == (0, [], "first", "final")
+
+
+def test_a_record_with_two_members_of_one_name_is_accepted_once(
+    riverside: Mapping, run: Callable[..., HarmonisedRun]
+) -> None:
+    patient = b'{"resourceType":"Patient","id":"p","gender":"female","birthDate":"1970-01-31","gender":"male"}\n'
+    done = run(riverside, {"Patient.ndjson": patient, "Condition.ndjson": b""})
+    (row,) = pq.read_table(done.tables["person"], columns=["gender_concept_id"]).to_pylist()
+    assert row == {"gender_concept_id": 8532}
 
 
 def comparable(row: Sequence[Any]) -> list[Any]:

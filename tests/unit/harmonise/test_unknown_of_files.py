@@ -1,14 +1,12 @@
-"""What a mapping does not know of real files, and which of two members of one name it reads."""
+"""What a mapping does not know of real files."""
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 
-import pyarrow.parquet as pq
 import pytest
 
-from asepsis.engines.harmonise import harmonise, load_mapping
+from asepsis.engines.harmonise import load_mapping
 from asepsis.engines.harmonise.unmapped import unknown_of
 from asepsis.errors import AsepsisError
 
@@ -63,12 +61,3 @@ def test_a_folder_of_files_that_is_not_there_is_not_called_a_mapping(mapping: Pa
     with pytest.raises(AsepsisError) as caught:
         unknown_of(load_mapping(mapping), files / "no")
     assert caught.value.code == "source.missing"
-
-
-def test_of_two_members_of_one_name_the_first_is_read(mapping: Path, files: Path, tmp_path: Path) -> None:
-    """As the reference says; the record is accepted once, whole."""
-    (files / "people.ndjson").write_text('{"nr":"1","sex":"f","sex":"m"}\n')
-    openers = {"people.ndjson": partial((files / "people.ndjson").open, "rb")}
-    run = harmonise(load_mapping(mapping), openers, workdir=tmp_path / "work", run="r", person_key=bytes(32))
-    (row,) = pq.read_table(run.tables["person"], columns=["gender_concept_id"]).to_pylist()
-    assert row == {"gender_concept_id": 8532}

@@ -75,8 +75,8 @@ class DiskImage(Container[Node]):
 
     def _found(self, tsk: Any) -> list[tuple[str, Any]]:
         try:
-            found = list(_file_systems(tsk, self._disk))
-        except RuntimeError:  # a cut image, or the container's library failed; an OSError says: no file system is there
+            found = list(_file_systems(tsk, self._disk, name=self.path.name))
+        except RuntimeError:  # the container's library failed; an OSError only says that no file system is there
             raise ArchiveDamagedError(name=self.path.name) from None
         if not found:
             raise NotARepositoryError(uri=self.path.name, tool="disk image")
@@ -213,11 +213,11 @@ def _target(item: Any, meta: Any) -> str:
     return from_bytes(bytes(link) if link else item.read_random(0, int(meta.size)))
 
 
-def _file_systems(tsk: Any, disk: Any) -> Iterator[tuple[str, Any]]:
+def _file_systems(tsk: Any, disk: Any, *, name: str) -> Iterator[tuple[str, Any]]:
     """Each file system and the folder that it is shown in.
 
     Raises:
-        RuntimeError: the disk ends before a partition begins, or its container cannot be read.
+        ArchiveDamagedError: the disk ends before a partition begins.
     """
     with suppress(OSError):
         yield "", tsk.FS_Info(disk)
@@ -230,6 +230,6 @@ def _file_systems(tsk: Any, disk: Any) -> Iterator[tuple[str, Any]]:
         if int(part.flags) & int(tsk.TSK_VS_PART_FLAG_ALLOC):
             number += 1
             if part.start * volumes.info.block_size >= disk.get_size():
-                raise RuntimeError  # the image ends before the partition begins
+                raise ArchiveDamagedError(name=name)
             with suppress(OSError):  # swap space, a reserved partition, or a file system that is not known
                 yield f"/volume-{number:03}", tsk.FS_Info(disk, offset=part.start * volumes.info.block_size)
